@@ -1,0 +1,39 @@
+/*
+ * From the configuration to what the foundations take: endpoints, stream options, and the names of everything
+ * we make on a server. One place, so that check, prepare, capture, apply and remove cannot disagree. This is
+ * the one file of config/ that looks sideways (at the option structs of pg/ and stream/); nothing in pg/ or
+ * stream/ looks back.
+ *
+ * Direction "forward": source is the old side, target the new one; "reverse" swaps them.
+ */
+#ifndef SB_CONFIG_WIRING_H
+#define SB_CONFIG_WIRING_H
+
+#include "config/config.h"
+#include "pg/conn.h"
+#include "stream/stream.h"
+
+enum sb_direction { SB_FORWARD, SB_REVERSE };
+const char *sb_direction_name(enum sb_direction direction);
+bool sb_direction_parse(const char *text, enum sb_direction *ret_direction);
+
+/* Views into config. */
+struct sb_endpoint sb_wiring_source(const struct sb_config *config, enum sb_direction direction);
+struct sb_endpoint sb_wiring_target(const struct sb_config *config, enum sb_direction direction);
+
+enum { SB_NAME_BYTES = 64, SB_PATH_BYTES = 4096 };
+struct sb_names {
+    char slot[SB_NAME_BYTES];                /* switchback_<migration>_<direction> */
+    char publication[SB_NAME_BYTES];         /* ..._keyed: tables with a replica identity */
+    char publication_keyless[SB_NAME_BYTES]; /* ..._keyless: publish = 'insert' */
+    char origin[SB_NAME_BYTES];              /* on the target of this direction */
+};
+void sb_wiring_names(const struct sb_config *config, enum sb_direction direction, struct sb_names *ret_names);
+#define SB_ORIGIN_PREFIX "switchback_" /* every origin of ours begins so; the loop filter goes by it */
+
+/* ret_options points into config and into ret_path (used when stream.path is not set). */
+void sb_wiring_stream(const struct sb_config *config, enum sb_direction direction,
+    char ret_path[SB_PATH_BYTES], struct sb_stream_options *ret_options);
+void sb_wiring_page_path(const struct sb_config *config, char ret_path[SB_PATH_BYTES]);
+
+#endif

@@ -1,0 +1,53 @@
+/* The metrics: SB_METRIC(name, Prometheus name, type, help). No include guard: included for its columns. */
+SB_METRIC(SB_M_CAPTURE_CHANGES, "switchback_capture_changes_total", "counter", "Row changes captured")
+SB_METRIC(SB_M_CAPTURE_COMMITS, "switchback_capture_commits_total", "counter", "Transactions captured")
+SB_METRIC(SB_M_CAPTURE_BYTES, "switchback_capture_bytes_total", "counter",
+    "Bytes received from the source's walsender")
+SB_METRIC(SB_M_CAPTURE_DROPPED_OWN, "switchback_capture_own_transactions_dropped_total", "counter",
+    "Transactions dropped because they carry our own replication origin")
+SB_METRIC(SB_M_CAPTURE_ABORTS_IGNORED, "switchback_capture_stream_aborts_ignored_total", "counter",
+    "Stream aborts of transactions never seen, ignored")
+SB_METRIC(SB_M_CAPTURE_RECEIVED_LSN, "switchback_capture_received_lsn", "gauge",
+    "Newest WAL position the source has reported as sent")
+SB_METRIC(SB_M_CAPTURE_STORED_LSN, "switchback_capture_stored_lsn", "gauge",
+    "Commit position up to which the stream has acknowledged everything")
+SB_METRIC(
+    SB_M_CAPTURE_CONFIRMED_LSN, "switchback_capture_confirmed_lsn", "gauge", "Position confirmed to the slot")
+SB_METRIC(SB_M_CAPTURE_STORED_TIME_US, "switchback_capture_stored_commit_time_us", "gauge",
+    "Source commit time of the newest stored transaction, microseconds since 1970")
+SB_METRIC(SB_M_SOURCE_WAL_LSN, "switchback_source_wal_lsn", "gauge", "Current WAL position of the source")
+SB_METRIC(SB_M_SLOT_RETAINED_BYTES, "switchback_slot_retained_bytes", "gauge",
+    "WAL that the slot keeps on the source")
+SB_METRIC(SB_M_SLOT_SAFE_BYTES, "switchback_slot_safe_bytes", "gauge",
+    "WAL that may still be written before the slot is in danger; -1 without a limit")
+SB_METRIC(SB_M_SLOT_LOSS_SECONDS, "switchback_slot_time_to_loss_seconds", "gauge",
+    "Forecast until the slot is lost at the present WAL rate; -1 without a limit")
+SB_METRIC(SB_M_STREAM_EPOCH, "switchback_stream_epoch", "gauge",
+    "Stream epoch of this capture incarnation or of the records applied")
+SB_METRIC(SB_M_STREAM_SEQUENCE, "switchback_stream_sequence", "gauge",
+    "Sequence of the newest record written or applied")
+SB_METRIC(SB_M_STREAM_BYTES, "switchback_stream_bytes", "gauge",
+    "Bytes the stream store holds; -1 if the store cannot tell")
+SB_METRIC(SB_M_STREAM_OLDEST_OFFSET, "switchback_stream_oldest_offset", "gauge", "Oldest offset retained")
+SB_METRIC(SB_M_STREAM_NEXT_OFFSET, "switchback_stream_next_offset", "gauge", "Offset of the next record")
+SB_METRIC(SB_M_APPLY_CHANGES, "switchback_apply_changes_total", "counter", "Row changes applied")
+SB_METRIC(SB_M_APPLY_COMMITS, "switchback_apply_commits_total", "counter", "Source transactions applied")
+SB_METRIC(SB_M_APPLY_BATCHES, "switchback_apply_batches_total", "counter", "Target transactions committed")
+SB_METRIC(SB_M_APPLY_EXACT_BATCHES, "switchback_apply_exact_batches_total", "counter",
+    "Batches done change by change")
+SB_METRIC(SB_M_APPLY_CONFLICTS, "switchback_apply_conflicts_total", "counter",
+    "Rows found other than expected on the target")
+SB_METRIC(SB_M_APPLY_SKIPPED, "switchback_apply_skipped_transactions_total", "counter",
+    "Transactions skipped by an operator")
+SB_METRIC(SB_M_APPLY_DROPPED, "switchback_apply_dropped_records_total", "counter",
+    "Records of stale epochs or repeats dropped")
+SB_METRIC(
+    SB_M_APPLY_LSN, "switchback_apply_commit_lsn", "gauge", "Source commit position applied on the target")
+SB_METRIC(SB_M_APPLY_TIME_US, "switchback_apply_commit_time_us", "gauge",
+    "Source commit time of the newest applied transaction, microseconds since 1970")
+SB_METRIC(SB_M_APPLY_OFFSET, "switchback_apply_offset", "gauge",
+    "Stream offset behind the newest applied transaction")
+SB_METRIC(SB_M_APPLY_OPEN_TXN_ROWS, "switchback_apply_open_transaction_rows", "gauge",
+    "Rows written in an open large transaction")
+SB_METRIC(SB_M_LOG_DROPPED, "switchback_log_dropped_lines_total", "counter",
+    "Log lines dropped because the log pipe was full")

@@ -1,0 +1,56 @@
+/* What the catalogs of a server say about its tables, for check, prepare and the applier. */
+#ifndef SB_PG_CATALOG_H
+#define SB_PG_CATALOG_H
+
+#include "core/arena.h"
+#include "pg/conn.h"
+
+struct sb_cat_column {
+    struct sb_view name;
+    struct sb_view type_name; /* format_type(oid, NULL): "integer", "public.mood" */
+    struct sb_view type_full; /* format_type(oid, typmod): "numeric(10,2)" */
+    uint32_t type_oid;
+    int32_t typmod;
+    int16_t attnum;
+    bool not_null;
+    bool has_default;
+    bool generated; /* GENERATED ALWAYS AS (...) STORED or VIRTUAL: never written */
+    char identity;  /* 'a' always, 'd' by default, 0 none */
+    bool key;       /* part of the replica identity, or on the target of the key apply uses */
+};
+
+struct sb_cat_table {
+    uint32_t oid;
+    struct sb_view schema;
+    struct sb_view name;
+    char kind;        /* pg_class.relkind: r, p, v, m, f */
+    char persistence; /* p, u, t */
+    char identity;    /* relreplident: d, i, f, n */
+    bool has_key;     /* primary key, or the identity's index */
+    bool is_partition;
+    bool rls;             /* row-level security applies to the session's role */
+    bool always_triggers; /* ENABLE ALWAYS or REPLICA triggers or rules */
+    bool deferrable_unique;
+    size_t col_count;
+    struct sb_cat_column *cols; /* live columns in attnum order */
+};
+
+/* Ordinary and partitioned tables outside system schemas and ours, in (schema, name) order; views etc. only
+ * if with_all. Everything lives in arena. */
+int sb_catalog_tables(struct sb_conn *conn, bool with_all, struct sb_arena *arena,
+    struct sb_cat_table **ret_tables, size_t *ret_count, struct sb_err *err);
+/* One table by name; ret_found false if there is none. */
+int sb_catalog_table(struct sb_conn *conn, struct sb_view schema, struct sb_view name, struct sb_arena *arena,
+    struct sb_cat_table *ret_table, bool *ret_found, struct sb_err *err);
+const struct sb_cat_column *sb_cat_column(
+    const struct sb_cat_table *table, struct sb_view name); /* NULL if none */
+
+struct sb_server_id {
+    uint64_t system_identifier;
+    uint32_t timeline;
+    uint32_t database_oid;
+    char uuid[37]; /* our identity row in this database; "" if it was never prepared */
+};
+int sb_catalog_server_id(struct sb_conn *conn, struct sb_server_id *ret_id, struct sb_err *err);
+
+#endif

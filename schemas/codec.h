@@ -1,0 +1,82 @@
+/*
+ * Records as Avro, in the Confluent wire format: a zero byte, the schema id as four bytes big-endian, the
+ * body. The only door to avro-c.
+ *
+ * The fixed kinds have fixed ids (schemas/avro/<name>.avsc): open 1, schema 2, message 3, commit 4,
+ * truncate 5. A relation's id is made from its content (name, columns, types, identity, Avro schema), so that
+ * the same table shape has the same id in every incarnation; a collision moves it to the next free one. Ids
+ * of relations start at SB_SCHEMA_ID_FIRST and stay positive as int32.
+ *
+ * Each column is a union [null, twin, text record, unchanged]. A twin (bool, int, long, float, double, bytes,
+ * date and timestamp logical types) is written only if reading it back gives the identical server text, else
+ * the text travels as it is: numeric NaN, infinite or BC dates, trailing zeros ... all survive. Types without
+ * a twin are [null, string or bytes for text that is not UTF-8, unchanged].
+ *
+ * An encoder's results are valid until its next call. Decoded changes, their values and their text live in
+ * the arena passed in; relations live in the codec until it is freed.
+ */
+#ifndef SB_SCHEMAS_CODEC_H
+#define SB_SCHEMAS_CODEC_H
+
+#include "core/arena.h"
+#include "core/err.h"
+#include "schemas/change.h"
+
+enum { SB_SCHEMA_ID_FIRST = 1024 };
+
+struct sb_codec;
+
+int sb_codec_new(struct sb_codec **ret_codec, struct sb_err *err);
+void sb_codec_free(struct sb_codec *codec);
+
+/* -- writing (capture)
+ * --------------------------------------------------------------------------------------- */
+
+/*
+ * Make rel known for writing: computes its Avro schema and id (sets rel->schema_id, rel->codec) and gives the
+ * body of its `schema` record. The caller keeps rel alive as long as it encodes with it. Calling it again for
+ * the same content gives the same id.
+ */
+int sb_codec_relation(
+    struct sb_codec *codec, struct sb_relation *rel, struct sb_view *ret_body, struct sb_err *err);
+/* rel goes away (replaced by a newer relation message): release what rel->codec holds. */
+void sb_codec_forget(struct sb_codec *codec, struct sb_relation *rel);
+
+struct sb_change_meta { /* what the body says beside the rows */
+    uint64_t lsn;       /* of the row's WAL record, as the server sent it */
+    uint64_t xid;
+    int64_t commit_us;
+};
+int sb_codec_change(struct sb_codec *codec, const struct sb_change *chg, const struct sb_change_meta *meta,
+    struct sb_view *ret_key, struct sb_view *ret_body, struct sb_err *err);
+int sb_codec_commit(
+    struct sb_codec *codec, const struct sb_commit *commit, struct sb_view *ret_body, struct sb_err *err);
+int sb_codec_message(
+    struct sb_codec *codec, const struct sb_message *msg, struct sb_view *ret_body, struct sb_err *err);
+int sb_codec_open(
+    struct sb_codec *codec, const struct sb_open *open, struct sb_view *ret_body, struct sb_err *err);
+
+/* -- reading (apply, stream show, verify)
+ * ---------------------------------------------------------------------- */
+
+/* Learn a relation from the body of a `schema` record (or a control entry). The same id with other content is
+ * SB-SCHEMA-MISMATCH. ret_rel may be NULL. */
+int sb_codec_learn(
+    struct sb_codec *codec, struct sb_view body, const struct sb_relation **ret_rel, struct sb_err *err);
+/* NULL if the id is not known. */
+const struct sb_relation *sb_codec_find(const struct sb_codec *codec, uint32_t schema_id);
+/* The id in a body's header; SB-LOG-CORRUPT if there is none. */
+int sb_codec_schema_id(struct sb_view body, uint32_t *ret_id, struct sb_err *err);
+
+/* An id nobody has told us of is SB-SCHEMA-INVALID; anything that does not decode whole is SB-VALUE-INVALID.
+ * meta may be NULL. */
+int sb_codec_read_change(struct sb_codec *codec, struct sb_view body, struct sb_arena *arena,
+    struct sb_change *ret_chg, struct sb_change_meta *ret_meta, struct sb_err *err);
+int sb_codec_read_commit(
+    struct sb_codec *codec, struct sb_view body, struct sb_commit *ret_commit, struct sb_err *err);
+int sb_codec_read_message(struct sb_codec *codec, struct sb_view body, struct sb_arena *arena,
+    struct sb_message *ret_msg, struct sb_err *err);
+int sb_codec_read_open(struct sb_codec *codec, struct sb_view body, struct sb_arena *arena,
+    struct sb_open *ret_open, struct sb_err *err);
+
+#endif

@@ -1,0 +1,98 @@
+-- On the target of a direction. progress is the promise: it moves in the same transaction as the data.
+CREATE TABLE IF NOT EXISTS switchback.progress (
+    migration text NOT NULL,
+    direction text NOT NULL,
+    lane integer NOT NULL DEFAULT 0,
+    stream_uuid uuid NOT NULL,
+    source_uuid uuid NOT NULL,
+    epoch bigint NOT NULL DEFAULT 0,
+    sequence bigint NOT NULL DEFAULT 0,      -- of the newest applied commit record
+    timeline integer NOT NULL DEFAULT 0,
+    commit_lsn pg_lsn NOT NULL DEFAULT '0/0', -- start of that commit's WAL record on the source
+    chain bytea NOT NULL DEFAULT '\x00000000000000000000000000000000',
+    ownership_epoch bigint NOT NULL DEFAULT 0,
+    stream_offset bigint NOT NULL DEFAULT -1, -- a hint, verified before it is believed
+    commit_us bigint NOT NULL DEFAULT 0,      -- source commit time, microseconds since 1970
+    transactions bigint NOT NULL DEFAULT 0,   -- applied so far
+    changes bigint NOT NULL DEFAULT 0,
+    conflicts bigint NOT NULL DEFAULT 0,
+    PRIMARY KEY (migration, direction, lane)
+) WITH (fillfactor = 10);
+
+-- An operator's wishes, read by apply between batches.
+CREATE TABLE IF NOT EXISTS switchback.apply_control (
+    migration text NOT NULL,
+    direction text NOT NULL,
+    paused boolean NOT NULL DEFAULT false,
+    changed_by text NOT NULL DEFAULT session_user,
+    changed_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    PRIMARY KEY (migration, direction)
+);
+
+-- The ledger of copied chunks (frozen here; `copy` comes later).
+CREATE TABLE IF NOT EXISTS switchback.chunk (
+    migration text NOT NULL,
+    direction text NOT NULL,
+    relation text NOT NULL,
+    lower_bound bytea,             -- canonical key; NULL: open
+    upper_bound bytea,             -- exclusive
+    snapshot text NOT NULL,        -- the stamp S, pg_current_snapshot()
+    flushed_past pg_lsn NOT NULL,  -- H: counts once the source has flushed past it
+    timeline integer NOT NULL,
+    rows bigint NOT NULL,
+    digest bytea NOT NULL,
+    schema_id bigint NOT NULL,
+    copied_at timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+
+-- Rows found other than expected, with both versions.
+CREATE TABLE IF NOT EXISTS switchback.conflict (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    migration text NOT NULL,
+    direction text NOT NULL,
+    kind text NOT NULL,            -- insert_exists, update_missing, delete_missing, multiple_unique_conflicts, row_differs
+    relation text NOT NULL,
+    key jsonb,
+    source_row jsonb,              -- as the stream has it; columns that did not travel are not there
+    target_row jsonb,              -- as it was found
+    resolution text NOT NULL,      -- owner (the stream's version was written), none (nothing to do), hold
+    commit_lsn pg_lsn NOT NULL,
+    ordinal bigint NOT NULL,
+    xid bigint NOT NULL,
+    found_at timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+
+-- The transaction a lane stands at because it cannot be applied; at most one a lane.
+CREATE TABLE IF NOT EXISTS switchback.poison (
+    migration text NOT NULL,
+    direction text NOT NULL,
+    lane integer NOT NULL DEFAULT 0,
+    commit_lsn pg_lsn NOT NULL,
+    xid bigint NOT NULL,
+    ordinal bigint NOT NULL,       -- of the change that failed
+    relation text NOT NULL,
+    error_id text NOT NULL,
+    sqlstate text NOT NULL,
+    reason text NOT NULL,
+    skip_requested_by text,        -- an operator's recorded command
+    skip_reason text,
+    skipped_at timestamptz,
+    found_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    PRIMARY KEY (migration, direction, lane)
+);
+
+-- What skipping left undone: keys that reconcile must clear.
+CREATE TABLE IF NOT EXISTS switchback.debt (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    migration text NOT NULL,
+    direction text NOT NULL,
+    relation text NOT NULL,
+    key jsonb,
+    op text NOT NULL,
+    commit_lsn pg_lsn NOT NULL,
+    xid bigint NOT NULL,
+    ordinal bigint NOT NULL,
+    skipped_by text NOT NULL,
+    reason text NOT NULL,
+    made_at timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
