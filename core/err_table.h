@@ -1,6 +1,6 @@
 /*
- * The table of errors: SB_ERR(name, id, class, exit code, meaning, remedy). No include guard on purpose: it is
- * included wherever a column of it is needed. Ids are API. docs/ERRORS.md is generated from here.
+ * The table of errors: SB_ERR(name, id, class, exit code, meaning, remedy). No include guard on purpose: it
+ * is included wherever a column of it is needed. Ids are API. docs/ERRORS.md is generated from here.
  */
 /* clang-format off */
 /* -- source ------------------------------------------------------------------------------------------------ */
