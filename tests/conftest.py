@@ -49,6 +49,21 @@ def clusters(place):
         yield make
 
 
+@pytest.fixture
+def switchback(place):
+    """switchback(old, new, db="shop", config={"apply": {"mode": "exact"}}): a migration, gone with the test."""
+    from sbtest.product import Switchback
+
+    with contextlib.ExitStack() as made:
+
+        def make(old, new, **options):
+            product = Switchback(place, old, new, **options)
+            made.callback(product.close)
+            return product
+
+        yield make
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     report = (yield).get_result()
