@@ -121,7 +121,7 @@ static int read_paused(struct stage *stage, bool *ret_paused, struct sb_err *err
 /* A paused lane must not sit on an open target transaction or on the loop's wake-ups. */
 static int follow_pause(struct stage *stage, struct sb_err *err)
 {
-    bool paused;
+    bool paused = false;
     if (read_paused(stage, &paused, err) != 0)
         return -1;
     if (paused == stage->paused)
