@@ -10,7 +10,9 @@
 /*
  * Split: how many records a body of body_len needs, and the i-th of them. frame is the whole record's, its
  * sequence that of part 0; parts take sequence, sequence+1, ... A body that fits needs 1 and is sent as it
- * is. Body and whole hashes are filled in here.
+ * is. Body and whole hashes are filled in here; with frame->whole_hash set (to sb_hash64 of the body) a large
+ * body is not hashed anew for each of its parts. record_max is at least 1; a body of more than 2^32-1 parts
+ * cannot be.
  */
 uint32_t sb_parts_count(size_t body_len, size_t record_max);
 void sb_parts_make(const struct sb_frame *frame, struct sb_view key, struct sb_view body, size_t record_max,

@@ -9,10 +9,12 @@
  *  - within an epoch the sequence goes up by exactly one: an equal or lower one with the same epoch is a
  * repeat (Kafka's at-least-once): DROP if below or at the newest, a hole is SB-LOG-GAP;
  *  - a higher epoch begins with an `open`, which may cut off a partial transaction (its commit will never
- * come: ABANDON) and states its base. A base at our position continues. A base behind our position repeats
- * commits: they are REPEAT until one lands exactly on (our commit LSN, our chain), else SB-SOURCE-REWOUND. A
- * base ahead of our position is SB-LOG-GAP (unless a declared hole begins at or before our position and ends
- * at the base *and* our position is the base: a hole before us is of no concern);
+ * come: ABANDON) and states its base. Its own sequence is the base's plus one: what it cuts off has its
+ * sequences used again. Another `open` of the same epoch is SB-EPOCH-CLASH. A base at our position continues.
+ * A base behind our position repeats commits: they are REPEAT until one lands exactly on (our commit LSN, our
+ * chain), else SB-SOURCE-REWOUND. A base ahead of our position is SB-LOG-GAP (unless a declared hole begins
+ * at or before our position and ends at the base *and* our position is the base: a hole before us is of no
+ * concern);
  *  - a transaction takes effect only with its commit record: same LSN and xid as its changes, ordinals
  * gapless from 1, count, digest and chain as computed here; else SB-LOG-CORRUPT.
  *  - records before the first `open` or commit a reader starts at: the reader starts right behind a commit it
@@ -49,7 +51,9 @@ struct sb_proof *sb_proof_new(
 void sb_proof_free(struct sb_proof *proof);
 
 /* Judge a frame before anything of its body is read. 0 with ret_verdict, or -1. Parts are judged one by one;
- * the functions below are called once for a record, when it is whole. */
+ * the functions below are called once for a record, when it is whole, before the next frame is judged. (There
+ * is none for `schema`: give it to the codec. Images are SB-LOG-FORMAT until something writes them.) After a
+ * failure the proof is finished: begin anew at the position. */
 int sb_proof_frame(
     struct sb_proof *proof, const struct sb_frame *frame, enum sb_verdict *ret_verdict, struct sb_err *err);
 int sb_proof_open(
