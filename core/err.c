@@ -21,7 +21,8 @@ static void text_append(char *text, size_t cap, const char *more)
     text[used + take] = '\0';
 }
 
-static void err_format(struct sb_err *err, enum sb_code code, const char *fmt, va_list args)
+static void __attribute__((format(printf, 3, 0)))
+err_format(struct sb_err *err, enum sb_code code, const char *fmt, va_list args)
 {
     char text[SB_ERR_TEXT_BYTES]; /* args may point into err itself */
     vsnprintf(text, sizeof text, fmt, args);

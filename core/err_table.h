@@ -1,6 +1,6 @@
 /*
- * The table of errors: SB_ERR(name, id, class, exit code, meaning, remedy). No include guard on purpose: it is
- * included wherever a column of it is needed. Ids are API. docs/ERRORS.md is generated from here.
+ * The table of errors: SB_ERR(name, id, class, exit code, meaning, remedy). No include guard on purpose: it
+ * is included wherever a column of it is needed. Ids are API. docs/ERRORS.md is generated from here.
  */
 /* clang-format off */
 /* -- source ------------------------------------------------------------------------------------------------ */
@@ -162,6 +162,9 @@ SB_ERR(SB_E_SAME_SYSTEM, "SB-SAME-SYSTEM", SB_CLASS_FATAL, 78,
 SB_ERR(SB_E_STATE_FORMAT, "SB-STATE-FORMAT", SB_CLASS_FATAL, 65,
     "a control schema or state file was made by another version or for another migration",
     "Use the version that made it, or `switchback remove` and prepare anew.")
+SB_ERR(SB_E_STATE_LOCKED, "SB-STATE-LOCKED", SB_CLASS_FATAL, 75,
+    "another switchback process works with this state directory",
+    "Stop that one (the message names its process), or give this one another state_dir.")
 SB_ERR(SB_E_NOT_PREPARED, "SB-NOT-PREPARED", SB_CLASS_FATAL, 78,
     "this side has not been prepared for the migration",
     "Run `switchback prepare`.")

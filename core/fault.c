@@ -1,5 +1,6 @@
 #include "core/fault.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,7 +80,8 @@ static void strike(const struct armed *fault)
         raise(SIGSTOP);
         return;
     case FAULT_DELAY:
-        nanosleep(&pause, NULL);
+        while (nanosleep(&pause, &pause) != 0 && errno == EINTR) {
+        }
         return;
     }
 }

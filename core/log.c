@@ -4,11 +4,14 @@
 #include "core/clock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { LOG_LINE_BYTES = 8 * 1024, LOG_WAIT_MS = 200 };
@@ -17,11 +20,36 @@ static enum sb_log_format log_format = SB_LOG_LOGFMT;
 static enum sb_log_level log_least = SB_LOG_INFO;
 static const char *log_stage = "";
 static uint64_t log_dropped;
+static int log_fd = STDERR_FILENO;
+static bool log_to_socket;
 
 static const char *const level_names[] = {"debug", "info", "warning", "error"};
 
+/*
+ * O_NONBLOCK belongs to the open file, which stderr shares with the shell and whoever else writes there. So a
+ * pipe is opened once more, for us alone; a socket (journald's) cannot be, but send takes the flag by call.
+ * Terminals and files are written to as they are.
+ */
+static void open_own(void)
+{
+    struct stat st;
+    if (log_fd != STDERR_FILENO)
+        close(log_fd);
+    log_fd = STDERR_FILENO;
+    log_to_socket = false;
+    if (fstat(STDERR_FILENO, &st) != 0)
+        return;
+    log_to_socket = S_ISSOCK(st.st_mode);
+    if (!S_ISFIFO(st.st_mode))
+        return;
+    int fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    if (fd >= 0)
+        log_fd = fd;
+}
+
 void sb_log_init(enum sb_log_format format, enum sb_log_level least, const char *stage)
 {
+    open_own();
     log_format = format;
     log_least = least;
     log_stage = stage;
@@ -104,14 +132,21 @@ static void put_field(struct sb_buf *line, const struct sb_field *field)
     }
 }
 
+static ssize_t write_once(const struct sb_buf *line)
+{
+    if (log_to_socket)
+        return send(STDERR_FILENO, line->ptr, line->len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return write(log_fd, line->ptr, line->len);
+}
+
 static void write_line(const struct sb_buf *line)
 {
     for (;;) {
-        if (write(STDERR_FILENO, line->ptr, line->len) >= 0)
+        if (write_once(line) >= 0)
             return;
         if (errno == EINTR)
             continue;
-        struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
+        struct pollfd ready = {.fd = log_fd, .events = POLLOUT};
         if (errno != EAGAIN || poll(&ready, 1, LOG_WAIT_MS) <= 0) {
             log_dropped++;
             return;

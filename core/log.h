@@ -36,7 +36,8 @@ struct sb_field {
 #define SB_REAL(name_, value) ((struct sb_field){.name = (name_), .type = SB_FIELD_REAL, .real = (value)})
 #define SB_FIELD_END          ((struct sb_field){.name = NULL})
 
-/* stage is shown as a field of every line ("capture-forward"); it must outlive the log. */
+/* stage is shown as a field of every line ("capture-forward"); it must outlive the log. Call it again in a
+ * forked child, and after stderr was replaced. */
 void sb_log_init(enum sb_log_format format, enum sb_log_level least, const char *stage);
 /* fields end with SB_FIELD_END; use the macros below. */
 void sb_log_write(enum sb_log_level level, const char *text, const struct sb_field *fields);

@@ -215,11 +215,22 @@ static int64_t next_wait_ms(const struct sb_loop *loop, int64_t max_wait_ms)
     return wait_ms;
 }
 
+static volatile sig_atomic_t stop_signal; /* of the process: signals are */
+
+int sb_loop_stop_signal(void)
+{
+    return stop_signal;
+}
+
 static void run_signals(struct sb_loop *loop, struct sb_watch *watch)
 {
     struct signalfd_siginfo info;
-    while (!loop->stopped && read(loop->signal_fd, &info, sizeof info) == sizeof info)
-        watch->signal_fn(watch->arg, (int)info.ssi_signo);
+    while (!loop->stopped && read(loop->signal_fd, &info, sizeof info) == sizeof info) {
+        int signo = (int)info.ssi_signo;
+        if (signo == SIGTERM || signo == SIGINT)
+            stop_signal = signo;
+        watch->signal_fn(watch->arg, signo);
+    }
 }
 
 static void run_file(struct sb_watch *watch, uint32_t events)

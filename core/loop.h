@@ -39,6 +39,9 @@ void sb_loop_remove(
 /* Block these signals (0-terminated list) and hand them to fn. Once a loop. */
 int sb_loop_signals(
     struct sb_loop *loop, const int *signals, sb_loop_signal_fn *fn, void *arg, struct sb_err *err);
+/* The SIGTERM or SIGINT that a loop of this process has taken, 0 if none: a stage that fails while it drains
+ * must still be known to have been asked to stop. Safe in a signal handler. */
+int sb_loop_stop_signal(void);
 void sb_loop_after_turn(struct sb_loop *loop, sb_loop_timer_fn *fn, void *arg);
 /* Do not wait in the next turn: there is more to do. */
 void sb_loop_again(struct sb_loop *loop);

@@ -174,7 +174,7 @@ void sb_report_state(enum sb_stage_state state, const char *why)
     if (own == NULL)
         return;
     if (own->report.state == state && strcmp(own->report.why, why == NULL ? "" : why) == 0 &&
-        own->report.err_id[0] == '\0')
+        own->report.err_id[0] == '\0' && own->report.pid == (int32_t)getpid())
         return;
     report_begin(own);
     report_change(&own->report, state);
@@ -218,8 +218,8 @@ void sb_page_report(const struct sb_page *page, enum sb_stage stage, struct sb_s
     /* its writer died in the middle: what is there is the best there is */
 }
 
-void sb_page_child(
-    struct sb_page *page, enum sb_stage stage, int32_t pid, enum sb_stage_state state, uint32_t restarts)
+void sb_page_child(struct sb_page *page, enum sb_stage stage, int32_t pid, enum sb_stage_state state,
+    uint32_t restarts, const char *why)
 {
     struct page_column *column = &page->map->columns[stage];
     if (column->version % 2 == 1)
@@ -228,5 +228,9 @@ void sb_page_child(
     report_change(&column->report, state);
     column->report.pid = pid;
     column->report.restarts = restarts;
+    if (why != NULL) {
+        copy_text(column->report.why, sizeof column->report.why, why);
+        column->report.err_id[0] = column->report.err_text[0] = column->report.err_hint[0] = '\0';
+    }
     report_end(column);
 }

@@ -79,8 +79,9 @@ void sb_report_err(enum sb_stage_state state, const struct sb_err *err);
 
 int64_t sb_page_metric(const struct sb_page *page, enum sb_stage stage, enum sb_metric metric);
 void sb_page_report(const struct sb_page *page, enum sb_stage stage, struct sb_stage_report *ret_report);
-/* For the supervisor, about a child. */
-void sb_page_child(
-    struct sb_page *page, enum sb_stage stage, int32_t pid, enum sb_stage_state state, uint32_t restarts);
+/* For the supervisor, about a child that does not run (it writes its own column otherwise). why replaces what
+ * the child last said, its error too; NULL keeps both. */
+void sb_page_child(struct sb_page *page, enum sb_stage stage, int32_t pid, enum sb_stage_state state,
+    uint32_t restarts, const char *why);
 
 #endif

@@ -35,8 +35,9 @@ enum {
 }; /* synchronous_commit=local: our own small writes never wait for a standby */
 
 struct sb_conn;
-/* purpose becomes application_name: "switchback shop capture". Waits at most connect_timeout_s (default 10).
- */
+/* purpose becomes application_name: "switchback shop capture". Waits at most connect_timeout of the dsn
+ * (default 10 s). A connection pool in between is refused: SB-TARGET-POOLED, SB-SOURCE-CONFIG. Without an
+ * sslmode in the dsn, other machines are spoken to with verify-full. */
 int sb_conn_open(const struct sb_endpoint *endpoint, const char *purpose, unsigned flags,
     struct sb_conn **ret_conn, struct sb_err *err);
 void sb_conn_close(struct sb_conn *conn); /* NULL is fine */
@@ -45,6 +46,7 @@ enum sb_side sb_conn_side(const struct sb_conn *conn);
 int sb_conn_version(const struct sb_conn *conn); /* 150020 */
 int sb_conn_backend_pid(const struct sb_conn *conn);
 int sb_conn_fd(const struct sb_conn *conn);
+bool sb_conn_in_transaction(const struct sb_conn *conn); /* also in a failed one */
 
 struct sb_rows;                            /* a result, owned by the caller */
 void sb_rows_free(struct sb_rows *rows);   /* NULL is fine */

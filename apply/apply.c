@@ -1,0 +1,296 @@
+#include "apply/apply.h"
+
+#include "apply/lane.h"
+#include "core/clock.h"
+#include "core/fault.h"
+#include "core/log.h"
+#include "core/loop.h"
+#include "core/metrics.h"
+#include "stream/tail.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    TURN_RECORDS = 4096, /* read in a turn before signals and timers get their chance */
+    TICK_MS = 1000,      /* pause flag, housekeeping */
+    POLL_MS = 20,        /* where the store has no descriptor to wait for */
+    PUBLISH_TICKS = 5,
+    PREDECESSOR_IDLE_S =
+        5, /* a session of ours that did nothing for so long has a frozen process behind it */
+};
+
+struct stage {
+    const struct sb_config *config;
+    enum sb_direction direction;
+    struct sb_conn *conn;
+    struct sb_stream *stream;
+    struct sb_lane *lane;
+    struct sb_loop *loop;
+    struct sb_watch *stream_watch;
+    bool paused;
+    bool drained;           /* the last read said there is nothing more */
+    int64_t batch_began_ms; /* when the first whole transaction not yet flushed was read; 0: there is none */
+    int64_t large_moved_ms; /* when the open large transaction last grew */
+    uint64_t large_taken;
+    unsigned ticks;
+};
+
+static void fail(struct stage *stage, const struct sb_err *err)
+{
+    sb_loop_stop(stage->loop, err);
+}
+
+/* -- reading
+ * ------------------------------------------------------------------------------------------------- */
+
+static int flush(struct stage *stage, struct sb_err *err)
+{
+    stage->batch_began_ms = 0;
+    return sb_lane_flush(stage->lane, err);
+}
+
+static int read_some(struct stage *stage, struct sb_err *err)
+{
+    struct sb_record record;
+    for (int n = 0; n < TURN_RECORDS; n++) {
+        SB_FAULT("apply-before-read");
+        int rc = sb_stream_read(stage->stream, &record, err);
+        if (rc < 0)
+            return -1;
+        stage->drained = rc == SB_STREAM_END;
+        if (stage->drained)
+            return flush(stage, err);
+        SB_FAULT("apply-after-read");
+        if (sb_lane_take(stage->lane, &record, err) != 0)
+            return -1;
+    }
+    int64_t now_ms = sb_clock_mono_ms();
+    if (!sb_lane_has_whole(stage->lane))
+        stage->batch_began_ms = 0;
+    else if (stage->batch_began_ms == 0)
+        stage->batch_began_ms = now_ms;
+    else if (now_ms - stage->batch_began_ms >= stage->config->apply.batch_max_ms)
+        return flush(stage, err);
+    return 0;
+}
+
+static void on_turn(void *arg)
+{
+    struct stage *stage = arg;
+    struct sb_err err;
+    if (stage->paused)
+        return;
+    if (read_some(stage, &err) != 0)
+        fail(stage, &err);
+    else if (!stage->drained)
+        sb_loop_again(stage->loop);
+}
+
+/* The descriptor only wakes the loop; the turn's end reads. */
+static void on_stream(void *arg, unsigned events)
+{
+    (void)arg;
+    (void)events;
+}
+
+static void on_poll(void *arg)
+{
+    (void)arg;
+}
+
+/* -- every second
+ * -------------------------------------------------------------------------------------------- */
+
+static int read_paused(struct stage *stage, bool *ret_paused, struct sb_err *err)
+{
+    struct sb_rows *rows SB_CLEANUP(sb_rows_freep)
+    = NULL;
+    const char *params[] = {stage->config->migration, sb_direction_name(stage->direction)};
+    if (sb_conn_query(stage->conn,
+            "SELECT paused FROM switchback.apply_control WHERE migration = $1 AND direction = $2", 2, params,
+            &rows, err) != 0)
+        return sb_err_add(err, "could not read switchback.apply_control");
+    *ret_paused = sb_rows_count(rows) > 0 && sb_rows_bool(rows, 0, 0);
+    return 0;
+}
+
+/* A paused lane must not sit on an open target transaction or on the loop's wake-ups. */
+static int follow_pause(struct stage *stage, struct sb_err *err)
+{
+    bool paused = false;
+    if (read_paused(stage, &paused, err) != 0)
+        return -1;
+    if (paused == stage->paused)
+        return 0;
+    stage->paused = paused;
+    SB_INFO(paused ? "apply paused by operator" : "apply goes on");
+    if (!paused) {
+        sb_report_state(SB_STATE_RUNNING, NULL);
+        sb_loop_again(stage->loop);
+        return sb_stream_fd(stage->stream) >= 0
+                   ? sb_loop_file_events(stage->loop, stage->stream_watch, SB_LOOP_READ, err)
+                   : 0;
+    }
+    sb_report_state(SB_STATE_WAITING, "paused by an operator (`switchback resume` goes on)");
+    if (!sb_lane_is_large(stage->lane) && flush(stage, err) != 0)
+        return -1;
+    return sb_stream_fd(stage->stream) >= 0 ? sb_loop_file_events(stage->loop, stage->stream_watch, 0, err)
+                                            : 0;
+}
+
+/* An open target transaction holds locks; if the rest of it does not come, let go and start again from
+ * progress. */
+static int check_large(struct stage *stage, struct sb_err *err)
+{
+    int64_t now_ms = sb_loop_now_ms(stage->loop),
+            max_ms = stage->config->apply.open_transaction_idle_max_s * 1000;
+    if (!sb_lane_is_large(stage->lane) || sb_lane_taken(stage->lane) != stage->large_taken) {
+        stage->large_taken = sb_lane_taken(stage->lane);
+        stage->large_moved_ms = now_ms;
+        return 0;
+    }
+    if (now_ms - stage->large_moved_ms < max_ms)
+        return 0;
+    return sb_err_set(err, SB_E_STREAM_UNAVAILABLE,
+        "the rest of a large transaction did not come for %" PRId64 " s; it is rolled back and read again",
+        max_ms / 1000);
+}
+
+static void publish(struct stage *stage)
+{
+    struct sb_err err;
+    int64_t offset = sb_lane_progress(stage->lane)->offset;
+    if (++stage->ticks % PUBLISH_TICKS != 0 || offset < 0)
+        return;
+    if (sb_stream_publish_progress(stage->stream, offset, &err) != 0)
+        sb_log_err(SB_LOG_WARNING, &err, "ignored: only lag tools of others see it");
+}
+
+static void on_tick(void *arg)
+{
+    struct stage *stage = arg;
+    struct sb_err err;
+    if (follow_pause(stage, &err) != 0 || check_large(stage, &err) != 0)
+        fail(stage, &err);
+    else
+        publish(stage);
+    sb_metric_set(SB_M_LOG_DROPPED, (int64_t)sb_log_dropped());
+}
+
+static void on_signal(void *arg, int signo)
+{
+    struct stage *stage = arg;
+    SB_INFO("apply stops", SB_STR("signal", signo == SIGINT ? "SIGINT" : "SIGTERM"));
+    sb_loop_stop(stage->loop, NULL);
+}
+
+/* -- start
+ * --------------------------------------------------------------------------------------------------- */
+
+/* The origin is held by another session. If its process is frozen or gone its session is idle: end that one.
+ * A live applier is left alone, and this one waits. */
+static int yield_or_take_over(struct stage *stage, const char *purpose, struct sb_err *err)
+{
+    struct sb_rows *rows SB_CLEANUP(sb_rows_freep)
+    = NULL;
+    struct sb_err ignored;
+    char idle_s[16];
+    snprintf(idle_s, sizeof idle_s, "%d", PREDECESSOR_IDLE_S);
+    const char *params[] = {purpose, idle_s};
+    if (sb_conn_query(stage->conn,
+            "SELECT pid, pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE "
+            "application_name = $1 AND "
+            "datname = pg_catalog.current_database() AND pid <> pg_catalog.pg_backend_pid() AND state <> "
+            "'active' AND "
+            "state_change < pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => $2::double "
+            "precision)",
+            2, params, &rows, &ignored) == 0 &&
+        sb_rows_count(rows) > 0)
+        SB_WARN("ended the idle session of an earlier applier", SB_STR("pid", sb_rows_get(rows, 0, 0)));
+    return sb_err_set(
+        err, SB_E_TARGET_UNAVAILABLE, "another applier of this migration is connected to the target");
+}
+
+static int learn(void *arg, struct sb_view key, struct sb_view value, struct sb_err *err)
+{
+    (void)key;
+    return sb_lane_learn(arg, value, err);
+}
+
+static int seek_to_progress(struct stage *stage, struct sb_err *err)
+{
+    const struct sb_progress *progress = sb_lane_progress(stage->lane);
+    struct sb_uuid uuid = sb_stream_uuid(stage->stream);
+    int64_t offset;
+    if (memcmp(&uuid, &progress->stream, sizeof uuid) != 0)
+        return sb_err_set(
+            err, SB_E_LOG_FOREIGN, "the stream is not the one the target's progress row belongs to");
+    if (sb_stream_control_each(stage->stream, sb_view_str(SB_CONTROL_SCHEMA), learn, stage->lane, err) != 0)
+        return -1;
+    if (sb_tail_locate_position(stage->stream, &progress->position, progress->offset, &offset, err) != 0 ||
+        sb_stream_seek(stage->stream, offset, err) != 0)
+        return sb_err_add(err, "could not find the applied position in the stream");
+    SB_INFO("apply starts", SB_LSN("commit_lsn", progress->position.commit_lsn),
+        SB_NUM("epoch", progress->position.epoch), SB_NUM("offset", offset));
+    return 0;
+}
+
+static int connect_all(struct stage *stage, struct sb_err *err)
+{
+    struct sb_endpoint target = sb_wiring_target(stage->config, stage->direction);
+    struct sb_stream_options options;
+    char path[SB_PATH_BYTES], purpose[64];
+    snprintf(purpose, sizeof purpose, "switchback %s apply-%s", stage->config->migration,
+        sb_direction_name(stage->direction));
+    if (sb_conn_open(&target, purpose, 0, &stage->conn, err) != 0)
+        return -1;
+    if (sb_lane_new(stage->config, stage->direction, stage->conn, &stage->lane, err) != 0) {
+        if (strcmp(err->sqlstate, "55006") == 0)
+            return yield_or_take_over(stage, purpose, err);
+        return -1;
+    }
+    sb_wiring_stream(stage->config, stage->direction, path, &options);
+    if (sb_stream_open(&options, SB_STREAM_READ, &stage->stream, err) != 0)
+        return -1;
+    return seek_to_progress(stage, err);
+}
+
+static int watch_all(struct stage *stage, struct sb_err *err)
+{
+    static const int signals[] = {SIGTERM, SIGINT, 0};
+    stage->loop = sb_loop_new(err);
+    if (stage->loop == NULL || sb_loop_signals(stage->loop, signals, on_signal, stage, err) != 0 ||
+        sb_loop_timer(stage->loop, TICK_MS, on_tick, stage, err) == NULL)
+        return -1;
+    int fd = sb_stream_fd(stage->stream);
+    stage->stream_watch = fd >= 0 ? sb_loop_file(stage->loop, fd, SB_LOOP_READ, on_stream, stage, err)
+                                  : sb_loop_timer(stage->loop, POLL_MS, on_poll, stage, err);
+    if (stage->stream_watch == NULL)
+        return -1;
+    sb_loop_after_turn(stage->loop, on_turn, stage);
+    sb_loop_again(stage->loop);
+    return 0;
+}
+
+int sb_apply_run(const struct sb_config *config, enum sb_direction direction, struct sb_err *err)
+{
+    struct stage stage = {.config = config, .direction = direction};
+    int rc = -1;
+    sb_report_state(SB_STATE_STARTING, "connecting to the target and the stream");
+    if (connect_all(&stage, err) == 0 && watch_all(&stage, err) == 0 && follow_pause(&stage, err) == 0) {
+        if (!stage.paused)
+            sb_report_state(SB_STATE_RUNNING, NULL);
+        rc = sb_loop_run(stage.loop, err);
+        if (rc == 0 && !stage.paused && !sb_lane_is_large(stage.lane))
+            rc = sb_lane_flush(stage.lane, err);
+    }
+    sb_loop_free(stage.loop);
+    sb_lane_free(stage.lane);
+    sb_stream_close(stage.stream);
+    sb_conn_close(stage.conn);
+    return rc;
+}

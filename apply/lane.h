@@ -1,0 +1,42 @@
+/*
+ * A lane: records of the stream in, target transactions out. It proves what it is given (stream/proof),
+ * decodes it, gathers whole transactions into batches, writes them in sets or, where that does not come out
+ * as planned, change by change, and moves the progress row with them. One lane is one progress row; there is
+ * one lane for now.
+ *
+ * A transaction larger than a batch is written as it arrives in one open target transaction, in bounded
+ * memory, and rolled back if its commit never comes.
+ *
+ * The lane never waits for the stream and never looks at a clock: the stage around it (apply/apply) does.
+ * After an error the lane is finished: free it and build a new one, which starts from the progress row.
+ */
+#ifndef SB_APPLY_LANE_H
+#define SB_APPLY_LANE_H
+
+#include "apply/progress.h"
+#include "config/wiring.h"
+#include "stream/stream.h"
+
+struct sb_lane;
+
+/* Over an open target session (the caller's). Reads progress and poison, takes the replication origin. */
+int sb_lane_new(const struct sb_config *config, enum sb_direction direction, struct sb_conn *conn,
+    struct sb_lane **ret_lane, struct sb_err *err);
+void sb_lane_free(struct sb_lane *lane); /* rolls back what is open */
+
+/* Where to read from: the position applied, with its hint. */
+const struct sb_progress *sb_lane_progress(const struct sb_lane *lane);
+/* A schema known beside the log (control table). */
+int sb_lane_learn(struct sb_lane *lane, struct sb_view body, struct sb_err *err);
+
+/* The next record of the stream. Writes to the target when a batch is full. */
+int sb_lane_take(struct sb_lane *lane, const struct sb_record *record, struct sb_err *err);
+/* Write the whole transactions gathered so far; nothing if there are none. */
+int sb_lane_flush(struct sb_lane *lane, struct sb_err *err);
+
+bool sb_lane_has_whole(const struct sb_lane *lane); /* there are transactions to flush */
+bool sb_lane_is_large(const struct sb_lane *lane);  /* a target transaction is open for one in flight */
+uint64_t sb_lane_taken(
+    const struct sb_lane *lane); /* records taken so far: tells whether a large one moves */
+
+#endif

@@ -1,0 +1,154 @@
+#include "apply/poison.h"
+
+#include "core/log.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { NAME_BYTES = 256, NUMBER_BYTES = 24 };
+
+static struct sb_value text_value(const char *text)
+{
+    return (struct sb_value){.state = text == NULL ? SB_COL_NULL : SB_COL_TEXT, .text = sb_view_str(text)};
+}
+
+static int run(
+    struct sb_writer *writer, const char *sql, const struct sb_value *values, int count, struct sb_err *err)
+{
+    const struct sb_value *params[16];
+    int64_t affected;
+    for (int i = 0; i < count; i++)
+        params[i] = &values[i];
+    return sb_writer_one(writer, sb_view_str(sql), params, count, &affected, err);
+}
+
+int sb_poison_read(struct sb_conn *conn, const char *migration, const char *direction,
+    struct sb_poison *ret_poison, struct sb_err *err)
+{
+    struct sb_rows *rows SB_CLEANUP(sb_rows_freep)
+    = NULL;
+    const char *params[] = {migration, direction};
+    struct sb_poison poison = {0};
+    if (sb_conn_query(conn,
+            "SELECT commit_lsn, xid, skip_requested_by, skip_reason FROM switchback.poison WHERE migration = "
+            "$1 AND direction "
+            "= $2 AND lane = 0",
+            2, params, &rows, err) != 0)
+        return sb_err_add(err, "could not read switchback.poison");
+    if (sb_rows_count(rows) > 0) {
+        const char *by = sb_rows_get(rows, 0, 2), *reason = sb_rows_get(rows, 0, 3);
+        poison.present = true;
+        poison.commit_lsn = sb_rows_lsn(rows, 0, 0);
+        poison.xid = sb_rows_u64(rows, 0, 1);
+        snprintf(poison.skipped_by, sizeof poison.skipped_by, "%s", by == NULL ? "" : by);
+        snprintf(poison.skip_reason, sizeof poison.skip_reason, "%s", reason == NULL ? "" : reason);
+    }
+    *ret_poison = poison;
+    return 0;
+}
+
+/* "public.accounts", or the tables of a TRUNCATE as one word. */
+static void relation_name(const struct sb_batch_change *change, char out[NAME_BYTES])
+{
+    if (change == NULL)
+        snprintf(out, NAME_BYTES, "?");
+    else if (change->chg.rel == NULL)
+        snprintf(out, NAME_BYTES, "truncate of %d tables", (int)change->chg.truncated_count);
+    else
+        snprintf(out, NAME_BYTES, "%.*s.%.*s", (int)change->chg.rel->schema.len, change->chg.rel->schema.ptr,
+            (int)change->chg.rel->name.len, change->chg.rel->name.ptr);
+}
+
+static int record(struct sb_writer *writer, const struct sb_value *values, int count, struct sb_err *err)
+{
+    static const char sql[] = "INSERT INTO switchback.poison AS p (migration, direction, commit_lsn, xid, "
+                              "ordinal, relation, error_id, sqlstate, "
+                              "reason) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (migration, "
+                              "direction, lane) DO UPDATE SET commit_lsn "
+                              "= excluded.commit_lsn, xid = excluded.xid, ordinal = excluded.ordinal, "
+                              "relation = excluded.relation, error_id = "
+                              "excluded.error_id, sqlstate = excluded.sqlstate, reason = excluded.reason, "
+                              "found_at = excluded.found_at, "
+                              "skip_requested_by = CASE WHEN p.commit_lsn = excluded.commit_lsn THEN "
+                              "p.skip_requested_by END, skip_reason = CASE "
+                              "WHEN p.commit_lsn = excluded.commit_lsn THEN p.skip_reason END";
+    if (sb_writer_begin(writer, err) != 0)
+        return -1;
+    if (run(writer, sql, values, count, err) == 0 && sb_writer_commit(writer, err) == 0)
+        return 0;
+    sb_writer_rollback(writer);
+    return -1;
+}
+
+void sb_poison_record(struct sb_writer *writer, const char *migration, const char *direction,
+    uint64_t commit_lsn, uint64_t xid, const struct sb_batch_change *failed, struct sb_err *err)
+{
+    char lsn[SB_LSN_TEXT_BYTES], xid_text[NUMBER_BYTES], ordinal[NUMBER_BYTES], relation[NAME_BYTES];
+    struct sb_err why;
+    snprintf(xid_text, sizeof xid_text, "%" PRIu64, xid);
+    snprintf(ordinal, sizeof ordinal, "%" PRIu64, failed == NULL ? 0 : failed->ordinal);
+    relation_name(failed, relation);
+    sb_lsn_text(commit_lsn, lsn);
+    sb_err_add(err, "transaction %s (commit %s), change %s", xid_text, lsn, ordinal);
+    if (err->hint[0] == '\0')
+        sb_err_hint(err,
+            "`switchback poison show` tells more. Mend the cause on the target and `switchback resume`, or "
+            "leave this "
+            "transaction out with `switchback poison skip --lsn %s --reason ...`.",
+            lsn);
+    struct sb_value values[] = {text_value(migration), text_value(direction), text_value(lsn),
+        text_value(xid_text), text_value(ordinal), text_value(relation), text_value(sb_err_id(err)),
+        text_value(err->sqlstate), text_value(err->text)};
+    if (record(writer, values, sizeof values / sizeof *values, &why) != 0)
+        sb_log_err(SB_LOG_WARNING, &why, "the poison record is only in this log");
+}
+
+int sb_poison_clear(
+    struct sb_writer *writer, const char *migration, const char *direction, struct sb_err *err)
+{
+    struct sb_value values[] = {text_value(migration), text_value(direction)};
+    return run(writer, "DELETE FROM switchback.poison WHERE migration = $1 AND direction = $2 AND lane = 0",
+        values, 2, err);
+}
+
+static const char *op_name(enum sb_op op)
+{
+    switch (op) {
+    case SB_OP_INSERT:
+        return "insert";
+    case SB_OP_UPDATE:
+        return "update";
+    case SB_OP_DELETE:
+        return "delete";
+    case SB_OP_TRUNCATE:
+        return "truncate";
+    }
+    return "?";
+}
+
+int sb_poison_debts(struct sb_writer *writer, const char *migration, const char *direction,
+    const struct sb_poison *poison, const struct sb_batch_change *changes, size_t count, struct sb_err *err)
+{
+    static const char sql[] = "INSERT INTO switchback.debt (migration, direction, relation, key, op, "
+                              "commit_lsn, xid, ordinal, skipped_by, reason) "
+                              "VALUES ($1, $2, $3, $4::jsonb, $5, $6, $7, $8, $9, $10)";
+    char lsn[SB_LSN_TEXT_BYTES], xid[NUMBER_BYTES], ordinal[NUMBER_BYTES], relation[NAME_BYTES];
+    snprintf(xid, sizeof xid, "%" PRIu64, poison->xid);
+    sb_lsn_text(poison->commit_lsn, lsn);
+    for (size_t i = 0; i < count; i++) {
+        const struct sb_change *chg = &changes[i].chg;
+        relation_name(&changes[i], relation);
+        snprintf(ordinal, sizeof ordinal, "%" PRIu64, changes[i].ordinal);
+        char *key = chg->rel == NULL ? NULL : sb_key_json(chg->rel, sb_apply_old_key(chg));
+        struct sb_value values[] = {text_value(migration), text_value(direction), text_value(relation),
+            text_value(key), text_value(op_name(chg->op)), text_value(lsn), text_value(xid),
+            text_value(ordinal), text_value(poison->skipped_by), text_value(poison->skip_reason)};
+        int rc = run(writer, sql, values, sizeof values / sizeof *values, err);
+        free(key);
+        if (rc != 0)
+            return sb_err_add(err, "could not record the debt of a skipped transaction");
+    }
+    return 0;
+}

@@ -1,0 +1,34 @@
+/*
+ * Progress: the row in the target that says which source transactions are in effect there. It moves in the
+ * same target transaction as the data, by compare-and-set on the previous position, as the last statement
+ * before COMMIT, and is the only thing that decides what is applied next. A second applier, a zombie, an
+ * ambiguous commit: all are answered by this row.
+ */
+#ifndef SB_APPLY_PROGRESS_H
+#define SB_APPLY_PROGRESS_H
+
+#include "apply/writer.h"
+#include "stream/proof.h"
+
+struct sb_progress {
+    const char *migration; /* belong to the caller */
+    const char *direction;
+    struct sb_uuid stream;
+    struct sb_uuid source;
+    struct sb_position position;
+    uint32_t timeline;
+    int64_t offset; /* a hint: of the stream, right behind the commit record; -1 unknown */
+    int64_t commit_us;
+    uint64_t transactions, changes, conflicts; /* totals */
+};
+
+/* SB-NOT-PREPARED without the control schema, SB-PROGRESS-LOST without the row, SB-STATE-FORMAT if it does
+ * not parse. */
+int sb_progress_read(struct sb_conn *conn, const char *migration, const char *direction,
+    struct sb_progress *ret_progress, struct sb_err *err);
+/* Move from one position to the next, in the open transaction. SB-EPOCH-STALE if the row is not where we left
+ * it. */
+int sb_progress_write(struct sb_writer *writer, const struct sb_progress *from, const struct sb_progress *to,
+    struct sb_err *err);
+
+#endif

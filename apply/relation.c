@@ -1,0 +1,118 @@
+#include "apply/relation.h"
+
+static struct sb_err *no_memory(struct sb_err *err)
+{
+    sb_err_set(err, SB_E_LIMIT, "the arena for target tables is full");
+    return err;
+}
+
+static int map_column(const struct sb_relation *rel, uint16_t i, const struct sb_cat_table *table,
+    struct sb_apply_rel *out, struct sb_err *err)
+{
+    const struct sb_column *col = &rel->cols[i];
+    const struct sb_cat_column *target = sb_cat_column(table, col->name);
+    if (target == NULL) {
+        sb_err_set(err, SB_E_TARGET_STRUCTURE,
+            "target table \"%.*s.%.*s\" has no column \"%.*s\", which the source's has", (int)rel->schema.len,
+            rel->schema.ptr, (int)rel->name.len, rel->name.ptr, (int)col->name.len, col->name.ptr);
+        return sb_err_hint(err,
+            "On the target: ALTER TABLE \"%.*s\".\"%.*s\" ADD COLUMN \"%.*s\" %.*s; then `switchback "
+            "resume`.",
+            (int)rel->schema.len, rel->schema.ptr, (int)rel->name.len, rel->name.ptr, (int)col->name.len,
+            col->name.ptr, (int)col->type_name.len, col->type_name.ptr);
+    }
+    out->cols[i].name = target->name;
+    out->cols[i].type_full = target->type_full;
+    out->cols[i].written = !target->generated;
+    out->cols[i].settable = !target->generated && target->identity != 'a';
+    out->identity_always = out->identity_always || target->identity == 'a';
+    return 0;
+}
+
+/* The columns a row is found by: the replica identity; for FULL the target's own key, if it has one. */
+static void choose_key(
+    const struct sb_relation *rel, const struct sb_cat_table *table, struct sb_apply_rel *out)
+{
+    for (uint16_t i = 0; i < rel->col_count; i++) {
+        bool key = rel->cols[i].key;
+        if (rel->identity == 'f') {
+            const struct sb_cat_column *target = sb_cat_column(table, rel->cols[i].name);
+            key = table->has_key && target->key;
+        }
+        if (key)
+            out->key_cols[out->key_count++] = i;
+    }
+    if (rel->identity != 'f' || !table->has_key)
+        return;
+    /* The target's key must be covered whole, else rows are matched whole. */
+    uint16_t wanted = 0;
+    for (size_t c = 0; c < table->col_count; c++)
+        wanted += table->cols[c].key;
+    if (wanted != out->key_count)
+        out->key_count = 0;
+}
+
+static bool target_has_more(const struct sb_relation *rel, const struct sb_cat_table *table)
+{
+    for (size_t c = 0; c < table->col_count; c++) {
+        bool known = table->cols[c].generated;
+        for (uint16_t i = 0; i < rel->col_count && !known; i++)
+            known = sb_view_eq(rel->cols[i].name, table->cols[c].name);
+        if (!known)
+            return true;
+    }
+    return false;
+}
+
+int sb_apply_rel_make(const struct sb_relation *rel, const struct sb_cat_table *table, struct sb_arena *arena,
+    struct sb_apply_rel **ret_rel, struct sb_err *err)
+{
+    struct sb_apply_rel *out = sb_arena_zalloc(arena, sizeof *out);
+    if (out == NULL)
+        return no_memory(err), -1;
+    out->rel = rel;
+    out->cols = sb_arena_zalloc(arena, (rel->col_count + 1u) * sizeof *out->cols);
+    out->key_cols = sb_arena_zalloc(arena, (rel->col_count + 1u) * sizeof *out->key_cols);
+    if (out->cols == NULL || out->key_cols == NULL)
+        return no_memory(err), -1;
+    out->target_schema = table->schema;
+    out->target_name = table->name;
+    for (uint16_t i = 0; i < rel->col_count; i++)
+        if (map_column(rel, i, table, out, err) != 0)
+            return -1;
+    choose_key(rel, table, out);
+    out->keeps_columns = target_has_more(rel, table);
+    out->deferrable_unique = table->deferrable_unique;
+    if (table->always_triggers)
+        out->exact_reason = "the target table has triggers or rules that are enabled always";
+    else if (out->key_count == 0 && rel->identity == 'f')
+        out->exact_reason = "the table has no key on the target: rows are matched whole";
+    out->exact_only = out->exact_reason != NULL;
+    *ret_rel = out;
+    return 0;
+}
+
+const struct sb_value *sb_apply_old_key(const struct sb_change *chg)
+{
+    return chg->before != NULL ? chg->before : chg->after;
+}
+
+bool sb_apply_key_moves(const struct sb_apply_rel *rel, const struct sb_change *chg)
+{
+    if (chg->op != SB_OP_UPDATE || chg->before == NULL)
+        return false;
+    for (uint16_t k = 0; k < rel->key_count; k++) {
+        const struct sb_value *old = &chg->before[rel->key_cols[k]], *new = &chg->after[rel->key_cols[k]];
+        if (new->state != SB_COL_UNCHANGED && (old->state != new->state || !sb_view_eq(old->text, new->text)))
+            return true;
+    }
+    return false;
+}
+
+bool sb_apply_has_key(const struct sb_apply_rel *rel, const struct sb_value *row)
+{
+    for (uint16_t k = 0; k < rel->key_count; k++)
+        if (row[rel->key_cols[k]].state != SB_COL_TEXT)
+            return false;
+    return rel->key_count > 0;
+}

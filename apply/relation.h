@@ -1,0 +1,49 @@
+/*
+ * A table as apply sees it: the stream's relation joined with the target's catalog, by names.
+ *
+ * Built once for each schema id; kept for the life of an incarnation (a target table that was altered
+ * meanwhile shows as an error of the server; `resume` starts a new incarnation, which reads the catalog
+ * afresh).
+ */
+#ifndef SB_APPLY_RELATION_H
+#define SB_APPLY_RELATION_H
+
+#include "core/arena.h"
+#include "core/err.h"
+#include "pg/catalog.h"
+#include "schemas/change.h"
+
+struct sb_apply_column {
+    struct sb_view name;      /* unquoted */
+    struct sb_view type_full; /* of the target, for casts: "numeric(10,2)" */
+    bool written;             /* false: generated on the target */
+    bool settable;            /* may stand in SET: not generated, not identity ALWAYS */
+};
+
+struct sb_apply_rel {
+    const struct sb_relation *rel; /* the stream's; cols[i] belongs to rel->cols[i] */
+    struct sb_apply_column *cols;
+    uint16_t key_count; /* 0: no key; rows are matched whole (identity FULL) or only inserted */
+    uint16_t *key_cols; /* indexes into cols */
+    bool exact_only; /* set-wise writing would differ from row by row, or is not possible; reason says why */
+    const char *exact_reason;
+    bool keeps_columns; /* the target has columns the stream does not: delete + insert would lose them */
+    bool identity_always;
+    bool deferrable_unique;
+    struct sb_view target_schema; /* same as the stream's for now; mapping comes later */
+    struct sb_view target_name;
+};
+
+/* SB-TARGET-STRUCTURE if the target has no such table or lacks a column, naming both and the statement that
+ * helps. Lives in arena; rel must live as long. */
+int sb_apply_rel_make(const struct sb_relation *rel, const struct sb_cat_table *table, struct sb_arena *arena,
+    struct sb_apply_rel **ret_rel, struct sb_err *err);
+
+/* The old row's key for an update or delete: before if the server sent one, else after. */
+const struct sb_value *sb_apply_old_key(const struct sb_change *chg);
+/* Does an update move the row to another key? */
+bool sb_apply_key_moves(const struct sb_apply_rel *rel, const struct sb_change *chg);
+/* Is every key column of the row a text value? */
+bool sb_apply_has_key(const struct sb_apply_rel *rel, const struct sb_value *row);
+
+#endif

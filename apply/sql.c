@@ -1,0 +1,266 @@
+#include "apply/sql.h"
+
+#include "pg/ident.h"
+
+static void put_target(const struct sb_apply_rel *rel, struct sb_buf *sql)
+{
+    sb_ident_put_table(sql, rel->target_schema, rel->target_name);
+}
+
+static bool is_key(const struct sb_apply_rel *rel, uint16_t col)
+{
+    for (uint16_t k = 0; k < rel->key_count; k++)
+        if (rel->key_cols[k] == col)
+            return true;
+    return false;
+}
+
+/* -- in sets
+ * ------------------------------------------------------------------------------------------------- */
+
+/* A derived table s(k0, k1, ..., v0, ...): the parameters' arrays side by side, each cast to its column's
+ * type. */
+struct set_source {
+    struct sb_buf *sql;
+    int params;
+};
+
+static void source_column(struct set_source *source, const struct sb_apply_rel *rel, uint16_t col)
+{
+    int n = source->params++;
+    sb_buf_putf(source->sql, "%sa.c%d::", n == 0 ? "" : ", ", n);
+    sb_buf_put_view(source->sql, rel->cols[col].type_full);
+    sb_buf_putf(source->sql, " AS c%d", n);
+}
+
+static void source_end(struct set_source *source)
+{
+    sb_buf_put_str(source->sql, " FROM ROWS FROM (");
+    for (int n = 0; n < source->params; n++)
+        sb_buf_putf(source->sql, "%spg_catalog.unnest($%d::pg_catalog.text[])", n == 0 ? "" : ", ", n + 1);
+    sb_buf_put_str(source->sql, ") AS a(");
+    for (int n = 0; n < source->params; n++)
+        sb_buf_putf(source->sql, "%sc%d", n == 0 ? "" : ", ", n);
+    sb_buf_put_str(source->sql, ")");
+}
+
+static void source_keys(struct set_source *source, const struct sb_apply_rel *rel)
+{
+    for (uint16_t k = 0; k < rel->key_count; k++)
+        source_column(source, rel, rel->key_cols[k]);
+}
+
+static void put_key_join(const struct sb_apply_rel *rel, struct sb_buf *sql)
+{
+    for (uint16_t k = 0; k < rel->key_count; k++) {
+        sb_buf_put_str(sql, k == 0 ? " WHERE t." : " AND t.");
+        sb_ident_put(sql, rel->cols[rel->key_cols[k]].name);
+        sb_buf_putf(sql, " = s.c%d", (int)k);
+    }
+}
+
+void sb_sql_set_count(const struct sb_apply_rel *rel, struct sb_buf *sql)
+{
+    struct set_source source = {.sql = sql};
+    sb_buf_put_str(sql, "SELECT pg_catalog.count(*) FROM (SELECT ");
+    source_keys(&source, rel);
+    source_end(&source);
+    sb_buf_put_str(sql, ") AS s JOIN ");
+    put_target(rel, sql);
+    sb_buf_put_str(sql, " AS t ON true");
+    put_key_join(rel, sql);
+}
+
+void sb_sql_set_delete(const struct sb_apply_rel *rel, struct sb_buf *sql)
+{
+    struct set_source source = {.sql = sql};
+    sb_buf_put_str(sql, "DELETE FROM ");
+    put_target(rel, sql);
+    sb_buf_put_str(sql, " AS t USING (SELECT ");
+    source_keys(&source, rel);
+    source_end(&source);
+    sb_buf_put_str(sql, ") AS s");
+    put_key_join(rel, sql);
+}
+
+bool sb_sql_in_set(const struct sb_apply_rel *rel, const bool *present, uint16_t col)
+{
+    return present[col] && rel->cols[col].settable && !is_key(rel, col);
+}
+
+bool sb_sql_set_update(const struct sb_apply_rel *rel, const bool *present, struct sb_buf *sql)
+{
+    struct set_source source = {.sql = sql};
+    int set = rel->key_count;
+    for (uint16_t i = 0; i < rel->rel->col_count; i++) {
+        if (!sb_sql_in_set(rel, present, i))
+            continue;
+        if (set == rel->key_count) {
+            sb_buf_put_str(sql, "UPDATE ");
+            put_target(rel, sql);
+            sb_buf_put_str(sql, " AS t SET ");
+        } else {
+            sb_buf_put_str(sql, ", ");
+        }
+        sb_ident_put(sql, rel->cols[i].name);
+        sb_buf_putf(sql, " = s.c%d", set++);
+    }
+    if (set == rel->key_count)
+        return false;
+    sb_buf_put_str(sql, " FROM (SELECT ");
+    source_keys(&source, rel);
+    for (uint16_t i = 0; i < rel->rel->col_count; i++)
+        if (sb_sql_in_set(rel, present, i))
+            source_column(&source, rel, i);
+    source_end(&source);
+    sb_buf_put_str(sql, ") AS s");
+    put_key_join(rel, sql);
+    return true;
+}
+
+/* "(a, b, c)" of the written columns; "()" is not SQL, so a table without any says DEFAULT VALUES. */
+static int put_written(const struct sb_apply_rel *rel, struct sb_buf *sql)
+{
+    int n = 0;
+    for (uint16_t i = 0; i < rel->rel->col_count; i++) {
+        if (!rel->cols[i].written)
+            continue;
+        sb_buf_put_str(sql, n++ == 0 ? " (" : ", ");
+        sb_ident_put(sql, rel->cols[i].name);
+    }
+    if (n > 0)
+        sb_buf_put_str(sql, ")");
+    return n;
+}
+
+void sb_sql_set_insert(const struct sb_apply_rel *rel, struct sb_buf *sql)
+{
+    struct set_source source = {.sql = sql};
+    sb_buf_put_str(sql, "INSERT INTO ");
+    put_target(rel, sql);
+    put_written(rel, sql);
+    sb_buf_put_str(sql, rel->identity_always ? " OVERRIDING SYSTEM VALUE SELECT " : " SELECT ");
+    for (uint16_t i = 0; i < rel->rel->col_count; i++)
+        if (rel->cols[i].written)
+            source_column(&source, rel, i);
+    source_end(&source);
+}
+
+void sb_sql_copy(const struct sb_apply_rel *rel, struct sb_buf *sql)
+{
+    sb_buf_put_str(sql, "COPY ");
+    put_target(rel, sql);
+    put_written(rel, sql);
+    sb_buf_put_str(sql, " FROM STDIN");
+}
+
+/* -- one by one
+ * ---------------------------------------------------------------------------------------------- */
+
+void sb_sql_one_insert(const struct sb_apply_rel *rel, struct sb_buf *sql)
+{
+    sb_buf_put_str(sql, "INSERT INTO ");
+    put_target(rel, sql);
+    int n = put_written(rel, sql);
+    sb_buf_put_str(sql, rel->identity_always ? " OVERRIDING SYSTEM VALUE" : "");
+    sb_buf_put_str(sql, n == 0 ? " DEFAULT VALUES" : " VALUES (");
+    for (int i = 0; i < n; i++)
+        sb_buf_putf(sql, "%s$%d", i == 0 ? "" : ", ", i + 1);
+    sb_buf_put_str(sql, n == 0 ? "" : ")");
+    sb_buf_put_str(sql, rel->deferrable_unique ? "" : " ON CONFLICT DO NOTHING");
+}
+
+bool sb_sql_matches_by(const struct sb_apply_rel *rel, uint16_t col)
+{
+    return rel->key_count > 0 ? is_key(rel, col) : true;
+}
+
+/*
+ * The row: by key, or, without one, one row whose every column shows the same text. format('%s', c) is the
+ * type's own output function, which a cast to text is not (bool, bpchar, inet).
+ */
+static void put_match(const struct sb_apply_rel *rel, int param, struct sb_buf *sql)
+{
+    bool first = true;
+    if (rel->key_count == 0) {
+        sb_buf_put_str(sql, " WHERE (t.tableoid, t.ctid) = (SELECT u.tableoid, u.ctid FROM ");
+        put_target(rel, sql);
+        sb_buf_put_str(sql, " AS u");
+    }
+    for (uint16_t i = 0; i < rel->rel->col_count; i++) {
+        if (!sb_sql_matches_by(rel, i))
+            continue;
+        sb_buf_put_str(sql, first ? " WHERE " : " AND ");
+        first = false;
+        param++;
+        if (rel->key_count > 0) {
+            sb_buf_put_str(sql, "t.");
+            sb_ident_put(sql, rel->cols[i].name);
+            sb_buf_putf(sql, " = $%d", param);
+        } else {
+            sb_buf_putf(sql, "CASE WHEN $%d::pg_catalog.text IS NULL THEN u.", param);
+            sb_ident_put(sql, rel->cols[i].name);
+            sb_buf_put_str(sql, " IS NOT DISTINCT FROM NULL ELSE u.");
+            sb_ident_put(sql, rel->cols[i].name);
+            sb_buf_put_str(sql, " IS DISTINCT FROM NULL AND pg_catalog.format('%s', u.");
+            sb_ident_put(sql, rel->cols[i].name);
+            sb_buf_putf(sql, ") = $%d END", param);
+        }
+    }
+    if (rel->key_count == 0)
+        sb_buf_put_str(sql, " LIMIT 1)");
+}
+
+bool sb_sql_one_update(const struct sb_apply_rel *rel, const bool *present, struct sb_buf *sql)
+{
+    int n = 0;
+    for (uint16_t i = 0; i < rel->rel->col_count; i++) {
+        if (!present[i] || !rel->cols[i].settable)
+            continue;
+        if (n == 0) {
+            sb_buf_put_str(sql, "UPDATE ");
+            put_target(rel, sql);
+            sb_buf_put_str(sql, " AS t SET ");
+        } else {
+            sb_buf_put_str(sql, ", ");
+        }
+        sb_ident_put(sql, rel->cols[i].name);
+        sb_buf_putf(sql, " = $%d", ++n);
+    }
+    if (n == 0) {
+        sb_buf_put_str(sql, "SELECT 1 FROM ");
+        put_target(rel, sql);
+        sb_buf_put_str(sql, " AS t");
+    }
+    put_match(rel, n, sql);
+    return n > 0;
+}
+
+void sb_sql_one_delete(const struct sb_apply_rel *rel, struct sb_buf *sql)
+{
+    sb_buf_put_str(sql, "DELETE FROM ");
+    put_target(rel, sql);
+    sb_buf_put_str(sql, " AS t");
+    put_match(rel, 0, sql);
+}
+
+void sb_sql_one_json(const struct sb_apply_rel *rel, struct sb_buf *sql)
+{
+    sb_buf_put_str(sql, "SELECT pg_catalog.to_jsonb(t) FROM ");
+    put_target(rel, sql);
+    sb_buf_put_str(sql, " AS t");
+    put_match(rel, 0, sql);
+    sb_buf_put_str(sql, rel->key_count > 0 ? " LIMIT 1" : "");
+}
+
+void sb_sql_truncate(const struct sb_apply_rel *const *rels, uint16_t count, bool cascade,
+    bool restart_identity, struct sb_buf *sql)
+{
+    sb_buf_put_str(sql, "TRUNCATE ");
+    for (uint16_t i = 0; i < count; i++) {
+        sb_buf_put_str(sql, i == 0 ? "" : ", ");
+        put_target(rels[i], sql);
+    }
+    sb_buf_put_str(sql, restart_identity ? " RESTART IDENTITY" : " CONTINUE IDENTITY");
+    sb_buf_put_str(sql, cascade ? " CASCADE" : "");
+}

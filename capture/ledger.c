@@ -1,0 +1,147 @@
+#include "capture/ledger.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+struct entry {
+    uint64_t ticket;
+    uint64_t commit_lsn;
+    struct sb_digest chain;
+};
+
+/* entries[(head + i) % capacity], i < count, in ascending order of both numbers. The entry confirmed last
+ * stays at the head, so that its chain is still known. */
+struct sb_ledger {
+    enum sb_ledger_ack ack;
+    uint64_t confirmed_lsn;
+    uint64_t stored_lsn;
+    uint64_t durable_ticket;
+    uint64_t applied_lsn;
+    size_t capacity;
+    size_t head;
+    size_t count;
+    size_t durable_count; /* how many of them, from the head, are durable */
+    struct entry entries[];
+};
+
+struct sb_ledger *sb_ledger_new(enum sb_ledger_ack ack, size_t capacity, uint64_t start_lsn)
+{
+    assert(capacity >= 2);
+    struct sb_ledger *ledger = calloc(1, sizeof *ledger + capacity * sizeof(struct entry));
+    if (ledger == NULL)
+        return NULL;
+    ledger->ack = ack;
+    ledger->capacity = capacity;
+    ledger->confirmed_lsn = start_lsn;
+    ledger->stored_lsn = start_lsn;
+    return ledger;
+}
+
+void sb_ledger_free(struct sb_ledger *ledger)
+{
+    free(ledger);
+}
+
+static struct entry *entry_at(const struct sb_ledger *ledger, size_t i)
+{
+    return (struct entry *)&ledger->entries[(ledger->head + i) % ledger->capacity];
+}
+
+/* How many entries, from the head, lie at or below lsn. */
+static size_t count_below(const struct sb_ledger *ledger, uint64_t lsn)
+{
+    size_t low = 0;
+    size_t high = ledger->count;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (entry_at(ledger, mid)->commit_lsn <= lsn)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+static void note_durable(struct sb_ledger *ledger)
+{
+    while (ledger->durable_count < ledger->count &&
+           entry_at(ledger, ledger->durable_count)->ticket <= ledger->durable_ticket) {
+        uint64_t lsn = entry_at(ledger, ledger->durable_count++)->commit_lsn;
+        ledger->stored_lsn = lsn > ledger->stored_lsn ? lsn : ledger->stored_lsn;
+    }
+}
+
+/* Forget every second entry, keeping the newest. */
+static void thin(struct sb_ledger *ledger)
+{
+    size_t kept = 0;
+    for (size_t i = (ledger->count + 1) % 2; i < ledger->count; i += 2)
+        *entry_at(ledger, kept++) = *entry_at(ledger, i);
+    ledger->count = kept;
+    ledger->durable_count = 0;
+    note_durable(ledger);
+}
+
+void sb_ledger_add(
+    struct sb_ledger *ledger, uint64_t ticket, uint64_t commit_lsn, const struct sb_digest *chain)
+{
+    if (ledger->count == ledger->capacity)
+        thin(ledger);
+    assert(ledger->count == 0 || entry_at(ledger, ledger->count - 1)->commit_lsn < commit_lsn);
+    assert(ledger->count == 0 || entry_at(ledger, ledger->count - 1)->ticket <= ticket);
+    *entry_at(ledger, ledger->count) =
+        (struct entry){.ticket = ticket, .commit_lsn = commit_lsn, .chain = *chain};
+    ledger->count++;
+    note_durable(ledger);
+}
+
+void sb_ledger_durable(struct sb_ledger *ledger, uint64_t ticket)
+{
+    if (ticket <= ledger->durable_ticket)
+        return;
+    ledger->durable_ticket = ticket;
+    note_durable(ledger);
+}
+
+void sb_ledger_applied(struct sb_ledger *ledger, uint64_t commit_lsn)
+{
+    if (commit_lsn > ledger->applied_lsn)
+        ledger->applied_lsn = commit_lsn;
+}
+
+uint64_t sb_ledger_confirm(struct sb_ledger *ledger)
+{
+    size_t good = ledger->durable_count;
+    if (ledger->ack == SB_LEDGER_TARGET) {
+        size_t applied = count_below(ledger, ledger->applied_lsn);
+        good = applied < good ? applied : good;
+    }
+    if (good == 0)
+        return ledger->confirmed_lsn;
+    uint64_t lsn = entry_at(ledger, good - 1)->commit_lsn;
+    if (lsn > ledger->confirmed_lsn)
+        ledger->confirmed_lsn = lsn;
+    ledger->head = (ledger->head + good - 1) % ledger->capacity;
+    ledger->count -= good - 1;
+    ledger->durable_count -= good - 1;
+    return ledger->confirmed_lsn;
+}
+
+uint64_t sb_ledger_stored(const struct sb_ledger *ledger)
+{
+    return ledger->stored_lsn;
+}
+
+bool sb_ledger_chain(const struct sb_ledger *ledger, uint64_t commit_lsn, struct sb_digest *ret_chain)
+{
+    size_t below = count_below(ledger, commit_lsn);
+    if (below == 0 || entry_at(ledger, below - 1)->commit_lsn != commit_lsn)
+        return false;
+    *ret_chain = entry_at(ledger, below - 1)->chain;
+    return true;
+}
+
+size_t sb_ledger_count(const struct sb_ledger *ledger)
+{
+    return ledger->count;
+}

@@ -1,0 +1,256 @@
+#include "ops/render.h"
+
+#include "core/clock.h"
+#include "core/log.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* -- figures --------------------------------------------------------------------------------------------- */
+
+const char *sb_render_bytes(int64_t bytes, char out[SB_FIGURE_BYTES])
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+    double value = (double)bytes;
+    size_t unit = 0;
+    if (bytes < 0) {
+        snprintf(out, SB_FIGURE_BYTES, "unknown");
+        return out;
+    }
+    while (value >= 1024 && unit + 1 < sizeof units / sizeof units[0]) {
+        value /= 1024;
+        unit++;
+    }
+    snprintf(out, SB_FIGURE_BYTES, unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
+    return out;
+}
+
+const char *sb_render_seconds(double seconds, char out[SB_FIGURE_BYTES])
+{
+    long whole = seconds < 1e12 ? (long)seconds : 0;
+    if (seconds < 0 || whole > 100L * 365 * 86400)
+        snprintf(out, SB_FIGURE_BYTES, "unknown");
+    else if (seconds < 60)
+        snprintf(out, SB_FIGURE_BYTES, "%.1f s", seconds);
+    else if (whole < 3600)
+        snprintf(out, SB_FIGURE_BYTES, "%ld min %02ld s", whole / 60, whole % 60);
+    else if (whole < 86400)
+        snprintf(out, SB_FIGURE_BYTES, "%ld h %02ld min", whole / 3600, whole / 60 % 60);
+    else
+        snprintf(out, SB_FIGURE_BYTES, "%ld d %02ld h", whole / 86400, whole / 3600 % 24);
+    return out;
+}
+
+static double seconds_of(int64_t us)
+{
+    return us == SB_UNKNOWN ? -1 : (double)us / 1e6;
+}
+
+/* -- text ------------------------------------------------------------------------------------------------ */
+
+static void text_stage(const struct sb_status *status, const struct sb_status_stage *stage, struct sb_buf *out)
+{
+    char since[SB_FIGURE_BYTES];
+    const struct sb_stage_report *report = stage->report;
+    sb_buf_putf(out, "  %-16s %s", sb_stage_name(stage->stage),
+        stage->gone ? "gone" : sb_stage_state_name(stage->state));
+    if (stage->state != SB_STATE_ABSENT && report->since_wall_us > 0)
+        sb_buf_putf(out, " for %s",
+            sb_render_seconds((double)(status->wall_us - report->since_wall_us) / 1e6, since));
+    if (report->pid > 0 && !stage->gone)
+        sb_buf_putf(out, ", process %d", report->pid);
+    if (report->restarts > 0)
+        sb_buf_putf(out, ", restarted %" PRIu32 " times", report->restarts);
+    sb_buf_put_str(out, "\n");
+    if (stage->state == SB_STATE_HALTED || stage->state == SB_STATE_BACKOFF) {
+        if (report->err_hint[0] != '\0')
+            sb_buf_putf(out, "    what to do: %s\n", report->err_hint);
+    }
+}
+
+static void text_position(struct sb_buf *out, const char *what, uint64_t lsn, const char *behind, int64_t bytes,
+    const struct sb_status_direction *dir, double rate)
+{
+    char text[SB_LSN_TEXT_BYTES], figure[SB_FIGURE_BYTES];
+    sb_buf_putf(out, "  %-16s %-18s", what, lsn == 0 ? "unknown" : sb_lsn_text(lsn, text));
+    if (dir->rate_seconds > 0)
+        sb_buf_putf(out, " %10s/s", sb_render_bytes((int64_t)rate, figure));
+    if (behind != NULL && bytes != SB_UNKNOWN)
+        sb_buf_putf(out, "   %s behind the %s", sb_render_bytes(bytes, figure), behind);
+    sb_buf_put_str(out, "\n");
+}
+
+static void text_eta(const struct sb_status_direction *dir, struct sb_buf *out)
+{
+    char figure[SB_FIGURE_BYTES];
+    switch (dir->eta) {
+    case SB_ETA_SECONDS:
+        sb_buf_putf(out, "  caught up in     %s\n", sb_render_seconds((double)dir->eta_s, figure));
+        return;
+    case SB_ETA_NEVER:
+        sb_buf_put_str(out, "  caught up in     never at the present speed\n");
+        return;
+    case SB_ETA_UNKNOWN:
+    case SB_ETA_FOLLOWING:
+        return;
+    }
+}
+
+static void text_slot(const struct sb_status_direction *dir, struct sb_buf *out)
+{
+    char figure[SB_FIGURE_BYTES];
+    if (dir->source_lsn == 0)
+        return;
+    sb_buf_putf(out, "  slot             keeps %s of WAL on the source",
+        sb_render_bytes(dir->slot_retained_bytes, figure));
+    if (dir->slot_safe_bytes > 0)
+        sb_buf_putf(out, ", in danger after %s more", sb_render_bytes(dir->slot_safe_bytes, figure));
+    if (dir->slot_loss_s > 0)
+        sb_buf_putf(out, ", in about %s", sb_render_seconds((double)dir->slot_loss_s, figure));
+    sb_buf_put_str(out, "\n");
+}
+
+static void text_direction(const struct sb_status *status, const struct sb_status_direction *dir, struct sb_buf *out)
+{
+    char figure[SB_FIGURE_BYTES];
+    sb_buf_putf(out, "\n%s: %s\n", sb_direction_name(dir->direction), dir->why);
+    text_position(out, "source", dir->source_lsn, NULL, 0, dir, dir->source_rate);
+    text_position(out, "stream", dir->stored_lsn, "source", dir->capture_lag_bytes, dir, dir->capture_rate);
+    text_position(out, "target", dir->applied_lsn, "stream", dir->apply_lag_bytes, dir, dir->apply_rate);
+    sb_buf_putf(out, "  lag              %s, ", sb_render_seconds(seconds_of(dir->lag_us), figure));
+    sb_buf_putf(out, "%s\n", sb_render_bytes(dir->lag_bytes, figure));
+    if (dir->rate_seconds > 0)
+        sb_buf_putf(out, "  applies          %.0f transactions/s, %.0f changes/s\n", dir->commit_rate, dir->change_rate);
+    text_eta(dir, out);
+    text_slot(dir, out);
+    if (dir->conflicts > 0 || dir->skipped > 0)
+        sb_buf_putf(out, "  exceptions       %" PRId64 " conflicts, %" PRId64 " transactions skipped\n",
+            dir->conflicts, dir->skipped);
+    text_stage(status, &dir->capture, out);
+    text_stage(status, &dir->apply, out);
+}
+
+void sb_render_text(const struct sb_status *status, struct sb_buf *out)
+{
+    char at[SB_TIME_TEXT_BYTES];
+    sb_buf_putf(out, "%s\n", sb_clock_text(status->wall_us, at));
+    if (status->insecure)
+        sb_buf_put_str(out, "WARNING: `insecure: true` is set; connections may be read or changed on their way\n");
+    if (status->supervisor.state != SB_STATE_ABSENT || status->supervisor.gone)
+        text_stage(status, &status->supervisor, out);
+    else
+        sb_buf_put_str(out, "  supervisor       none: stages run alone\n");
+    for (size_t i = 0; i < status->count; i++)
+        text_direction(status, &status->directions[i], out);
+}
+
+/* -- JSON ------------------------------------------------------------------------------------------------ */
+
+static json_t *json_lsn(uint64_t lsn)
+{
+    char text[SB_LSN_TEXT_BYTES];
+    return lsn == 0 ? json_null() : json_string(sb_lsn_text(lsn, text));
+}
+
+static json_t *json_known(int64_t value)
+{
+    return value == SB_UNKNOWN ? json_null() : json_integer(value);
+}
+
+static json_t *json_seconds(int64_t us)
+{
+    return us == SB_UNKNOWN ? json_null() : json_real((double)us / 1e6);
+}
+
+static json_t *json_time(int64_t wall_us)
+{
+    char text[SB_TIME_TEXT_BYTES];
+    return wall_us == 0 ? json_null() : json_string(sb_clock_text(wall_us, text));
+}
+
+static json_t *json_rate(const struct sb_status_direction *dir, double rate)
+{
+    return dir->rate_seconds > 0 ? json_real(round(rate * 1000) / 1000) : json_null();
+}
+
+static json_t *json_text(const char *text)
+{
+    json_t *string = text[0] == '\0' ? json_null() : json_string(text);
+    return string != NULL ? string : json_string("(not UTF-8)");
+}
+
+static json_t *json_stage(const struct sb_status_stage *stage)
+{
+    const struct sb_stage_report *report = stage->report;
+    return json_pack("{s:s, s:b, s:o, s:i, s:o, s:o, s:o, s:o, s:o}", "state",
+        sb_stage_state_name(stage->state), "gone", stage->gone, "pid",
+        report->pid > 0 && !stage->gone ? json_integer(report->pid) : json_null(), "restarts",
+        (int)report->restarts, "since", json_time(report->since_wall_us), "why", json_text(report->why),
+        "error", json_text(report->err_id), "error_text", json_text(report->err_text), "hint",
+        json_text(report->err_hint));
+}
+
+static const char *eta_name(enum sb_eta eta)
+{
+    static const char *const names[] = {"unknown", "following", "seconds", "never"};
+    return names[eta];
+}
+
+static json_t *json_positions(const struct sb_status_direction *dir)
+{
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "source_lsn", json_lsn(dir->source_lsn),
+        "received_lsn", json_lsn(dir->received_lsn), "stored_lsn", json_lsn(dir->stored_lsn), "confirmed_lsn",
+        json_lsn(dir->confirmed_lsn), "applied_lsn", json_lsn(dir->applied_lsn), "stored_commit_time",
+        json_time(dir->stored_us), "applied_commit_time", json_time(dir->applied_us));
+}
+
+static json_t *json_lags(const struct sb_status_direction *dir)
+{
+    return json_pack("{s:o, s:o, s:o, s:o}", "bytes", json_known(dir->lag_bytes), "capture_bytes",
+        json_known(dir->capture_lag_bytes), "apply_bytes", json_known(dir->apply_lag_bytes), "seconds",
+        json_seconds(dir->lag_us));
+}
+
+static json_t *json_rates(const struct sb_status_direction *dir)
+{
+    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "source_bytes_per_s", json_rate(dir, dir->source_rate),
+        "capture_bytes_per_s", json_rate(dir, dir->capture_rate), "apply_bytes_per_s",
+        json_rate(dir, dir->apply_rate), "transactions_per_s", json_rate(dir, dir->commit_rate),
+        "changes_per_s", json_rate(dir, dir->change_rate));
+}
+
+static json_t *json_direction(const struct sb_status_direction *dir)
+{
+    json_t *slot = json_pack("{s:I, s:o, s:o}", "retained_bytes", (json_int_t)dir->slot_retained_bytes,
+        "safe_bytes", json_known(dir->slot_safe_bytes), "time_to_loss_s", json_known(dir->slot_loss_s));
+    json_t *eta = json_pack("{s:s, s:o}", "state", eta_name(dir->eta), "seconds", json_known(dir->eta_s));
+    return json_pack("{s:s, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:{s:o, s:o}}", "direction",
+        sb_direction_name(dir->direction), "healthy", dir->healthy, "why", dir->why, "positions",
+        json_positions(dir), "lag", json_lags(dir), "rate", json_rates(dir), "catch_up", eta, "slot", slot,
+        "conflicts", (json_int_t)dir->conflicts, "skipped_transactions", (json_int_t)dir->skipped, "stages",
+        "capture", json_stage(&dir->capture), "apply", json_stage(&dir->apply));
+}
+
+static int dump_to(const char *bytes, size_t len, void *arg)
+{
+    struct sb_buf *out = arg;
+    sb_buf_put(out, bytes, len);
+    return out->failed ? -1 : 0;
+}
+
+void sb_render_json(const struct sb_status *status, struct sb_buf *out)
+{
+    json_t *directions = json_array();
+    for (size_t i = 0; i < status->count; i++)
+        json_array_append_new(directions, json_direction(&status->directions[i]));
+    json_t *root = json_pack("{s:o, s:b, s:b, s:b, s:b, s:o, s:o}", "time", json_time(status->wall_us), "running",
+        status->runs, "standing", sb_status_standing(status), "ready", sb_status_ready(status), "insecure",
+        status->insecure, "supervisor", json_stage(&status->supervisor), "directions", directions);
+    if (root == NULL || json_dump_callback(root, dump_to, out, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) != 0)
+        out->failed = true;
+    sb_buf_put_str(out, "\n");
+    json_decref(root);
+}

@@ -1,0 +1,270 @@
+#include "ops/status.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* As good as nothing to catch up with: positions are read at moments that lie a feedback interval apart. */
+enum { FOLLOW_BYTES = 8 * 1024 * 1024, FOLLOW_US = 2000000 };
+
+/* -- stages ---------------------------------------------------------------------------------------------- */
+
+static bool claims_process(enum sb_stage_state state)
+{
+    return state == SB_STATE_STARTING || state == SB_STATE_RUNNING || state == SB_STATE_WAITING ||
+           state == SB_STATE_HALTED || state == SB_STATE_BACKOFF;
+}
+
+static struct sb_status_stage stage_of(const struct sb_reading *now, enum sb_stage stage)
+{
+    const struct sb_reading_stage *one = &now->stages[stage];
+    struct sb_status_stage status = {.stage = stage, .state = one->report.state, .report = &one->report};
+    /* Between two incarnations a child has no process; then its supervisor speaks for it. */
+    bool alive = one->report.pid != 0 ? one->alive : now->stages[SB_STAGE_SUPERVISOR].alive;
+    if (claims_process(status.state) && !alive) {
+        status.state = SB_STATE_ABSENT;
+        status.gone = true;
+    }
+    return status;
+}
+
+bool sb_status_stage_ok(const struct sb_status_stage *stage)
+{
+    return stage->state == SB_STATE_RUNNING || stage->state == SB_STATE_WAITING;
+}
+
+static bool stage_stands(const struct sb_status_stage *stage)
+{
+    return stage->state != SB_STATE_ABSENT && stage->state != SB_STATE_HALTED &&
+           stage->state != SB_STATE_STOPPED;
+}
+
+/* -- positions ------------------------------------------------------------------------------------------- */
+
+static int64_t distance(uint64_t behind, uint64_t ahead)
+{
+    if (behind == 0 || ahead == 0)
+        return SB_UNKNOWN;
+    return ahead > behind ? (int64_t)(ahead - behind) : 0;
+}
+
+static uint64_t later(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+static void fill_positions(struct sb_status_direction *dir, const int64_t *capture, const int64_t *apply)
+{
+    dir->received_lsn = (uint64_t)capture[SB_M_CAPTURE_RECEIVED_LSN];
+    dir->source_lsn = later((uint64_t)capture[SB_M_SOURCE_WAL_LSN], dir->received_lsn);
+    dir->stored_lsn = (uint64_t)capture[SB_M_CAPTURE_STORED_LSN];
+    dir->confirmed_lsn = (uint64_t)capture[SB_M_CAPTURE_CONFIRMED_LSN];
+    dir->applied_lsn = (uint64_t)apply[SB_M_APPLY_LSN];
+    dir->stored_us = capture[SB_M_CAPTURE_STORED_TIME_US];
+    dir->applied_us = apply[SB_M_APPLY_TIME_US];
+    dir->slot_retained_bytes = capture[SB_M_SLOT_RETAINED_BYTES];
+    dir->slot_safe_bytes = capture[SB_M_SLOT_SAFE_BYTES];
+    dir->slot_loss_s = capture[SB_M_SLOT_LOSS_SECONDS];
+    dir->conflicts = apply[SB_M_APPLY_CONFLICTS];
+    dir->skipped = apply[SB_M_APPLY_SKIPPED];
+}
+
+static void fill_lags(struct sb_status_direction *dir)
+{
+    bool known = dir->stored_us > 0 && dir->applied_us > 0;
+    dir->capture_lag_bytes = distance(dir->stored_lsn, dir->source_lsn);
+    dir->apply_lag_bytes = distance(dir->applied_lsn, dir->stored_lsn);
+    dir->lag_bytes = distance(dir->applied_lsn, dir->source_lsn);
+    dir->lag_us = known ? dir->stored_us - dir->applied_us : SB_UNKNOWN;
+    if (known && dir->lag_us < 0)
+        dir->lag_us = 0; /* commits do not come in the order of their times */
+    /* The newest stored transaction is applied: the rest is the commit record itself. */
+    if (known && dir->stored_us == dir->applied_us)
+        dir->apply_lag_bytes = 0;
+}
+
+/* -- rates ----------------------------------------------------------------------------------------------- */
+
+/* A column that was made anew between the readings, or a position not known before, has no rate. */
+static double rate(int64_t before, int64_t now, double seconds)
+{
+    return before > 0 && now > before ? (double)(now - before) / seconds : 0;
+}
+
+static void fill_rates(struct sb_status_direction *dir, const struct sb_reading *before,
+    const struct sb_reading *now, enum sb_stage capture, enum sb_stage apply)
+{
+    if (before == NULL || now->mono_us <= before->mono_us)
+        return;
+    double seconds = (double)(now->mono_us - before->mono_us) / 1e6;
+    const int64_t *was_captured = before->stages[capture].values, *captured = now->stages[capture].values;
+    const int64_t *was_applied = before->stages[apply].values, *applied = now->stages[apply].values;
+    dir->rate_seconds = seconds;
+    int64_t source_before =
+        (int64_t)later((uint64_t)was_captured[SB_M_SOURCE_WAL_LSN], (uint64_t)was_captured[SB_M_CAPTURE_RECEIVED_LSN]);
+    dir->source_rate = rate(source_before, (int64_t)dir->source_lsn, seconds);
+    dir->capture_rate =
+        rate(was_captured[SB_M_CAPTURE_STORED_LSN], captured[SB_M_CAPTURE_STORED_LSN], seconds);
+    dir->apply_rate = rate(was_applied[SB_M_APPLY_LSN], applied[SB_M_APPLY_LSN], seconds);
+    dir->commit_rate = rate(was_applied[SB_M_APPLY_COMMITS], applied[SB_M_APPLY_COMMITS], seconds);
+    dir->change_rate = rate(was_applied[SB_M_APPLY_CHANGES], applied[SB_M_APPLY_CHANGES], seconds);
+}
+
+static bool follows(const struct sb_status_direction *dir)
+{
+    bool target_follows = dir->lag_us != SB_UNKNOWN ? dir->lag_us <= FOLLOW_US
+                                                    : dir->apply_lag_bytes != SB_UNKNOWN &&
+                                                          dir->apply_lag_bytes <= FOLLOW_BYTES;
+    return target_follows && dir->source_lsn - dir->received_lsn <= FOLLOW_BYTES;
+}
+
+static void fill_eta(struct sb_status_direction *dir)
+{
+    dir->eta = SB_ETA_UNKNOWN;
+    dir->eta_s = SB_UNKNOWN;
+    if (dir->lag_bytes == SB_UNKNOWN)
+        return;
+    if (follows(dir)) {
+        dir->eta = SB_ETA_FOLLOWING;
+        dir->eta_s = 0;
+    } else if (dir->rate_seconds > 0 && dir->apply_rate > dir->source_rate) {
+        dir->eta = SB_ETA_SECONDS;
+        double seconds = (double)dir->lag_bytes / (dir->apply_rate - dir->source_rate);
+        dir->eta_s = seconds < 1e9 ? (int64_t)(seconds + 0.999) : (int64_t)1e9;
+    } else if (dir->rate_seconds > 0) {
+        dir->eta = SB_ETA_NEVER;
+    }
+}
+
+/* -- why ------------------------------------------------------------------------------------------------- */
+
+static void say(struct sb_status_direction *dir, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static void say(struct sb_status_direction *dir, const char *fmt, ...)
+{
+    size_t used = strlen(dir->why);
+    va_list args;
+    if (used > 0 && used + 2 < sizeof dir->why) {
+        memcpy(dir->why + used, "; ", 3);
+        used += 2;
+    }
+    va_start(args, fmt);
+    vsnprintf(dir->why + used, sizeof dir->why - used, fmt, args);
+    va_end(args);
+}
+
+static void say_stage(struct sb_status_direction *dir, const struct sb_status_stage *stage)
+{
+    const char *name = sb_stage_name(stage->stage);
+    const struct sb_stage_report *report = stage->report;
+    const char *text = report->err_text[0] != '\0' ? report->err_text : report->why;
+    switch (stage->state) {
+    case SB_STATE_ABSENT:
+        if (stage->gone)
+            say(dir, "%s is gone: its process %d is not there any more", name, report->pid);
+        else
+            say(dir, "%s was never started", name);
+        return;
+    case SB_STATE_STARTING:
+        say(dir, "%s is starting: it connects and proves its position", name);
+        return;
+    case SB_STATE_WAITING:
+        say(dir, "%s waits: %s", name, text);
+        return;
+    case SB_STATE_HALTED:
+        say(dir, "%s is halted by %s: %s", name, report->err_id, text);
+        return;
+    case SB_STATE_BACKOFF:
+        say(dir, "%s tries again: %s%s%s", name, report->err_id, report->err_id[0] != '\0' ? ": " : "", text);
+        return;
+    case SB_STATE_STOPPED:
+        say(dir, "%s is stopped: %s%s%s", name, report->err_id, report->err_id[0] != '\0' ? ": " : "", text);
+        return;
+    case SB_STATE_RUNNING:
+        return;
+    }
+}
+
+/* Both stages run: what there is to say about the positions. */
+static void say_positions(struct sb_status_direction *dir)
+{
+    if (dir->lag_bytes == SB_UNKNOWN) {
+        if (dir->stored_lsn == 0)
+            say(dir, "nothing has been captured yet");
+        else
+            say(dir, "nothing has been applied yet");
+        return;
+    }
+    if (dir->eta == SB_ETA_FOLLOWING) {
+        say(dir, "in step with the source");
+        return;
+    }
+    if (dir->rate_seconds > 0 && dir->apply_rate <= 0)
+        say(dir, "nothing was applied within the last %.0f s", dir->rate_seconds);
+    else if (dir->capture_lag_bytes > dir->apply_lag_bytes)
+        say(dir, "capture still reads older WAL of the source");
+    else
+        say(dir, "apply works through what the stream retains");
+    if (dir->eta == SB_ETA_NEVER && dir->apply_rate > 0)
+        say(dir, "the source writes as fast as apply, so it does not catch up at present");
+}
+
+static void fill_why(struct sb_status_direction *dir)
+{
+    dir->why[0] = '\0';
+    say_stage(dir, &dir->capture);
+    say_stage(dir, &dir->apply);
+    dir->healthy = sb_status_stage_ok(&dir->capture) && sb_status_stage_ok(&dir->apply);
+    if (dir->why[0] == '\0')
+        say_positions(dir);
+}
+
+/* -- the whole ------------------------------------------------------------------------------------------- */
+
+static void fill_direction(struct sb_status_direction *dir, const struct sb_reading *before,
+    const struct sb_reading *now, enum sb_direction direction)
+{
+    bool forward = direction == SB_FORWARD;
+    enum sb_stage capture = forward ? SB_STAGE_CAPTURE_FORWARD : SB_STAGE_CAPTURE_REVERSE;
+    enum sb_stage apply = forward ? SB_STAGE_APPLY_FORWARD : SB_STAGE_APPLY_REVERSE;
+    memset(dir, 0, sizeof *dir);
+    dir->direction = direction;
+    dir->capture = stage_of(now, capture);
+    dir->apply = stage_of(now, apply);
+    fill_positions(dir, now->stages[capture].values, now->stages[apply].values);
+    fill_lags(dir);
+    fill_rates(dir, before, now, capture, apply);
+    fill_eta(dir);
+    fill_why(dir);
+}
+
+void sb_status_compute(const struct sb_reading *before, const struct sb_reading *now, bool insecure,
+    struct sb_status *ret_status)
+{
+    memset(ret_status, 0, sizeof *ret_status);
+    ret_status->wall_us = now->wall_us;
+    ret_status->insecure = insecure;
+    ret_status->supervisor = stage_of(now, SB_STAGE_SUPERVISOR);
+    for (int stage = 0; stage < SB_STAGE_COUNT; stage++)
+        ret_status->runs = ret_status->runs || (now->stages[stage].report.pid != 0 && now->stages[stage].alive);
+    fill_direction(&ret_status->directions[ret_status->count++], before, now, SB_FORWARD);
+    if (now->stages[SB_STAGE_CAPTURE_REVERSE].report.state != SB_STATE_ABSENT ||
+        now->stages[SB_STAGE_APPLY_REVERSE].report.state != SB_STATE_ABSENT)
+        fill_direction(&ret_status->directions[ret_status->count++], before, now, SB_REVERSE);
+}
+
+bool sb_status_standing(const struct sb_status *status)
+{
+    for (size_t i = 0; i < status->count; i++)
+        if (!stage_stands(&status->directions[i].capture) || !stage_stands(&status->directions[i].apply))
+            return false;
+    return true;
+}
+
+bool sb_status_ready(const struct sb_status *status)
+{
+    for (size_t i = 0; i < status->count; i++)
+        if (!status->directions[i].healthy)
+            return false;
+    return true;
+}
