@@ -1,5 +1,6 @@
 #include "schemas/twin.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -351,6 +352,8 @@ static void decimal_by_printf(bool single, double value, struct decimal *decimal
 {
     char text[32];
     int count = single ? 6 : 15, most = single ? 9 : 17;
+    if (value < (single ? (double)FLT_MIN : DBL_MIN))
+        count = 1; /* subnormal: fewer digits may be unique already */
     for (;; count++) {
         snprintf(text, sizeof text, "%.*e", count - 1, value);
         if (count == most || (single ? strtof(text, NULL) == (float)value : strtod(text, NULL) == value))
@@ -359,7 +362,7 @@ static void decimal_by_printf(bool single, double value, struct decimal *decimal
     decimal->count = count;
     decimal->digits[0] = text[0];
     memcpy(decimal->digits + 1, text + 2, (size_t)count - 1);
-    decimal->point = atoi(text + count + 2) + 1; /* behind d.ddde */
+    decimal->point = (int)strtol(strchr(text, 'e') + 1, NULL, 10) + 1;
     decimal_trim(decimal);
 }
 
