@@ -22,7 +22,14 @@
 #include "core/err.h"
 #include "schemas/change.h"
 
-enum { SB_SCHEMA_ID_FIRST = 1024 };
+enum {
+    SB_SCHEMA_ID_OPEN = 1,
+    SB_SCHEMA_ID_SCHEMA = 2,
+    SB_SCHEMA_ID_MESSAGE = 3,
+    SB_SCHEMA_ID_COMMIT = 4,
+    SB_SCHEMA_ID_TRUNCATE = 5,
+    SB_SCHEMA_ID_FIRST = 1024,
+};
 
 struct sb_codec;
 
