@@ -22,7 +22,8 @@ struct sb_exact { /* whose transaction it is, and the rule for conflicts */
     const struct sb_batch_change *failed; /* the change of the last error */
 };
 
-/* All changes in the open target transaction. -1: roll back; exact->failed is where. */
+/* All changes in the open target transaction. -1: roll back; exact->failed is where, exact->held what to
+ * record then. */
 int sb_exact_write(
     struct sb_exact *exact, const struct sb_batch_change *changes, size_t count, struct sb_err *err);
 
