@@ -99,140 +99,142 @@ static int conflict(struct sb_exact *exact, enum sb_conflict_kind kind, const st
         return sb_err_set(err, SB_E_CONFLICT, "conflict %s in table \"%.*s.%.*s\"", sb_conflict_name(kind),
             (int)rel->target_schema.len, rel->target_schema.ptr, (int)rel->target_name.len,
             rel->target_name.ptr);
-        exact->conflicts++;
-        struct sb_conflict record = {.kind = kind,
-            .change = change,
-            .target_row = target_row,
-            .resolution = resolution,
-            .commit_lsn = exact->commit_lsn,
-            .xid = exact->xid};
-        return sb_conflict_record(exact->writer, exact->migration, exact->direction, &record, err);
     }
+    exact->conflicts++;
+    struct sb_conflict record = {.kind = kind,
+        .change = change,
+        .target_row = target_row,
+        .resolution = resolution,
+        .commit_lsn = exact->commit_lsn,
+        .xid = exact->xid};
+    return sb_conflict_record(exact->writer, exact->migration, exact->direction, &record, err);
+}
 
-    static bool travelled_whole(const struct sb_apply_rel *rel, const struct sb_value *row)
-    {
-        for (uint16_t i = 0; i < rel->rel->col_count; i++)
-            if (row[i].state == SB_COL_UNCHANGED && rel->cols[i].written)
-                return false;
-        return true;
-    }
+static bool travelled_whole(const struct sb_apply_rel *rel, const struct sb_value *row)
+{
+    for (uint16_t i = 0; i < rel->rel->col_count; i++)
+        if (row[i].state == SB_COL_UNCHANGED && rel->cols[i].written)
+            return false;
+    return true;
+}
 
-    static int exact_insert(struct sb_exact * exact, const struct sb_batch_change *change, struct sb_err *err)
-    {
-        const struct sb_apply_rel *rel = change->rel;
-        const char *found = NULL;
-        int64_t rows;
-        /* ON CONFLICT is not to be had beside a deferrable constraint, so the key is looked up first. */
-        if (rel->deferrable_unique && rel->key_count > 0 &&
-            target_json(exact, rel, change->chg.after, &found, err) != 0)
-            return -1;
-        if (found == NULL) {
-            if (insert_row(exact, rel, change->chg.after, &rows, err) != 0)
-                return -1;
-            if (rows == 1)
-                return 0;
-            if (rel->key_count > 0 && target_json(exact, rel, change->chg.after, &found, err) != 0)
-                return -1;
-        }
-        if (found == NULL)
-            return conflict(exact, SB_CONFLICT_MULTIPLE_UNIQUE, change, NULL, "hold", err);
-        if (conflict(exact, SB_CONFLICT_INSERT_EXISTS, change, found, "owner", err) != 0)
-            return -1;
-        return update_row(exact, rel, change->chg.after, change->chg.after, &rows, err);
-    }
-
-    static int update_missing(
-        struct sb_exact * exact, const struct sb_batch_change *change, struct sb_err *err)
-    {
-        const struct sb_apply_rel *rel = change->rel;
-        int64_t rows;
-        if (!travelled_whole(rel, change->chg.after))
-            return sb_err_set(err, SB_E_POISON,
-                "an update of table \"%.*s.%.*s\" finds no row, and its unchanged TOAST columns did not "
-                "travel",
-                (int)rel->target_schema.len, rel->target_schema.ptr, (int)rel->target_name.len,
-                rel->target_name.ptr);
-        if (conflict(exact, SB_CONFLICT_UPDATE_MISSING, change, NULL, "owner", err) != 0)
-            return -1;
+static int exact_insert(struct sb_exact *exact, const struct sb_batch_change *change, struct sb_err *err)
+{
+    const struct sb_apply_rel *rel = change->rel;
+    const char *found = NULL;
+    int64_t rows;
+    /* ON CONFLICT is not to be had beside a deferrable constraint, so the key is looked up first. */
+    if (rel->deferrable_unique && rel->key_count > 0 &&
+        target_json(exact, rel, change->chg.after, &found, err) != 0)
+        return -1;
+    if (found == NULL) {
         if (insert_row(exact, rel, change->chg.after, &rows, err) != 0)
             return -1;
-        return rows == 1 ? 0 : conflict(exact, SB_CONFLICT_MULTIPLE_UNIQUE, change, NULL, "hold", err);
-    }
-
-    static int exact_update(struct sb_exact * exact, const struct sb_batch_change *change, struct sb_err *err)
-    {
-        int64_t rows;
-        if (update_row(exact, change->rel, sb_apply_old_key(&change->chg), change->chg.after, &rows, err) !=
-            0)
-            return -1;
         if (rows == 1)
             return 0;
-        return rows == 0 ? update_missing(exact, change, err)
-                         : conflict(exact, SB_CONFLICT_ROW_DIFFERS, change, NULL, "hold", err);
-    }
-
-    static int exact_delete(struct sb_exact * exact, const struct sb_batch_change *change, struct sb_err *err)
-    {
-        int64_t rows;
-        if (delete_row(exact, change->rel, change->chg.before, &rows, err) != 0)
+        if (rel->key_count > 0 && target_json(exact, rel, change->chg.after, &found, err) != 0)
             return -1;
-        if (rows == 1)
-            return 0;
-        return rows == 0 ? conflict(exact, SB_CONFLICT_DELETE_MISSING, change, NULL, "none", err)
-                         : conflict(exact, SB_CONFLICT_ROW_DIFFERS, change, NULL, "hold", err);
     }
+    if (found == NULL)
+        return conflict(exact, SB_CONFLICT_MULTIPLE_UNIQUE, change, NULL, "hold", err);
+    if (conflict(exact, SB_CONFLICT_INSERT_EXISTS, change, found, "owner", err) != 0)
+        return -1;
+    return update_row(exact, rel, change->chg.after, change->chg.after, &rows, err);
+}
 
-    static int exact_truncate(
-        struct sb_exact * exact, const struct sb_batch_change *change, struct sb_err *err)
-    {
-        struct sb_buf sql SB_CLEANUP(sb_buf_clear);
-        int64_t rows;
-        sb_buf_init(&sql, SQL_MAX_BYTES);
-        sb_sql_truncate(change->truncated_rels, change->chg.truncated_count, change->chg.cascade,
-            change->chg.restart_identity, &sql);
-        return sb_writer_one(exact->writer, sb_buf_view(&sql), NULL, 0, &rows, err);
-    }
+static int update_missing(struct sb_exact *exact, const struct sb_batch_change *change, struct sb_err *err)
+{
+    const struct sb_apply_rel *rel = change->rel;
+    int64_t rows;
+    if (!travelled_whole(rel, change->chg.after))
+        return sb_err_set(err, SB_E_POISON,
+            "an update of table \"%.*s.%.*s\" finds no row, and its unchanged TOAST columns did not "
+            "travel",
+            (int)rel->target_schema.len, rel->target_schema.ptr, (int)rel->target_name.len,
+            rel->target_name.ptr);
+    if (conflict(exact, SB_CONFLICT_UPDATE_MISSING, change, NULL, "owner", err) != 0)
+        return -1;
+    if (insert_row(exact, rel, change->chg.after, &rows, err) != 0)
+        return -1;
+    return rows == 1 ? 0 : conflict(exact, SB_CONFLICT_MULTIPLE_UNIQUE, change, NULL, "hold", err);
+}
 
-    static int exact_change(struct sb_exact * exact, const struct sb_batch_change *change, struct sb_err *err)
-    {
-        switch (change->chg.op) {
-        case SB_OP_INSERT:
-            return exact_insert(exact, change, err);
-        case SB_OP_UPDATE:
-            return exact_update(exact, change, err);
-        case SB_OP_DELETE:
-            return exact_delete(exact, change, err);
-        case SB_OP_TRUNCATE:
-            return exact_truncate(exact, change, err);
-        }
-        return sb_err_set(err, SB_E_INTERNAL, "an operation of kind %d", (int)change->chg.op);
-    }
-
-    /* What the server said, as the id people look up. */
-    static void classify(const struct sb_apply_rel *rel, struct sb_err *err)
-    {
-        if (err->code != SB_E_POISON || rel == NULL)
-            return;
-        if (strncmp(err->sqlstate, "42", 2) == 0)
-            err->code = SB_E_TARGET_STRUCTURE;
-        else if (strcmp(err->sqlstate, "22021") == 0 || strcmp(err->sqlstate, "22P05") == 0)
-            err->code = SB_E_ENCODING;
-        else if (strcmp(err->sqlstate, "23505") == 0 || strcmp(err->sqlstate, "23P01") == 0)
-            err->code = SB_E_CONFLICT;
-        sb_err_add(err, "table \"%.*s.%.*s\"", (int)rel->target_schema.len, rel->target_schema.ptr,
-            (int)rel->target_name.len, rel->target_name.ptr);
-    }
-
-    int sb_exact_write(
-        struct sb_exact * exact, const struct sb_batch_change *changes, size_t count, struct sb_err *err)
-    {
-        for (size_t i = 0; i < count; i++) {
-            SB_FAULT("apply-exact-change");
-            if (exact_change(exact, &changes[i], err) == 0)
-                continue;
-            exact->failed = &changes[i];
-            classify(changes[i].rel, err);
-            return -1;
-        }
+static int exact_update(struct sb_exact *exact, const struct sb_batch_change *change, struct sb_err *err)
+{
+    int64_t rows;
+    if (update_row(exact, change->rel, sb_apply_old_key(&change->chg), change->chg.after, &rows, err) != 0)
+        return -1;
+    if (rows == 1)
         return 0;
+    return rows == 0 ? update_missing(exact, change, err)
+                     : conflict(exact, SB_CONFLICT_ROW_DIFFERS, change, NULL, "hold", err);
+}
+
+static int exact_delete(struct sb_exact *exact, const struct sb_batch_change *change, struct sb_err *err)
+{
+    int64_t rows;
+    if (delete_row(exact, change->rel, change->chg.before, &rows, err) != 0)
+        return -1;
+    if (rows == 1)
+        return 0;
+    return rows == 0 ? conflict(exact, SB_CONFLICT_DELETE_MISSING, change, NULL, "none", err)
+                     : conflict(exact, SB_CONFLICT_ROW_DIFFERS, change, NULL, "hold", err);
+}
+
+static int exact_truncate(struct sb_exact *exact, const struct sb_batch_change *change, struct sb_err *err)
+{
+    struct sb_buf sql SB_CLEANUP(sb_buf_clear);
+    int64_t rows;
+    sb_buf_init(&sql, SQL_MAX_BYTES);
+    sb_sql_truncate(change->truncated_rels, change->chg.truncated_count, change->chg.cascade,
+        change->chg.restart_identity, &sql);
+    return sb_writer_one(exact->writer, sb_buf_view(&sql), NULL, 0, &rows, err);
+}
+
+static int exact_change(struct sb_exact *exact, const struct sb_batch_change *change, struct sb_err *err)
+{
+    switch (change->chg.op) {
+    case SB_OP_INSERT:
+        return exact_insert(exact, change, err);
+    case SB_OP_UPDATE:
+        return exact_update(exact, change, err);
+    case SB_OP_DELETE:
+        return exact_delete(exact, change, err);
+    case SB_OP_TRUNCATE:
+        return exact_truncate(exact, change, err);
     }
+    return sb_err_set(err, SB_E_INTERNAL, "an operation of kind %d", (int)change->chg.op);
+}
+
+/* What the server said, as the id people look up. */
+static void classify(const struct sb_apply_rel *rel, struct sb_err *err)
+{
+    if (err->code != SB_E_POISON || rel == NULL)
+        return;
+    if (strncmp(err->sqlstate, "42", 2) == 0)
+        err->code = SB_E_TARGET_STRUCTURE;
+    else if (strcmp(err->sqlstate, "22021") == 0 || strcmp(err->sqlstate, "22P05") == 0)
+        err->code = SB_E_ENCODING;
+    else if (strcmp(err->sqlstate, "23505") == 0 || strcmp(err->sqlstate, "23P01") == 0)
+        err->code = SB_E_CONFLICT;
+    sb_err_add(err, "table \"%.*s.%.*s\"", (int)rel->target_schema.len, rel->target_schema.ptr,
+        (int)rel->target_name.len, rel->target_name.ptr);
+}
+
+int sb_exact_write(
+    struct sb_exact *exact, const struct sb_batch_change *changes, size_t count, struct sb_err *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        SB_FAULT("apply-exact-change");
+        if (exact_change(exact, &changes[i], err) == 0)
+            continue;
+        exact->failed = &changes[i];
+        classify(changes[i].rel, err);
+        if (err->code == SB_E_CONFLICT && !exact->held) {
+            exact->held = true; /* the server named a constraint: another row is in the way */
+            exact->held_kind = SB_CONFLICT_MULTIPLE_UNIQUE;
+        }
+        return -1;
+    }
+    return 0;
+}
