@@ -65,7 +65,7 @@ START_TEST(twin_never_changes_what_it_is_given)
     char out[1100];
     size_t len, took[SB_TWIN_COUNT] = {0};
     struct sb_relation *rel = sample_relation(arena, 'd');
-    for (int i = 0; i < 20000; i++) {
+    for (int i = 0; i < 6000; i++) {
         struct sb_change chg = sample_change(&rng, rel, arena);
         for (uint16_t c = 0; chg.after != NULL && c < rel->col_count; c++) {
             enum sb_twin twin = sb_twin_of_type(rel->cols[c].type_oid);
@@ -81,7 +81,7 @@ START_TEST(twin_never_changes_what_it_is_given)
     }
     for (int twin = SB_TWIN_TEXT + 1; twin < SB_TWIN_COUNT; twin++)
         ck_assert_msg(
-            took[twin] > 1000, "%s had only %zu twins", sb_twin_name((enum sb_twin)twin), took[twin]);
+            took[twin] > 300, "%s had only %zu twins", sb_twin_name((enum sb_twin)twin), took[twin]);
     sb_arena_free(arena);
 }
 END_TEST
@@ -91,7 +91,7 @@ START_TEST(twin_of_every_value_goes_both_ways)
 {
     struct sample_rng rng = {7};
     char out[SB_TWIN_TEXT_BYTES];
-    for (int i = 0; i < 300000; i++) {
+    for (int i = 0; i < 60000; i++) {
         uint64_t bits = sample_next(&rng);
         double value, again = 0;
         float single;
@@ -105,7 +105,7 @@ START_TEST(twin_of_every_value_goes_both_ways)
         ck_assert_msg(sb_twin_parse_double(SB_TWIN_FLOAT4, sb_view(out, len), &again), "%.*s", (int)len, out);
         ck_assert(isnan(single) ? isnan(again) : (float)again == single);
     }
-    for (int64_t day = -719162; day <= 2932896; day++) {
+    for (int64_t day = -719162; day <= 2932896; day += 11) {
         int64_t again;
         size_t len = sb_twin_format_long(SB_TWIN_DATE, day, out);
         ck_assert(len == 10 && sb_twin_parse_long(SB_TWIN_DATE, sb_view(out, len), &again) && again == day);
