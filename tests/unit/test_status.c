@@ -60,7 +60,8 @@ static const struct sb_status_direction *compute(void)
     return &status.directions[0];
 }
 
-/* -- lag, rate, end --------------------------------------------------------------------------------------- */
+/* -- lag, rate, end ---------------------------------------------------------------------------------------
+ */
 
 START_TEST(in_step_with_an_idle_source)
 {
@@ -171,7 +172,8 @@ END_TEST
 
 START_TEST(the_newest_transaction_applied_is_no_lag)
 {
-    set_positions(&now, AT, AT, AT - 120, 0); /* apply names the start of the commit record, capture its end */
+    set_positions(
+        &now, AT, AT, AT - 120, 0); /* apply names the start of the commit record, capture its end */
     ck_assert_int_eq(compute()->apply_lag_bytes, 0);
 }
 END_TEST
@@ -201,7 +203,8 @@ START_TEST(what_is_not_known_is_not_zero)
 }
 END_TEST
 
-/* -- states ----------------------------------------------------------------------------------------------- */
+/* -- states -----------------------------------------------------------------------------------------------
+ */
 
 START_TEST(never_started_is_said)
 {
@@ -288,7 +291,8 @@ START_TEST(long_reasons_are_cut_and_nothing_else)
 }
 END_TEST
 
-/* -- rendering -------------------------------------------------------------------------------------------- */
+/* -- rendering --------------------------------------------------------------------------------------------
+ */
 
 START_TEST(figures_are_for_people)
 {
@@ -357,7 +361,8 @@ START_TEST(json_that_does_not_fit_fails)
 }
 END_TEST
 
-/* -- readings --------------------------------------------------------------------------------------------- */
+/* -- readings ---------------------------------------------------------------------------------------------
+ */
 
 START_TEST(only_our_own_processes_count)
 {
