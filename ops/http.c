@@ -237,6 +237,13 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
     return result;
 }
 
+/* Our paths have no escapes: what is escaped stays so, and is no path of ours ("/metrics%00" least of all). */
+static size_t on_unescape(void *arg, struct MHD_Connection *connection, char *text)
+{
+    (void)arg, (void)connection;
+    return strlen(text);
+}
+
 /* -- connections: libmicrohttpd's time-out starts anew with every byte, ours does not ---------------------- */
 
 static void on_connection(
@@ -334,7 +341,8 @@ int sb_http_new(const char *listen, struct sb_loop *loop, sb_http_answer_fn *ans
         MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS_MAX,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(HTTP_LIFE_MS / 1000), MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)HTTP_HEADER_MAX, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_CONNECTION,
-        on_connection, http, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+        on_connection, http, MHD_OPTION_UNESCAPE_CALLBACK, on_unescape, NULL,
+        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
     if (http->daemon == NULL) {
         close(fd);
         sb_err_set(err, SB_E_IO, "could not start the HTTP server on http.listen \"%s\"", listen);

@@ -87,7 +87,7 @@ static const char *kind_of(enum sb_stage stage)
 
 /* By the metric's name: switchback_apply_* is apply's, _capture_, _source_ and _slot_ are capture's; the
  * stream's epoch and sequence are both's, its extent is told by whoever has found out, the log is everybody's. */
-static bool keeps(enum sb_stage stage, enum sb_metric metric, int64_t value)
+static bool belongs(enum sb_stage stage, enum sb_metric metric, int64_t value)
 {
     const char *name = sb_metric_info(metric)->name + strlen("switchback_");
     if (strncmp(name, "log_", 4) == 0)
@@ -99,6 +99,23 @@ static bool keeps(enum sb_stage stage, enum sb_metric metric, int64_t value)
     if (strncmp(name, "stream_", 7) == 0)
         return is_capture(stage) || is_apply(stage);
     return is_capture(stage);
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t len = strlen(text), tail = strlen(end);
+    return len >= tail && strcmp(text + len - tail, end) == 0;
+}
+
+/* Positions and times are never 0; what is known of the slot came with the source's position. */
+static bool is_known(const struct sb_reading_stage *one, enum sb_metric metric)
+{
+    const char *name = sb_metric_info(metric)->name;
+    if (ends_with(name, "_lsn") || ends_with(name, "_time_us"))
+        return one->values[metric] != 0;
+    if (strncmp(name, "switchback_slot_", strlen("switchback_slot_")) == 0)
+        return one->values[SB_M_SOURCE_WAL_LSN] != 0;
+    return true;
 }
 
 static void put_stage_labels(struct sb_buf *out, enum sb_stage stage)
@@ -117,7 +134,8 @@ static void put_metric(struct sb_buf *out, const struct sb_reading *now, enum sb
     put_head(out, info);
     for (int stage = 0; stage < SB_STAGE_COUNT; stage++) {
         const struct sb_reading_stage *one = &now->stages[stage];
-        if (one->report.state == SB_STATE_ABSENT || !keeps((enum sb_stage)stage, metric, one->values[metric]))
+        if (one->report.state == SB_STATE_ABSENT || !is_known(one, metric) ||
+            !belongs((enum sb_stage)stage, metric, one->values[metric]))
             continue;
         sb_buf_putf(out, "%s{", info->name);
         put_stage_labels(out, (enum sb_stage)stage);

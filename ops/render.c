@@ -102,13 +102,13 @@ static void text_eta(const struct sb_status_direction *dir, struct sb_buf *out)
 static void text_slot(const struct sb_status_direction *dir, struct sb_buf *out)
 {
     char figure[SB_FIGURE_BYTES];
-    if (dir->source_lsn == 0)
+    if (dir->slot_retained_bytes == SB_UNKNOWN)
         return;
     sb_buf_putf(out, "  slot             keeps %s of WAL on the source",
         sb_render_bytes(dir->slot_retained_bytes, figure));
-    if (dir->slot_safe_bytes > 0)
+    if (dir->slot_safe_bytes >= 0)
         sb_buf_putf(out, ", in danger after %s more", sb_render_bytes(dir->slot_safe_bytes, figure));
-    if (dir->slot_loss_s > 0)
+    if (dir->slot_loss_s >= 0)
         sb_buf_putf(out, ", in about %s", sb_render_seconds((double)dir->slot_loss_s, figure));
     sb_buf_put_str(out, "\n");
 }
@@ -224,7 +224,7 @@ static json_t *json_rates(const struct sb_status_direction *dir)
 
 static json_t *json_direction(const struct sb_status_direction *dir)
 {
-    json_t *slot = json_pack("{s:I, s:o, s:o}", "retained_bytes", (json_int_t)dir->slot_retained_bytes,
+    json_t *slot = json_pack("{s:o, s:o, s:o}", "retained_bytes", json_known(dir->slot_retained_bytes),
         "safe_bytes", json_known(dir->slot_safe_bytes), "time_to_loss_s", json_known(dir->slot_loss_s));
     json_t *eta = json_pack("{s:s, s:o}", "state", eta_name(dir->eta), "seconds", json_known(dir->eta_s));
     return json_pack("{s:s, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:{s:o, s:o}}", "direction",

@@ -62,9 +62,10 @@ static void fill_positions(struct sb_status_direction *dir, const int64_t *captu
     dir->applied_lsn = (uint64_t)apply[SB_M_APPLY_LSN];
     dir->stored_us = capture[SB_M_CAPTURE_STORED_TIME_US];
     dir->applied_us = apply[SB_M_APPLY_TIME_US];
-    dir->slot_retained_bytes = capture[SB_M_SLOT_RETAINED_BYTES];
-    dir->slot_safe_bytes = capture[SB_M_SLOT_SAFE_BYTES];
-    dir->slot_loss_s = capture[SB_M_SLOT_LOSS_SECONDS];
+    bool asked = capture[SB_M_SOURCE_WAL_LSN] != 0; /* the slot's figures come with it */
+    dir->slot_retained_bytes = asked ? capture[SB_M_SLOT_RETAINED_BYTES] : SB_UNKNOWN;
+    dir->slot_safe_bytes = asked ? capture[SB_M_SLOT_SAFE_BYTES] : SB_UNKNOWN;
+    dir->slot_loss_s = asked ? capture[SB_M_SLOT_LOSS_SECONDS] : SB_UNKNOWN;
     dir->conflicts = apply[SB_M_APPLY_CONFLICTS];
     dir->skipped = apply[SB_M_APPLY_SKIPPED];
 }

@@ -46,7 +46,7 @@ struct sb_status_direction {
     double commit_rate, change_rate;              /* applied, a second */
     enum sb_eta eta;
     int64_t eta_s;
-    int64_t slot_retained_bytes, slot_safe_bytes, slot_loss_s; /* -1: no limit */
+    int64_t slot_retained_bytes, slot_safe_bytes, slot_loss_s; /* -1: unknown or no limit */
     int64_t conflicts, skipped;
     bool healthy;                  /* both stages run, or wait for something that passes */
     char why[SB_STATUS_WHY_BYTES]; /* why it is not further: a sentence, or several; never empty */

@@ -119,7 +119,7 @@ static void on_restart(void *arg)
 static void describe_end(int status, char out[64])
 {
     if (WIFSIGNALED(status))
-        snprintf(out, 64, "killed by SIG%s", sigabbrev_np(WTERMSIG(status)));
+        snprintf(out, 64, "was killed by SIG%s", sigabbrev_np(WTERMSIG(status)));
     else
         snprintf(out, 64, "ended with exit code %d", WEXITSTATUS(status));
 }
@@ -139,7 +139,7 @@ static void child_ended(struct child *child, int status)
     }
     child->restarts++;
     child_plan_restart(child);
-    snprintf(why, sizeof why, "its process was %s; starts again", how);
+    snprintf(why, sizeof why, "its process %s; it is started again", how);
     /* A stage that ended by itself has said why in its column; leave that. */
     bool said = WIFEXITED(status) && WEXITSTATUS(status) != 0;
     sb_page_child(

@@ -4,6 +4,8 @@ import time
 
 import pytest
 
+from sbtest.compare import row_differences
+from sbtest.control import crc32c
 from sbtest.wait import Timeout, wait_until
 
 
@@ -40,3 +42,25 @@ def test_wait_until_notices_a_condition_that_is_true_at_the_deadline():
     """A machine that stalls between two looks must not fail a test whose condition has come true."""
     began = time.monotonic()
     assert wait_until(lambda: time.monotonic() - began > 0.1, 0.1, "a tenth of a second")
+
+
+@pytest.mark.parametrize(
+    "old, new, only_old, only_new",
+    [
+        ([], [], 0, 0),
+        ([b"1", b"2"], [b"1", b"2"], 0, 0),
+        ([b"1", b"2"], [b"1"], 1, 0),
+        ([b"1"], [b"1", b"2"], 0, 1),
+        ([b"1", b"3"], [b"1", b"2", b"3"], 0, 1),
+        ([b"1", b"1", b"2"], [b"1", b"2", b"2"], 1, 1),
+        ([b"\\N"], [b""], 1, 1),
+        ([b"a"], [b"b"], 1, 1),
+    ],
+)
+def test_row_differences(old, new, only_old, only_new):
+    left, right = row_differences(old, new)
+    assert (left.total(), right.total()) == (only_old, only_new)
+
+
+def test_crc32c_against_its_published_check_value():
+    assert crc32c(b"123456789") == 0xE3069283

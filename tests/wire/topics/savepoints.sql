@@ -1,0 +1,22 @@
+-- What a savepoint took back is not in the stream; what it kept is, in order.
+CREATE TABLE t (id int PRIMARY KEY);
+CREATE PUBLICATION wire FOR TABLE t;
+-- slot
+BEGIN;
+INSERT INTO t VALUES (1);
+SAVEPOINT a;
+INSERT INTO t VALUES (2);
+ROLLBACK TO a;
+INSERT INTO t VALUES (3);
+SAVEPOINT b;
+INSERT INTO t VALUES (4);
+RELEASE b;
+SAVEPOINT c;
+DELETE FROM t WHERE id = 1;
+ROLLBACK TO c;
+COMMIT;
+BEGIN;
+SAVEPOINT a;
+INSERT INTO t VALUES (9);
+ROLLBACK TO a;
+COMMIT;
