@@ -4,8 +4,7 @@
 
 static const struct sb_store_functions *store_of(enum sb_store store)
 {
-    (void)store; /* kafka: comes with stream/kafka.c */
-    return &sb_embedded_store;
+    return store == SB_STORE_KAFKA ? &sb_kafka_store : &sb_embedded_store;
 }
 
 int sb_stream_open(const struct sb_stream_options *options, enum sb_stream_mode mode,
