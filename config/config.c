@@ -208,7 +208,7 @@ static int set_secret(struct loading *in, const struct sb_expanded *value, const
     return *ret_secret == NULL ? -1 : 0;
 }
 
-static int set_text(struct loading *in, const struct sb_option *option, const char *text)
+static int set_text(struct loading *in, const struct sb_option *option, const char *text, bool shown)
 {
     int checked = 0, index = 0;
     if (option->type == SB_OPTION_NAME)
@@ -216,7 +216,7 @@ static int set_text(struct loading *in, const struct sb_option *option, const ch
     else if (option->type == SB_OPTION_LISTEN)
         checked = sb_value_check_listen(text, in->err);
     else if (option->type == SB_OPTION_WORD)
-        checked = sb_value_choice(option, text, true, &index, in->err);
+        checked = sb_value_choice(option, text, shown, &index, in->err);
     const char *kept = checked < 0 ? NULL : keep(in, text);
     if (kept != NULL)
         *(const char **)field_of(in, option) = kept;
@@ -246,7 +246,7 @@ static int set_value(struct loading *in, const struct sb_option *option, const s
         return path == NULL ? -1 : 0;
     }
     default:
-        return set_text(in, option, value->text);
+        return set_text(in, option, value->text, shown);
     }
 }
 
