@@ -26,6 +26,7 @@ struct sb_conflict {
     uint64_t commit_lsn, xid;
 };
 
+/* Once for a change, kind and resolution: a lane that is held and tried again does not repeat itself. */
 int sb_conflict_record(struct sb_writer *writer, const char *migration, const char *direction,
     const struct sb_conflict *conflict, struct sb_err *err);
 /* A row as a JSON object, for records that operators ask for: the columns that travelled, or those of the

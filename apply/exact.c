@@ -86,15 +86,20 @@ static int target_json(struct sb_exact *exact, const struct sb_apply_rel *rel, c
     return sb_writer_fetch(exact->writer, sb_buf_view(&sql), params.values, params.count, ret_json, err);
 }
 
-/* Count and record; under `hold`, or where the stream's version cannot simply be written, it is an error. */
+/* Count and record; under `hold`, or where the stream's version cannot simply be written, it is an error, and
+ * is recorded by the caller once the target transaction is undone. */
 static int conflict(struct sb_exact *exact, enum sb_conflict_kind kind, const struct sb_batch_change *change,
     const char *target_row, const char *resolution, struct sb_err *err)
 {
     const struct sb_apply_rel *rel = change->rel;
-    if (exact->hold_conflicts || strcmp(resolution, "hold") == 0)
+    if (exact->hold_conflicts || strcmp(resolution, "hold") == 0) {
+        exact->held = true;
+        exact->held_kind = kind;
+        exact->held_row = target_row == NULL ? NULL : strdup(target_row);
         return sb_err_set(err, SB_E_CONFLICT, "conflict %s in table \"%.*s.%.*s\"", sb_conflict_name(kind),
             (int)rel->target_schema.len, rel->target_schema.ptr, (int)rel->target_name.len,
             rel->target_name.ptr);
+    }
     exact->conflicts++;
     struct sb_conflict record = {.kind = kind,
         .change = change,
@@ -143,7 +148,8 @@ static int update_missing(struct sb_exact *exact, const struct sb_batch_change *
     int64_t rows;
     if (!travelled_whole(rel, change->chg.after))
         return sb_err_set(err, SB_E_POISON,
-            "an update of table \"%.*s.%.*s\" finds no row, and its unchanged TOAST columns did not travel",
+            "an update of table \"%.*s.%.*s\" finds no row, and its unchanged TOAST columns did not "
+            "travel",
             (int)rel->target_schema.len, rel->target_schema.ptr, (int)rel->target_name.len,
             rel->target_name.ptr);
     if (conflict(exact, SB_CONFLICT_UPDATE_MISSING, change, NULL, "owner", err) != 0)
@@ -224,6 +230,10 @@ int sb_exact_write(
             continue;
         exact->failed = &changes[i];
         classify(changes[i].rel, err);
+        if (err->code == SB_E_CONFLICT && !exact->held) {
+            exact->held = true; /* the server named a constraint: another row is in the way */
+            exact->held_kind = SB_CONFLICT_MULTIPLE_UNIQUE;
+        }
         return -1;
     }
     return 0;

@@ -20,9 +20,13 @@ struct sb_exact { /* whose transaction it is, and the rule for conflicts */
     uint64_t commit_lsn, xid;
     uint64_t conflicts;                   /* counted here */
     const struct sb_batch_change *failed; /* the change of the last error */
+    bool held;                            /* that error is a conflict: */
+    enum sb_conflict_kind held_kind;
+    char *held_row; /* the target's version as JSON, or NULL; the caller frees it */
 };
 
-/* All changes in the open target transaction. -1: roll back; exact->failed is where. */
+/* All changes in the open target transaction. -1: roll back; exact->failed is where, exact->held what to
+ * record then. */
 int sb_exact_write(
     struct sb_exact *exact, const struct sb_batch_change *changes, size_t count, struct sb_err *err);
 

@@ -248,6 +248,26 @@ static int stop_at(struct sb_lane *lane, uint64_t commit_lsn, uint64_t xid,
     return -1;
 }
 
+/* A conflict that stops the lane is recorded all the same, in a target transaction of its own. */
+static void record_held(struct sb_lane *lane, struct sb_exact *exact)
+{
+    struct sb_err err;
+    struct sb_conflict record = {.kind = exact->held_kind,
+        .change = exact->failed,
+        .target_row = exact->held_row,
+        .resolution = "hold",
+        .commit_lsn = exact->commit_lsn,
+        .xid = exact->xid};
+    sb_writer_rollback(lane->writer);
+    if (sb_writer_begin(lane->writer, &err) != 0 ||
+        sb_conflict_record(lane->writer, exact->migration, exact->direction, &record, &err) != 0 ||
+        sb_writer_commit(lane->writer, &err) != 0) {
+        sb_writer_rollback(lane->writer);
+        sb_log_err(SB_LOG_WARNING, &err, "the conflict is only in this log");
+    }
+    free(exact->held_row);
+}
+
 /* Changes of one source transaction, one by one (or as debts, if it is to be skipped), in the open target
  * transaction. */
 static int write_exactly(struct sb_lane *lane, uint64_t commit_lsn, uint64_t xid,
@@ -262,8 +282,11 @@ static int write_exactly(struct sb_lane *lane, uint64_t commit_lsn, uint64_t xid
     int rc = skips(lane, commit_lsn, xid) ? sb_poison_debts(lane->writer, exact.migration, exact.direction,
                                                 &lane->poison, changes, count, err)
                                           : sb_exact_write(&exact, changes, count, err);
-    if (rc != 0)
+    if (rc != 0) {
+        if (exact.held)
+            record_held(lane, &exact);
         return stop_at(lane, commit_lsn, xid, exact.failed, err);
+    }
     *ret_conflicts += exact.conflicts;
     return 0;
 }

@@ -37,7 +37,8 @@ static const struct sb_metric_info derived_infos[DERIVED_COUNT] = {
     [DERIVED_INSECURE] = {"switchback_insecure", "gauge", "1 if the configuration says insecure: true"},
 };
 
-/* -- the format ------------------------------------------------------------------------------------------- */
+/* -- the format -------------------------------------------------------------------------------------------
+ */
 
 void sb_prometheus_put_label(struct sb_buf *out, const char *name, const char *value)
 {
@@ -68,7 +69,8 @@ static void put_head(struct sb_buf *out, const struct sb_metric_info *info)
     sb_buf_putf(out, "\n# TYPE %s %s\n", info->name, info->type);
 }
 
-/* -- who keeps what --------------------------------------------------------------------------------------- */
+/* -- who keeps what ---------------------------------------------------------------------------------------
+ */
 
 static bool is_capture(enum sb_stage stage)
 {
@@ -86,19 +88,38 @@ static const char *kind_of(enum sb_stage stage)
 }
 
 /* By the metric's name: switchback_apply_* is apply's, _capture_, _source_ and _slot_ are capture's; the
- * stream's epoch and sequence are both's, its extent is told by whoever has found out, the log is everybody's. */
-static bool keeps(enum sb_stage stage, enum sb_metric metric, int64_t value)
+ * stream's epoch and sequence are both's, its extent is told by whoever has found out, the log is
+ * everybody's. */
+static bool belongs(enum sb_stage stage, enum sb_metric metric, int64_t value)
 {
     const char *name = sb_metric_info(metric)->name + strlen("switchback_");
     if (strncmp(name, "log_", 4) == 0)
         return true;
     if (strncmp(name, "apply_", 6) == 0)
         return is_apply(stage);
-    if (metric == SB_M_STREAM_BYTES || metric == SB_M_STREAM_OLDEST_OFFSET || metric == SB_M_STREAM_NEXT_OFFSET)
+    if (metric == SB_M_STREAM_BYTES || metric == SB_M_STREAM_OLDEST_OFFSET ||
+        metric == SB_M_STREAM_NEXT_OFFSET)
         return is_capture(stage) || (is_apply(stage) && value != 0);
     if (strncmp(name, "stream_", 7) == 0)
         return is_capture(stage) || is_apply(stage);
     return is_capture(stage);
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t len = strlen(text), tail = strlen(end);
+    return len >= tail && strcmp(text + len - tail, end) == 0;
+}
+
+/* Positions and times are never 0; what is known of the slot came with the source's position. */
+static bool is_known(const struct sb_reading_stage *one, enum sb_metric metric)
+{
+    const char *name = sb_metric_info(metric)->name;
+    if (ends_with(name, "_lsn") || ends_with(name, "_time_us"))
+        return one->values[metric] != 0;
+    if (strncmp(name, "switchback_slot_", strlen("switchback_slot_")) == 0)
+        return one->values[SB_M_SOURCE_WAL_LSN] != 0;
+    return true;
 }
 
 static void put_stage_labels(struct sb_buf *out, enum sb_stage stage)
@@ -117,7 +138,8 @@ static void put_metric(struct sb_buf *out, const struct sb_reading *now, enum sb
     put_head(out, info);
     for (int stage = 0; stage < SB_STAGE_COUNT; stage++) {
         const struct sb_reading_stage *one = &now->stages[stage];
-        if (one->report.state == SB_STATE_ABSENT || !keeps((enum sb_stage)stage, metric, one->values[metric]))
+        if (one->report.state == SB_STATE_ABSENT || !is_known(one, metric) ||
+            !belongs((enum sb_stage)stage, metric, one->values[metric]))
             continue;
         sb_buf_putf(out, "%s{", info->name);
         put_stage_labels(out, (enum sb_stage)stage);
@@ -125,7 +147,8 @@ static void put_metric(struct sb_buf *out, const struct sb_reading *now, enum sb
     }
 }
 
-/* -- derived ---------------------------------------------------------------------------------------------- */
+/* -- derived ----------------------------------------------------------------------------------------------
+ */
 
 static void put_states(struct sb_buf *out, const struct sb_status_stage *stage)
 {

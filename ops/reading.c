@@ -8,31 +8,41 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { COMM_BYTES = 32 };
+enum { STAT_BYTES = 128 };
 
-/* The kernel's name of a process, 15 characters at most; false if there is no such process. */
-static bool comm_of(const char *proc, char out[COMM_BYTES])
+/* The program name of a process, as the kernel cuts it to 15 characters, in brackets; empty if there is no
+ * such process, or only its body: one that waits to be reaped does so for ever where process 1 is not init.
+ * /proc/PID/stat reads "4711 (switchback) S 1 ..." (proc(5)). */
+static void name_of(const char *proc, char out[STAT_BYTES])
 {
-    char path[64];
-    snprintf(path, sizeof path, "%s/comm", proc);
+    char path[64], line[STAT_BYTES];
+    out[0] = '\0';
+    snprintf(path, sizeof path, "%s/stat", proc);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return false;
-    ssize_t len = read(fd, out, COMM_BYTES - 1);
+        return;
+    ssize_t len = read(fd, line, sizeof line - 1);
     close(fd);
-    out[len > 0 ? len : 0] = '\0';
-    return len > 0;
+    line[len > 0 ? len : 0] = '\0';
+    char *from = strchr(line, '('), *to = strrchr(line, ')');
+    if (from == NULL || to == NULL || to < from || to[1] == '\0' || to[2] == 'Z' || to[2] == 'X')
+        return;
+    to[1] = '\0';
+    memcpy(out, from, strlen(from) + 1);
 }
 
 bool sb_process_is_ours(int32_t pid)
 {
-    char proc[32], theirs[COMM_BYTES], ours[COMM_BYTES];
+    char proc[32], theirs[STAT_BYTES], ours[STAT_BYTES];
     struct stat st;
     if (pid <= 1)
         return false;
     snprintf(proc, sizeof proc, "/proc/%d", (int)pid);
-    return stat(proc, &st) == 0 && st.st_uid == geteuid() && comm_of(proc, theirs) &&
-           comm_of("/proc/self", ours) && strcmp(theirs, ours) == 0;
+    if (stat(proc, &st) != 0 || st.st_uid != geteuid())
+        return false;
+    name_of(proc, theirs);
+    name_of("/proc/self", ours);
+    return theirs[0] != '\0' && strcmp(theirs, ours) == 0;
 }
 
 void sb_reading_take(const struct sb_page *page, struct sb_reading *ret_reading)

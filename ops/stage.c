@@ -87,7 +87,8 @@ static enum wake wait_for_signal(const sigset_t *signals, int64_t wait_ms)
     }
 }
 
-/* -- between incarnations --------------------------------------------------------------------------------- */
+/* -- between incarnations ---------------------------------------------------------------------------------
+ */
 
 static void log_outage(struct life *life, const struct sb_err *err)
 {

@@ -38,8 +38,8 @@ enum { SB_STAGE_STOP_MS = 9000 };
  * Returns the exit code; everything there is to say was logged. */
 int sb_stage_live(const struct sb_stage_spec *spec, const struct sb_config *config);
 
-/* `switchback capture|apply`: state directory, lock, page, watchdog, then sb_stage_live. -1 with err if it did
- * not come to that, else the exit code. */
+/* `switchback capture|apply`: state directory, lock, page, watchdog, then sb_stage_live. -1 with err if it
+ * did not come to that, else the exit code. */
 int sb_stage_alone(const struct sb_stage_spec *spec, const struct sb_config *config, struct sb_err *err);
 
 #endif

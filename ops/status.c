@@ -62,9 +62,10 @@ static void fill_positions(struct sb_status_direction *dir, const int64_t *captu
     dir->applied_lsn = (uint64_t)apply[SB_M_APPLY_LSN];
     dir->stored_us = capture[SB_M_CAPTURE_STORED_TIME_US];
     dir->applied_us = apply[SB_M_APPLY_TIME_US];
-    dir->slot_retained_bytes = capture[SB_M_SLOT_RETAINED_BYTES];
-    dir->slot_safe_bytes = capture[SB_M_SLOT_SAFE_BYTES];
-    dir->slot_loss_s = capture[SB_M_SLOT_LOSS_SECONDS];
+    bool asked = capture[SB_M_SOURCE_WAL_LSN] != 0; /* the slot's figures come with it */
+    dir->slot_retained_bytes = asked ? capture[SB_M_SLOT_RETAINED_BYTES] : SB_UNKNOWN;
+    dir->slot_safe_bytes = asked ? capture[SB_M_SLOT_SAFE_BYTES] : SB_UNKNOWN;
+    dir->slot_loss_s = asked ? capture[SB_M_SLOT_LOSS_SECONDS] : SB_UNKNOWN;
     dir->conflicts = apply[SB_M_APPLY_CONFLICTS];
     dir->skipped = apply[SB_M_APPLY_SKIPPED];
 }
@@ -100,8 +101,8 @@ static void fill_rates(struct sb_status_direction *dir, const struct sb_reading 
     const int64_t *was_captured = before->stages[capture].values, *captured = now->stages[capture].values;
     const int64_t *was_applied = before->stages[apply].values, *applied = now->stages[apply].values;
     dir->rate_seconds = seconds;
-    int64_t source_before =
-        (int64_t)later((uint64_t)was_captured[SB_M_SOURCE_WAL_LSN], (uint64_t)was_captured[SB_M_CAPTURE_RECEIVED_LSN]);
+    int64_t source_before = (int64_t)later(
+        (uint64_t)was_captured[SB_M_SOURCE_WAL_LSN], (uint64_t)was_captured[SB_M_CAPTURE_RECEIVED_LSN]);
     dir->source_rate = rate(source_before, (int64_t)dir->source_lsn, seconds);
     dir->capture_rate =
         rate(was_captured[SB_M_CAPTURE_STORED_LSN], captured[SB_M_CAPTURE_STORED_LSN], seconds);
@@ -112,9 +113,9 @@ static void fill_rates(struct sb_status_direction *dir, const struct sb_reading 
 
 static bool follows(const struct sb_status_direction *dir)
 {
-    bool target_follows = dir->lag_us != SB_UNKNOWN ? dir->lag_us <= FOLLOW_US
-                                                    : dir->apply_lag_bytes != SB_UNKNOWN &&
-                                                          dir->apply_lag_bytes <= FOLLOW_BYTES;
+    bool target_follows = dir->lag_us != SB_UNKNOWN
+                              ? dir->lag_us <= FOLLOW_US
+                              : dir->apply_lag_bytes != SB_UNKNOWN && dir->apply_lag_bytes <= FOLLOW_BYTES;
     return target_follows && dir->source_lsn - dir->received_lsn <= FOLLOW_BYTES;
 }
 
@@ -246,7 +247,8 @@ void sb_status_compute(const struct sb_reading *before, const struct sb_reading 
     ret_status->insecure = insecure;
     ret_status->supervisor = stage_of(now, SB_STAGE_SUPERVISOR);
     for (int stage = 0; stage < SB_STAGE_COUNT; stage++)
-        ret_status->runs = ret_status->runs || (now->stages[stage].report.pid != 0 && now->stages[stage].alive);
+        ret_status->runs =
+            ret_status->runs || (now->stages[stage].report.pid != 0 && now->stages[stage].alive);
     fill_direction(&ret_status->directions[ret_status->count++], before, now, SB_FORWARD);
     if (now->stages[SB_STAGE_CAPTURE_REVERSE].report.state != SB_STATE_ABSENT ||
         now->stages[SB_STAGE_APPLY_REVERSE].report.state != SB_STATE_ABSENT)

@@ -1,5 +1,6 @@
 #include "schemas/twin.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -222,10 +223,10 @@ static bool parse_timestamp(struct sb_view text, int64_t *ret_us)
 static size_t format_timestamp(int64_t us, char *out)
 {
     int64_t days = us / day_us - (us % day_us < 0);
-    int64_t rest = us - days * day_us;
-    unsigned fraction = (unsigned)(rest % 1000000), seconds = (unsigned)(rest / 1000000);
     if (days < date_min || days > date_max)
         return 0;
+    int64_t rest = us - days * day_us;
+    unsigned fraction = (unsigned)(rest % 1000000), seconds = (unsigned)(rest / 1000000);
     format_date((int32_t)days, out);
     char *at = out + DATE_CHARS;
     *at++ = ' ';
@@ -332,11 +333,13 @@ static bool decimal_by_division(bool single, double value, struct decimal *decim
     static const double powers[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13,
         1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20};
     double limit = single ? 1e9 : 1e15;
+    if (single && value >= 16777216)
+        return false; /* floats are further apart than integers from here on */
     for (unsigned k = 0; k < sizeof powers / sizeof *powers; k++) {
         double scaled = value * powers[k];
         if (scaled >= limit)
             return false;
-        uint64_t whole = (uint64_t)(scaled + 0.5);
+        uint64_t whole = (uint64_t)llrint(scaled);
         if (whole > 0 && same_value(single, (double)whole / powers[k], value)) {
             decimal->count = (int)format_unsigned(whole, decimal->digits);
             decimal->point = decimal->count - (int)k;
@@ -347,19 +350,36 @@ static bool decimal_by_division(bool single, double value, struct decimal *decim
     return false;
 }
 
+/* Does text read back as value? A text exactly between two values does not: PostgreSQL takes a digit more
+ * then, although reading would round to the even one of the two. Doubles below 2^53 have no such texts of up
+ * to 17 digits; above, a long double shows them, having the one bit more. */
+static bool reads_back(bool single, double value, const char *text)
+{
+    if (single ? strtof(text, NULL) != (float)value : strtod(text, NULL) != value)
+        return false;
+    if (!single && value < 0x1p53)
+        return true;
+    long double exact = strtold(text, NULL);
+    double towards = exact > (long double)value ? INFINITY : 0;
+    double next = single ? (double)nextafterf((float)value, (float)towards) : nextafter(value, towards);
+    return exact != ((long double)value + (long double)next) / 2;
+}
+
 static void decimal_by_printf(bool single, double value, struct decimal *decimal)
 {
     char text[32];
     int count = single ? 6 : 15, most = single ? 9 : 17;
+    if (value < (single ? (double)FLT_MIN : DBL_MIN))
+        count = 1; /* subnormal: fewer digits may be unique already */
     for (;; count++) {
         snprintf(text, sizeof text, "%.*e", count - 1, value);
-        if (count == most || (single ? strtof(text, NULL) == (float)value : strtod(text, NULL) == value))
+        if (count == most || reads_back(single, value, text))
             break;
     }
     decimal->count = count;
     decimal->digits[0] = text[0];
     memcpy(decimal->digits + 1, text + 2, (size_t)count - 1);
-    decimal->point = atoi(text + count + 2) + 1; /* behind d.ddde */
+    decimal->point = (int)strtol(strchr(text, 'e') + 1, NULL, 10) + 1;
     decimal_trim(decimal);
 }
 

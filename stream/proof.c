@@ -98,8 +98,7 @@ uint64_t sb_proof_in_flight(const struct sb_proof *proof)
     return proof->txn_count;
 }
 
-/* -- frames ------------------------------------------------------------------------------------------------
- */
+/* -- frames ------------------------------------------------------------------------------------------- */
 
 #define LSN_FMT       "%X/%X"
 #define LSN_ARGS(lsn) (unsigned)((lsn) >> 32), (unsigned)(lsn)
@@ -271,8 +270,7 @@ int sb_proof_frame(
     return 0;
 }
 
-/* -- records -----------------------------------------------------------------------------------------------
- */
+/* -- records ------------------------------------------------------------------------------------------ */
 
 /* The record handed in is the one whose frame was accepted last. */
 static int take_due(

@@ -6,16 +6,14 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum {
     TAIL_PATIENCE_MS = 30000, /* a store that says it has records must give one within this time */
-    TAIL_POLL_MS = 20,
+    TAIL_POLL_MAX_MS = 20,
     TAIL_OPEN_MAX_BYTES = 1 << 16, /* bodies of open and commit are a few hundred */
 };
 
-/* -- reading up to a known end -----------------------------------------------------------------------------
- */
+/* -- reading up to a known end ------------------------------------------------------------------------ */
 
 enum { RANGE_END = 1 };
 
@@ -34,17 +32,17 @@ static int range_open(
     return from < limit ? sb_stream_seek(stream, from, err) : 0;
 }
 
-static void wait_readable(struct sb_stream *stream)
+static void wait_readable(struct sb_stream *stream, int wait_ms)
 {
     struct pollfd poll_fd = {.fd = sb_stream_fd(stream), .events = POLLIN};
-    poll(&poll_fd, poll_fd.fd >= 0 ? 1 : 0, TAIL_POLL_MS);
+    poll(&poll_fd, poll_fd.fd >= 0 ? 1 : 0, wait_ms);
 }
 
 /* The store's "nothing more now" is not the end: what it said it has may still be on its way. */
 static int range_wait(struct range *range, struct sb_record *ret_record, struct sb_err *err)
 {
     int64_t deadline = sb_clock_mono_ms() + TAIL_PATIENCE_MS;
-    for (;;) {
+    for (int wait_ms = 1;; wait_ms = wait_ms < TAIL_POLL_MAX_MS ? wait_ms * 2 : wait_ms) {
         int result = sb_stream_read(range->stream, ret_record, err);
         if (result != SB_STREAM_END)
             return result;
@@ -52,7 +50,7 @@ static int range_wait(struct range *range, struct sb_record *ret_record, struct 
             return sb_err_set(err, SB_E_STREAM_UNAVAILABLE,
                 "the stream says that it ends at offset %" PRId64 ", but gives nothing at or behind %" PRId64,
                 range->limit, range->next);
-        wait_readable(range->stream);
+        wait_readable(range->stream, wait_ms);
     }
 }
 
@@ -73,8 +71,7 @@ static int range_next(struct range *range, struct sb_record *ret_record, struct 
     return 0;
 }
 
-/* -- the tail ----------------------------------------------------------------------------------------------
- */
+/* -- the tail ----------------------------------------------------------------------------------------- */
 
 /* An `open`, decoded; present false: none. */
 struct known_open {
@@ -277,8 +274,7 @@ int sb_tail_find(
     return result;
 }
 
-/* -- positions ---------------------------------------------------------------------------------------------
- */
+/* -- positions ---------------------------------------------------------------------------------------- */
 
 static bool is_commit_of(const struct sb_frame *frame, const struct sb_position *position)
 {
@@ -384,8 +380,7 @@ int sb_tail_locate_position(struct sb_stream *stream, const struct sb_position *
     return result == HINT_WRONG ? locate_by_reading(stream, &bounds, position, ret_offset, err) : result;
 }
 
-/* -- LSN and time ------------------------------------------------------------------------------------------
- */
+/* -- LSN and time ------------------------------------------------------------------------------------- */
 
 enum side { SIDE_UNKNOWN, SIDE_BELOW, SIDE_REACHED };
 typedef enum side side_fn(const struct sb_record *record, int64_t want);

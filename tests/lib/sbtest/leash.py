@@ -3,8 +3,8 @@
 A leash is a small process of its own session. It reads orders from a pipe whose other end only the test process
 holds:  "+PID START SIGNAL\\n" (watch a process),  "-PID\\n" (it has ended),  "dir PATH\\n" (remove at the end).
 When the pipe ends, the test process is gone: every process still watched gets its signal (SIGQUIT for a PostgreSQL
-server, so that it takes its children along), SIGCONT in case it was frozen, and three seconds later SIGKILL. START, the
-process's start time, keeps it from signalling a stranger that got the same pid.
+server, so that it cleans up), it and all its descendants get SIGCONT in case they were frozen, and who is left three
+seconds later gets SIGKILL. START, the process's start time, keeps it from signalling a stranger that got the same pid.
 """
 
 import os
@@ -23,6 +23,29 @@ def start_time(pid):
         return int(pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
     except (OSError, IndexError):
         return None
+
+
+def stat(pid):
+    """(parent, state) of a process; None if it is gone."""
+    try:
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return int(fields[1]), fields[0]
+
+
+def descendants(pid):
+    """Pids of all living children, grandchildren ... of pid."""
+    parents = {}
+    for entry in os.listdir("/proc"):
+        found = stat(entry) if entry.isdigit() else None
+        if found is not None and found[1] not in "ZX":
+            parents[int(entry)] = found[0]
+    everybody, level = [], {pid}
+    while level:
+        level = {child for child, parent in parents.items() if parent in level}
+        everybody += sorted(level)
+    return everybody
 
 
 class Leash:
@@ -56,11 +79,11 @@ class Leash:
 
 
 def _signal(pid, started, signo):
+    """False if that process is not there any more."""
     if start_time(pid) != started:
         return False
     try:
         os.kill(pid, signo)
-        os.kill(pid, signal.SIGCONT)
     except ProcessLookupError:
         return False
     return True
@@ -78,7 +101,13 @@ def main():
             watched.pop(int(line[1:]), None)
         elif line.startswith("dir "):
             dirs.append(line[4:].rstrip("\n"))
-    left = [(pid, started) for pid, (started, signo) in watched.items() if _signal(pid, started, signo)]
+    left = []
+    for pid, (started, signo) in watched.items():
+        everybody = [(one, start_time(one)) for one in descendants(pid)] if start_time(pid) == started else []
+        left += [(pid, started), *everybody]
+        _signal(pid, started, signo)
+        for one, since in [*everybody, (pid, started)]:
+            _signal(one, since, signal.SIGCONT)
     deadline = time.monotonic() + 3
     while left and time.monotonic() < deadline:
         left = [(pid, started) for pid, started in left if start_time(pid) == started]

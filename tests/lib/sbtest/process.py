@@ -5,7 +5,7 @@ import pathlib
 import signal
 import subprocess
 
-from sbtest.leash import Leash
+from sbtest.leash import Leash, descendants, stat
 from sbtest.wait import wait_until
 
 _leash = None
@@ -26,33 +26,10 @@ def close_leash():
         _leash = None
 
 
-def _stat(pid):
-    """(parent, state) of a process; None if it is gone."""
-    try:
-        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return int(fields[1]), fields[0]
-
-
 def alive(pid):
     """Is there such a process, and not only its unread exit status?"""
-    stat = _stat(pid)
-    return stat is not None and stat[1] not in "ZX"
-
-
-def descendants(pid):
-    """Pids of all living children, grandchildren ... of pid."""
-    parents = {}
-    for entry in os.listdir("/proc"):
-        stat = _stat(entry) if entry.isdigit() else None
-        if stat is not None and stat[1] not in "ZX":
-            parents[int(entry)] = stat[0]
-    found, level = [], {pid}
-    while level:
-        level = {child for child, parent in parents.items() if parent in level}
-        found += sorted(level)
-    return found
+    found = stat(pid)
+    return found is not None and found[1] not in "ZX"
 
 
 def send(pid, signo):
