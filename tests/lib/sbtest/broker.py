@@ -34,6 +34,9 @@ SETTINGS = {
     "transaction.state.log.min.isr": 1,
     "transaction.state.log.num.partitions": 1,
     "group.initial.rebalance.delay.ms": 0,
+    # A killed broker may register again only when its session has expired: 9 s unless told otherwise.
+    "broker.session.timeout.ms": 2000,
+    "broker.heartbeat.interval.ms": 250,
     "log.segment.bytes": 1 << 20,
     "log.retention.check.interval.ms": 500,
     "log.segment.delete.delay.ms": 200,
