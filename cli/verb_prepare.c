@@ -5,11 +5,16 @@
 #include "setup/impact.h"
 #include "setup/prepare.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
 enum { TEXT_MAX_BYTES = 64 * 1024 * 1024 };
+
+const struct sb_opt sb_opts_prepare[] = {
+    {"dry-run", 0, NULL, NULL, "print every statement, its impact and the rights it needs; touch nothing"},
+    {"json", 0, NULL, NULL, "print JSON"},
+    {.name = NULL},
+};
 
 struct preparing {
     const struct sb_config *config;
@@ -93,17 +98,10 @@ static int prepare_run(struct preparing *prep, struct sb_err *err)
     return prep->report.failed > 0 ? 1 : 0;
 }
 
-int sb_verb_prepare(const struct sb_config *config, int argc, char **argv, struct sb_err *err)
+int sb_verb_prepare(const struct sb_cli *cli, struct sb_err *err)
 {
-    static const struct option options[] = {
-        {"dry-run", no_argument, NULL, 'n'}, {"json", no_argument, NULL, 'j'}, {NULL, 0, NULL, 0}};
-    struct preparing prep = {.config = config};
-    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        if (option != 'n' && option != 'j')
-            return sb_err_set(err, SB_E_USAGE, "usage: switchback prepare [--dry-run] [--json]");
-        prep.dry_run = prep.dry_run || option == 'n';
-        prep.json = prep.json || option == 'j';
-    }
+    struct preparing prep = {
+        .config = cli->config, .dry_run = sb_opts_flag(cli->opts, "dry-run"), .json = cli->json};
     prep.arena = sb_arena_new("prepare", SB_CHECK_ARENA_BYTES);
     if (prep.arena == NULL)
         return sb_err_set(err, SB_E_NO_MEMORY, "no memory for an arena");

@@ -3,12 +3,17 @@
 #include "cli/verbs.h"
 #include "setup/remove.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 enum { ARENA_MAX_BYTES = 64 * 1024 * 1024 };
+
+const struct sb_opt sb_opts_remove[] = {
+    {"yes", 0, NULL, NULL, "do not ask"},
+    {"json", 0, NULL, NULL, "print JSON"},
+    {.name = NULL},
+};
 
 /* What would be done is shown before the question. */
 static int confirm(const struct sb_config *config, struct sb_arena *arena, bool *ret_sure, struct sb_err *err)
@@ -49,21 +54,12 @@ static int remove_run(
     return done;
 }
 
-int sb_verb_remove(const struct sb_config *config, int argc, char **argv, struct sb_err *err)
+int sb_verb_remove(const struct sb_cli *cli, struct sb_err *err)
 {
-    static const struct option options[] = {
-        {"yes", no_argument, NULL, 'y'}, {"json", no_argument, NULL, 'j'}, {NULL, 0, NULL, 0}};
-    bool yes = false, json = false;
-    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        if (option != 'y' && option != 'j')
-            return sb_err_set(err, SB_E_USAGE, "usage: switchback remove [--yes] [--json]");
-        yes = yes || option == 'y';
-        json = json || option == 'j';
-    }
     struct sb_arena *arena = sb_arena_new("remove", ARENA_MAX_BYTES);
     if (arena == NULL)
         return sb_err_set(err, SB_E_NO_MEMORY, "no memory for an arena");
-    int done = remove_run(config, arena, yes, json, err);
+    int done = remove_run(cli->config, arena, sb_opts_flag(cli->opts, "yes"), cli->json, err);
     sb_arena_free(arena);
     return done;
 }
