@@ -160,13 +160,13 @@ END_TEST
 
 START_TEST(an_open_cuts_off_a_record_in_parts)
 {
-    struct writer first = start_log(&the_log, 2), next = {.epoch = 2};
+    struct writer first = start_log(&the_log, 8), next = {.epoch = 2};
     writer_based_on(&next, &first);
     do
         log_put(&the_log, writer_next(&first));
-    while (the_log.items[the_log.count - 1].frame.part_count == 0 || first.ordinal != 2);
-    write_until(&the_log, &next, 4);
-    expect_taken(&the_log, 4);
+    while (the_log.items[the_log.count - 1].frame.part_count == 0 || first.ordinal != 1);
+    write_until(&the_log, &next, 10);
+    expect_taken(&the_log, 10);
 }
 END_TEST
 

@@ -129,6 +129,7 @@ static void put(struct spot *at, enum sb_kind kind, uint64_t lsn, struct sb_view
 {
     ck_assert_uint_lt(store.count, RECORDS_MAX);
     struct kept *kept = &store.records[store.count];
+    free(kept->body); /* of a tail that was cut */
     *kept = (struct kept){.append_ms = 1000 + (int64_t)store.count * 10, .body_len = (uint16_t)body.len};
     kept->frame = (struct sb_frame){.kind = kind,
         .stream = store.uuid,
