@@ -223,6 +223,8 @@ static int set_text(struct loading *in, const struct sb_option *option, const ch
     return kept == NULL ? -1 : 0;
 }
 
+_Static_assert(sizeof(enum sb_config_store) == sizeof(int), "a choice is stored through an int");
+
 static int set_value(struct loading *in, const struct sb_option *option, const struct sb_expanded *value)
 {
     void *field = field_of(in, option);
@@ -233,7 +235,6 @@ static int set_value(struct loading *in, const struct sb_option *option, const s
     case SB_OPTION_NUMBER:
         return sb_value_number(option, value->text, shown, field, in->err);
     case SB_OPTION_CHOICE:
-        _Static_assert(sizeof(enum sb_config_store) == sizeof(int), "a choice is an int");
         return sb_value_choice(option, value->text, shown, field, in->err);
     case SB_OPTION_DSN:
         return set_dsn(in, option, value);
