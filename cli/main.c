@@ -34,7 +34,8 @@ static void set_up_log(const struct sb_config *config, const char *verb)
     for (size_t i = 0; config != NULL && i < sizeof levels / sizeof *levels; i++)
         if (strcmp(config->log.level, levels[i]) == 0)
             least = (enum sb_log_level)i;
-    sb_log_init(config != NULL && config->log.format == SB_CONFIG_JSON ? SB_LOG_JSON : SB_LOG_LOGFMT, least, verb);
+    sb_log_init(
+        config != NULL && config->log.format == SB_CONFIG_JSON ? SB_LOG_JSON : SB_LOG_LOGFMT, least, verb);
 }
 
 static int run_verb(const struct sb_verb *verb, int argc, char **argv, struct sb_err *err)
@@ -57,8 +58,8 @@ static int run_verb(const struct sb_verb *verb, int argc, char **argv, struct sb
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'V'}, {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+        {"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'V'}, {NULL, 0, NULL, 0}};
     struct sb_err err = {0};
     const char *name = NULL;
     for (int option; (option = getopt_long(argc, argv, "+c:hV", options, NULL)) != -1;) {

@@ -8,7 +8,8 @@ enum { TEXT_MAX_BYTES = 4 * 1024 * 1024 };
 
 static int print(struct sb_buf *text, struct sb_err *err)
 {
-    int rc = text->failed ? sb_err_set(err, SB_E_LIMIT, "the answer has more than %d bytes", TEXT_MAX_BYTES) : 0;
+    int rc =
+        text->failed ? sb_err_set(err, SB_E_LIMIT, "the answer has more than %d bytes", TEXT_MAX_BYTES) : 0;
     if (rc == 0)
         fwrite(text->ptr, 1, text->len, stdout);
     sb_buf_clear(text);

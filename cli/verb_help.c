@@ -11,7 +11,8 @@ static void list_verbs(void)
     for (size_t i = 0; i < sb_verbs_count; i++)
         printf("  %-11s %s\n", sb_verbs[i].name, sb_verbs[i].help);
     printf("\n-c FILE is the configuration (else $SWITCHBACK_CONFIG, else ./switchback.yaml).\n"
-           "Exit code: 0 yes or done, 1 the answer is no, else the error's own; `switchback explain --all` lists them.\n");
+           "Exit code: 0 yes or done, 1 the answer is no, else the error's own; `switchback explain --all` "
+           "lists them.\n");
 }
 
 int sb_verb_help(const struct sb_config *config, int argc, char **argv, struct sb_err *err)
@@ -50,10 +51,12 @@ int sb_verb_completion(const struct sb_config *config, int argc, char **argv, st
         printf("%s%s", i == 0 ? "" : " ", sb_verbs[i].name);
     printf("\"\n    local word=${COMP_WORDS[COMP_CWORD]} verb=\n    local i\n"
            "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
-           "        case ${COMP_WORDS[i]} in -c | --config) ((i++)) ;; -*) ;; *) verb=${COMP_WORDS[i]}; break ;; esac\n"
+           "        case ${COMP_WORDS[i]} in -c | --config) ((i++)) ;; -*) ;; *) verb=${COMP_WORDS[i]}; "
+           "break ;; esac\n"
            "    done\n    case $verb in\n        \"\") ;;\n");
     for (size_t i = 0; i < sb_verbs_count; i++)
         printf("        %s) words=$(tr '[]|' '   ' <<<'%s') ;;\n", sb_verbs[i].name, sb_verbs[i].words);
-    printf("    esac\n    mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$word\")\n}\ncomplete -o default -F _switchback switchback\n");
+    printf("    esac\n    mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$word\")\n}\ncomplete -o "
+           "default -F _switchback switchback\n");
     return 0;
 }

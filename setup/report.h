@@ -12,8 +12,8 @@ enum sb_result { SB_RESULT_PASS, SB_RESULT_INFO, SB_RESULT_WARN, SB_RESULT_FAIL 
 const char *sb_result_name(enum sb_result result); /* "pass" */
 
 struct sb_report_row {
-    const char *id;        /* "source.wal_level": API, never renamed */
-    const char *what;      /* the prerequisite, in words */
+    const char *id;   /* "source.wal_level": API, never renamed */
+    const char *what; /* the prerequisite, in words */
     enum sb_result result;
     enum sb_code code;     /* of a failure or warning: the error it would become; SB_OK else */
     const char *evidence;  /* what was found */
