@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <libpq-fe.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -298,8 +299,8 @@ static int conn_connect(struct sb_conn *conn, const struct sb_endpoint *endpoint
     const struct keywords *words, struct sb_err *err)
 {
     const char *configured = keywords_get(words, "connect_timeout");
-    int timeout_s = configured == NULL ? 0 : atoi(configured);
-    if (timeout_s <= 0)
+    long timeout_s = configured == NULL ? 0 : strtol(configured, NULL, 10);
+    if (timeout_s <= 0 || timeout_s > INT_MAX) /* no number, or what libpq takes for "for ever" */
         timeout_s = CONNECT_TIMEOUT_S;
     conn->pg = PQconnectStartParams(words->names, words->values, 0);
     if (conn->pg == NULL)
@@ -312,7 +313,7 @@ static int conn_connect(struct sb_conn *conn, const struct sb_endpoint *endpoint
         return open_error(conn->pg, endpoint, err);
     if (waited > 0)
         return sb_err_set(err, code_unavailable(endpoint->side),
-            "could not connect to the %s: no answer within %d seconds", sb_side_name(endpoint->side),
+            "could not connect to the %s: no answer within %ld seconds", sb_side_name(endpoint->side),
             timeout_s);
     PQsetErrorVerbosity(conn->pg, PQERRORS_DEFAULT);
     return conn_pin(conn, err);
