@@ -57,9 +57,11 @@ int sb_verb_check(const struct sb_config *config, int argc, char **argv, struct 
     bool json = false;
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (option != 'j')
-            return sb_err_set(err, SB_E_USAGE, "usage: switchback check [--json]");
+            return sb_verb_usage("check", err);
         json = true;
     }
+    if (optind < argc)
+        return sb_verb_usage("check", err);
     struct sb_arena *arena = sb_arena_new("check", SB_CHECK_ARENA_BYTES);
     if (arena == NULL)
         return sb_err_set(err, SB_E_NO_MEMORY, "no memory for an arena");

@@ -106,10 +106,12 @@ int sb_verb_prepare(const struct sb_config *config, int argc, char **argv, struc
     struct preparing prep = {.config = config};
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (option != 'n' && option != 'j')
-            return sb_err_set(err, SB_E_USAGE, "usage: switchback prepare [--dry-run] [--json]");
+            return sb_verb_usage("prepare", err);
         prep.dry_run = prep.dry_run || option == 'n';
         prep.json = prep.json || option == 'j';
     }
+    if (optind < argc)
+        return sb_verb_usage("prepare", err);
     prep.arena = sb_arena_new("prepare", SB_CHECK_ARENA_BYTES);
     if (prep.arena == NULL)
         return sb_err_set(err, SB_E_NO_MEMORY, "no memory for an arena");
