@@ -341,6 +341,8 @@ static int steps_run(struct prepare *prep, struct sb_err *err)
 
 static int prepare_run(struct prepare *prep, struct sb_err *err)
 {
+    if (!prep->plan->dry_run && sb_control_lock(prep->source, prep->config->migration, err) < 0)
+        return -1;
     if (state_read(prep, err) < 0)
         return -1;
     if ((prep->capture.found ? prepared_agrees(prep, err) : unprepared_agrees(prep, err)) < 0 ||
