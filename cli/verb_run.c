@@ -6,8 +6,7 @@
 int sb_verb_run(const struct sb_cli *cli, struct sb_err *err)
 {
     struct sb_stage_spec specs[] = {sb_cli_stage(true, SB_FORWARD), sb_cli_stage(false, SB_FORWARD)};
-    return sb_supervise(cli->config, specs, sizeof specs / sizeof *specs, sb_wiring_log_format(cli->config),
-        sb_wiring_log_level(cli->config), err);
+    return sb_supervise(cli->config, specs, sizeof specs / sizeof *specs, err);
 }
 
 static int alone(bool capture, const struct sb_cli *cli, struct sb_err *err)
@@ -16,8 +15,6 @@ static int alone(bool capture, const struct sb_cli *cli, struct sb_err *err)
     if (sb_cli_direction(cli, &direction, err) != 0)
         return -1;
     struct sb_stage_spec spec = sb_cli_stage(capture, direction);
-    sb_log_init(
-        sb_wiring_log_format(cli->config), sb_wiring_log_level(cli->config), sb_stage_name(spec.stage));
     return sb_stage_alone(&spec, cli->config, err);
 }
 
