@@ -202,7 +202,8 @@ static void plan_change(struct planner *planner, const struct sb_batch_change *c
     if (rel->exact_only) {
         go_exact(planner, rel->exact_reason);
     } else if (chg->op == SB_OP_INSERT && rel->key_count == 0) {
-        /* No key and insert only: rows are their own; each stands alone. */
+        /* No key: rows are their own, each stands alone. (With identity FULL an update or delete of one would
+         * have to find it among its equals, by order: that goes exact below.) */
         struct table *table = find_table(planner, rel);
         struct row *row = table == NULL ? NULL : plan_alloc(planner, sizeof *row);
         if (row == NULL)
@@ -212,7 +213,7 @@ static void plan_change(struct planner *planner, const struct sb_batch_change *c
         table->last = &row->next_in_table;
     } else if (rel->key_count == 0 ||
                !sb_apply_has_key(rel, chg->op == SB_OP_INSERT ? chg->after : sb_apply_old_key(chg))) {
-        go_exact(planner, "a row has no key value");
+        go_exact(planner, "a row has no key to find it by");
     } else if (chg->op == SB_OP_INSERT) {
         row_insert(planner, rel, chg->after);
     } else if (chg->op == SB_OP_DELETE) {

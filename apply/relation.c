@@ -85,8 +85,6 @@ int sb_apply_rel_make(const struct sb_relation *rel, const struct sb_cat_table *
     out->deferrable_unique = table->deferrable_unique;
     if (table->always_triggers)
         out->exact_reason = "the target table has triggers or rules that are enabled always";
-    else if (out->key_count == 0 && rel->identity == 'f')
-        out->exact_reason = "the table has no key on the target: rows are matched whole";
     out->exact_only = out->exact_reason != NULL;
     *ret_rel = out;
     return 0;

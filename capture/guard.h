@@ -9,11 +9,11 @@
 #include <stdint.h>
 
 struct sb_guard_facts {
-    int64_t now_ms;     /* monotonic */
-    uint64_t wal_lsn;   /* the source writes here */
+    int64_t now_ms;       /* monotonic */
+    uint64_t wal_lsn;     /* the source writes here */
     uint64_t restart_lsn; /* the slot keeps everything from here on */
-    int64_t safe_bytes; /* pg_replication_slots.safe_wal_size; -1: no limit is set */
-    bool unreserved;    /* wal_status: the next checkpoint may remove what we need */
+    int64_t safe_bytes;   /* pg_replication_slots.safe_wal_size; -1: no limit is set */
+    bool unreserved;      /* wal_status: the next checkpoint may remove what we need */
 };
 
 struct sb_guard {
@@ -23,13 +23,13 @@ struct sb_guard {
     bool alarmed;
     /* What to show. */
     int64_t retained_bytes;
-    int64_t safe_bytes;  /* -1: no limit */
+    int64_t safe_bytes;   /* -1: no limit */
     int64_t loss_seconds; /* -1: no limit, or nothing is written */
 };
 
 enum sb_guard_alarm { SB_GUARD_QUIET, SB_GUARD_RAISED, SB_GUARD_CLEARED };
-/* Zero the struct to begin. The alarm is raised once when half of what the slot may keep is used up (or its WAL
- * is not reserved any more), and cleared once when it is below 40 %. */
+/* Zero the struct to begin. The alarm is raised once when half of what the slot may keep is used up (or its
+ * WAL is not reserved any more), and cleared once when it is below 40 %. */
 enum sb_guard_alarm sb_guard_feed(struct sb_guard *guard, const struct sb_guard_facts *facts);
 
 #endif

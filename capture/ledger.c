@@ -2,10 +2,13 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct entry {
     uint64_t ticket;
     uint64_t commit_lsn;
+    bool after_gap; /* commits between the entry before and this one were forgotten */
+    bool has_chain;
     struct sb_digest chain;
 };
 
@@ -21,6 +24,7 @@ struct sb_ledger {
     size_t head;
     size_t count;
     size_t durable_count; /* how many of them, from the head, are durable */
+    bool skipped;         /* the next one comes after a gap */
     struct entry entries[];
 };
 
@@ -75,8 +79,10 @@ static void note_durable(struct sb_ledger *ledger)
 static void thin(struct sb_ledger *ledger)
 {
     size_t kept = 0;
-    for (size_t i = (ledger->count + 1) % 2; i < ledger->count; i += 2)
-        *entry_at(ledger, kept++) = *entry_at(ledger, i);
+    for (size_t i = (ledger->count + 1) % 2; i < ledger->count; i += 2) {
+        *entry_at(ledger, kept) = *entry_at(ledger, i);
+        entry_at(ledger, kept++)->after_gap = true;
+    }
     ledger->count = kept;
     ledger->durable_count = 0;
     note_durable(ledger);
@@ -89,8 +95,12 @@ void sb_ledger_add(
         thin(ledger);
     assert(ledger->count == 0 || entry_at(ledger, ledger->count - 1)->commit_lsn < commit_lsn);
     assert(ledger->count == 0 || entry_at(ledger, ledger->count - 1)->ticket <= ticket);
-    *entry_at(ledger, ledger->count) =
-        (struct entry){.ticket = ticket, .commit_lsn = commit_lsn, .chain = *chain};
+    *entry_at(ledger, ledger->count) = (struct entry){.ticket = ticket,
+        .commit_lsn = commit_lsn,
+        .after_gap = ledger->skipped,
+        .has_chain = chain != NULL,
+        .chain = chain != NULL ? *chain : (struct sb_digest){{0}}};
+    ledger->skipped = false;
     ledger->count++;
     note_durable(ledger);
 }
@@ -103,10 +113,29 @@ void sb_ledger_durable(struct sb_ledger *ledger, uint64_t ticket)
     note_durable(ledger);
 }
 
-void sb_ledger_applied(struct sb_ledger *ledger, uint64_t commit_lsn)
+void sb_ledger_skip(struct sb_ledger *ledger)
 {
+    ledger->skipped = true;
+}
+
+static bool contradicts(const struct sb_ledger *ledger, uint64_t commit_lsn, const struct sb_digest *chain)
+{
+    size_t below = count_below(ledger, commit_lsn);
+    if (below == 0)
+        return false; /* older than anything remembered */
+    const struct entry *entry = entry_at(ledger, below - 1);
+    if (entry->commit_lsn == commit_lsn)
+        return entry->has_chain && memcmp(&entry->chain, chain, sizeof *chain) != 0;
+    return below < ledger->count && !entry_at(ledger, below)->after_gap;
+}
+
+bool sb_ledger_applied(struct sb_ledger *ledger, uint64_t commit_lsn, const struct sb_digest *chain)
+{
+    if (contradicts(ledger, commit_lsn, chain))
+        return false;
     if (commit_lsn > ledger->applied_lsn)
         ledger->applied_lsn = commit_lsn;
+    return true;
 }
 
 uint64_t sb_ledger_confirm(struct sb_ledger *ledger)
@@ -130,15 +159,6 @@ uint64_t sb_ledger_confirm(struct sb_ledger *ledger)
 uint64_t sb_ledger_stored(const struct sb_ledger *ledger)
 {
     return ledger->stored_lsn;
-}
-
-bool sb_ledger_chain(const struct sb_ledger *ledger, uint64_t commit_lsn, struct sb_digest *ret_chain)
-{
-    size_t below = count_below(ledger, commit_lsn);
-    if (below == 0 || entry_at(ledger, below - 1)->commit_lsn != commit_lsn)
-        return false;
-    *ret_chain = entry_at(ledger, below - 1)->chain;
-    return true;
 }
 
 size_t sb_ledger_count(const struct sb_ledger *ledger)

@@ -28,19 +28,24 @@ struct sb_ledger;
 struct sb_ledger *sb_ledger_new(enum sb_ledger_ack ack, size_t capacity, uint64_t start_lsn);
 void sb_ledger_free(struct sb_ledger *ledger); /* NULL is fine */
 
-/* A commit was recorded; ticket of its commit record, 0 if it was durable before. Both ascend. */
+/* A commit was recorded; ticket of its commit record, 0 if it was durable before. Both ascend. chain NULL: it
+ * is not known. */
 void sb_ledger_add(
     struct sb_ledger *ledger, uint64_t ticket, uint64_t commit_lsn, const struct sb_digest *chain);
+/* Commits between the newest one added and the next were passed over without being added. */
+void sb_ledger_skip(struct sb_ledger *ledger);
 /* Every ticket up to this one is on stable storage. */
 void sb_ledger_durable(struct sb_ledger *ledger, uint64_t ticket);
-/* The target has flushed everything up to this commit. */
-void sb_ledger_applied(struct sb_ledger *ledger, uint64_t commit_lsn);
+/*
+ * The target has flushed everything up to this commit, and says that the chain after it is so. False, and
+ * nothing moves, if the ledger knows better: there is no such commit where it forgot none, or its chain is
+ * another. The two then do not share a history.
+ */
+bool sb_ledger_applied(struct sb_ledger *ledger, uint64_t commit_lsn, const struct sb_digest *chain);
 
 uint64_t sb_ledger_confirm(struct sb_ledger *ledger); /* what may be confirmed now */
 /* Newest commit that is durable in the stream; the start LSN if none. */
 uint64_t sb_ledger_stored(const struct sb_ledger *ledger);
-/* The chain after this commit, if the ledger still remembers exactly it. */
-bool sb_ledger_chain(const struct sb_ledger *ledger, uint64_t commit_lsn, struct sb_digest *ret_chain);
 size_t sb_ledger_count(const struct sb_ledger *ledger);
 
 #endif

@@ -45,12 +45,14 @@ int sb_start_error(
             slot, confirmed, tail);
     case SB_START_TRUNCATED:
         return sb_err_set(err, SB_E_LOG_TRUNCATED,
-            "the stream ends at %s, the target at %s, but slot \"%s\" was confirmed at %s after the stream had "
+            "the stream ends at %s, the target at %s, but slot \"%s\" was confirmed at %s after the stream "
+            "had "
             "acknowledged everything up to there",
             tail, progress, slot, confirmed);
     case SB_START_MOVED:
         return sb_err_set(err, SB_E_SLOT_MOVED,
-            "slot \"%s\" stands at %s, which this migration never confirmed: the stream ends at %s, the target at "
+            "slot \"%s\" stands at %s, which this migration never confirmed: the stream ends at %s, the "
+            "target at "
             "%s",
             slot, confirmed, tail, facts->progress_known ? progress : "an unknown position");
     case SB_START_FRESH:

@@ -4,8 +4,10 @@
  *
  * Unknown keys are errors with the nearest known name; duplicate keys are errors; units stand in names;
  * `${NAME}` in a value is taken from the environment; secrets come from files of mode 0600 or from the
- * environment. Anything under `kafka:` passes through to librdkafka. All errors are SB-CONFIG (or
- * SB-SECRET-MODE) with file, line and key.
+ * environment. Anything under `kafka:` passes through to librdkafka. Relative paths are taken from the
+ * directory of the file. All errors are SB-CONFIG, SB-SECRET-MODE or SB-INSECURE (an sslmode that does not
+ * verify another machine, without `insecure: true`) as "file:line: key: reason"; an error of the file as a
+ * whole has no line.
  */
 #ifndef SB_CONFIG_CONFIG_H
 #define SB_CONFIG_CONFIG_H
@@ -40,7 +42,7 @@ struct sb_config_side {
 
 struct sb_config {
     const char *migration; /* [a-z][a-z0-9_]{0,30}: part of slot, publication, topic and origin names */
-    const char *state_dir; /* stream file, metrics page, control socket */
+    const char *state_dir; /* stream file, metrics page, control socket; at most 2 KiB long */
     bool insecure;
     struct sb_config_side source;
     struct sb_config_side target;

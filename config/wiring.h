@@ -31,9 +31,13 @@ struct sb_names {
 void sb_wiring_names(const struct sb_config *config, enum sb_direction direction, struct sb_names *ret_names);
 #define SB_ORIGIN_PREFIX "switchback_" /* every origin of ours begins so; the loop filter goes by it */
 
-/* ret_options points into config and into ret_path (used when stream.path is not set). */
+/* ret_options points into config and into ret_path (used when stream.path is not set, and for the reverse
+ * direction, whose file is stream.path with ".reverse" behind it). */
 void sb_wiring_stream(const struct sb_config *config, enum sb_direction direction,
     char ret_path[SB_PATH_BYTES], struct sb_stream_options *ret_options);
 void sb_wiring_page_path(const struct sb_config *config, char ret_path[SB_PATH_BYTES]);
+
+/* Is it a pattern of tables, as pg/ident.h has it? The loader asks here. */
+bool sb_wiring_pattern_valid(const char *pattern);
 
 #endif

@@ -118,6 +118,9 @@ SB_ERR(SB_E_TARGET_UNAVAILABLE, "SB-TARGET-UNAVAILABLE", SB_CLASS_RETRY, 69,
 SB_ERR(SB_E_TARGET_IDENTITY, "SB-TARGET-IDENTITY", SB_CLASS_DATA, 65,
     "the server behind the target address is not the one this migration was prepared on",
     "Point target.dsn back at the right server, or prepare anew.")
+SB_ERR(SB_E_TARGET_CONFIG, "SB-TARGET-CONFIG", SB_CLASS_DATA, 78,
+    "a setting of the target server does not allow changes to be applied",
+    "Run the statement that the message names; `switchback check` lists all of them.")
 SB_ERR(SB_E_TARGET_FULL, "SB-TARGET-FULL", SB_CLASS_RETRY, 75,
     "the target is out of disk, memory or connections",
     "It is retried. Free the resource that the message names.")

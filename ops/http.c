@@ -114,8 +114,7 @@ static int listen_open(const char *listen, char ret_host[SB_HTTP_HOST_BYTES], in
     unsigned port;
     char service[8];
     struct addrinfo *found = NULL;
-    const struct addrinfo want = {
-        .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    const struct addrinfo want = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     if (!sb_http_split(listen, ret_host, &port)) {
         sb_err_set(err, SB_E_CONFIG, "http.listen \"%s\" is not an address with a port", listen);
         return sb_err_hint(err, "Write it like 127.0.0.1:9187 or [::1]:9187, or leave it empty for no HTTP.");
@@ -131,7 +130,8 @@ static int listen_open(const char *listen, char ret_host[SB_HTTP_HOST_BYTES], in
     if (fd < 0) {
         errno = saved;
         sb_err_errno(err, SB_E_IO, "could not listen on http.listen \"%s\"", listen);
-        return sb_err_hint(err, "Stop what uses the port, or set http.listen to another one (empty: no HTTP).");
+        return sb_err_hint(
+            err, "Stop what uses the port, or set http.listen to another one (empty: no HTTP).");
     }
     *ret_fd = fd;
     return 0;
@@ -231,20 +231,22 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
     else if (reply.body.failed)
         result = refuse(connection, MHD_HTTP_INTERNAL_SERVER_ERROR, "the answer did not fit\n");
     else
-        result = send_reply(
-            connection, reply.status, reply.content_type, sb_buf_str(&reply.body), reply.body.len);
+        result =
+            send_reply(connection, reply.status, reply.content_type, sb_buf_str(&reply.body), reply.body.len);
     sb_buf_clear(&reply.body);
     return result;
 }
 
-/* Our paths have no escapes: what is escaped stays so, and is no path of ours ("/metrics%00" least of all). */
+/* Our paths have no escapes: what is escaped stays so, and is no path of ours ("/metrics%00" least of all).
+ */
 static size_t on_unescape(void *arg, struct MHD_Connection *connection, char *text)
 {
     (void)arg, (void)connection;
     return strlen(text);
 }
 
-/* -- connections: libmicrohttpd's time-out starts anew with every byte, ours does not ---------------------- */
+/* -- connections: libmicrohttpd's time-out starts anew with every byte, ours does not ----------------------
+ */
 
 static void on_connection(
     void *arg, struct MHD_Connection *connection, void **slot, enum MHD_ConnectionNotificationCode what)
@@ -337,12 +339,12 @@ int sb_http_new(const char *listen, struct sb_loop *loop, sb_http_answer_fn *ans
     if (listen_open(listen, http->host, &fd, err) != 0)
         goto failed;
     /* Owns fd from here on. */
-    http->daemon = MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, on_request, http,
-        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS_MAX,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(HTTP_LIFE_MS / 1000), MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)HTTP_HEADER_MAX, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_CONNECTION,
-        on_connection, http, MHD_OPTION_UNESCAPE_CALLBACK, on_unescape, NULL,
-        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+    http->daemon = MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, on_request, http, MHD_OPTION_LISTEN_SOCKET,
+        fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)(HTTP_LIFE_MS / 1000), MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_HEADER_MAX,
+        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_CONNECTION, on_connection, http,
+        MHD_OPTION_UNESCAPE_CALLBACK, on_unescape, NULL, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+        MHD_OPTION_END);
     if (http->daemon == NULL) {
         close(fd);
         sb_err_set(err, SB_E_IO, "could not start the HTTP server on http.listen \"%s\"", listen);

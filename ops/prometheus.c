@@ -37,7 +37,8 @@ static const struct sb_metric_info derived_infos[DERIVED_COUNT] = {
     [DERIVED_INSECURE] = {"switchback_insecure", "gauge", "1 if the configuration says insecure: true"},
 };
 
-/* -- the format ------------------------------------------------------------------------------------------- */
+/* -- the format -------------------------------------------------------------------------------------------
+ */
 
 void sb_prometheus_put_label(struct sb_buf *out, const char *name, const char *value)
 {
@@ -68,7 +69,8 @@ static void put_head(struct sb_buf *out, const struct sb_metric_info *info)
     sb_buf_putf(out, "\n# TYPE %s %s\n", info->name, info->type);
 }
 
-/* -- who keeps what --------------------------------------------------------------------------------------- */
+/* -- who keeps what ---------------------------------------------------------------------------------------
+ */
 
 static bool is_capture(enum sb_stage stage)
 {
@@ -86,7 +88,8 @@ static const char *kind_of(enum sb_stage stage)
 }
 
 /* By the metric's name: switchback_apply_* is apply's, _capture_, _source_ and _slot_ are capture's; the
- * stream's epoch and sequence are both's, its extent is told by whoever has found out, the log is everybody's. */
+ * stream's epoch and sequence are both's, its extent is told by whoever has found out, the log is
+ * everybody's. */
 static bool belongs(enum sb_stage stage, enum sb_metric metric, int64_t value)
 {
     const char *name = sb_metric_info(metric)->name + strlen("switchback_");
@@ -94,7 +97,8 @@ static bool belongs(enum sb_stage stage, enum sb_metric metric, int64_t value)
         return true;
     if (strncmp(name, "apply_", 6) == 0)
         return is_apply(stage);
-    if (metric == SB_M_STREAM_BYTES || metric == SB_M_STREAM_OLDEST_OFFSET || metric == SB_M_STREAM_NEXT_OFFSET)
+    if (metric == SB_M_STREAM_BYTES || metric == SB_M_STREAM_OLDEST_OFFSET ||
+        metric == SB_M_STREAM_NEXT_OFFSET)
         return is_capture(stage) || (is_apply(stage) && value != 0);
     if (strncmp(name, "stream_", 7) == 0)
         return is_capture(stage) || is_apply(stage);
@@ -143,7 +147,8 @@ static void put_metric(struct sb_buf *out, const struct sb_reading *now, enum sb
     }
 }
 
-/* -- derived ---------------------------------------------------------------------------------------------- */
+/* -- derived ----------------------------------------------------------------------------------------------
+ */
 
 static void put_states(struct sb_buf *out, const struct sb_status_stage *stage)
 {

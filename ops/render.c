@@ -30,8 +30,9 @@ const char *sb_render_bytes(int64_t bytes, char out[SB_FIGURE_BYTES])
 
 const char *sb_render_seconds(double seconds, char out[SB_FIGURE_BYTES])
 {
-    long whole = seconds < 1e12 ? (long)seconds : 0;
-    if (seconds < 0 || whole > 100L * 365 * 86400)
+    const double century = 100.0 * 365 * 86400;
+    long whole = seconds >= 0 && seconds <= century ? (long)seconds : -1;
+    if (whole < 0)
         snprintf(out, SB_FIGURE_BYTES, "unknown");
     else if (seconds < 60)
         snprintf(out, SB_FIGURE_BYTES, "%.1f s", seconds);
@@ -51,7 +52,8 @@ static double seconds_of(int64_t us)
 
 /* -- text ------------------------------------------------------------------------------------------------ */
 
-static void text_stage(const struct sb_status *status, const struct sb_status_stage *stage, struct sb_buf *out)
+static void text_stage(
+    const struct sb_status *status, const struct sb_status_stage *stage, struct sb_buf *out)
 {
     char since[SB_FIGURE_BYTES];
     const struct sb_stage_report *report = stage->report;
@@ -71,8 +73,8 @@ static void text_stage(const struct sb_status *status, const struct sb_status_st
     }
 }
 
-static void text_position(struct sb_buf *out, const char *what, uint64_t lsn, const char *behind, int64_t bytes,
-    const struct sb_status_direction *dir, double rate)
+static void text_position(struct sb_buf *out, const char *what, uint64_t lsn, const char *behind,
+    int64_t bytes, const struct sb_status_direction *dir, double rate)
 {
     char text[SB_LSN_TEXT_BYTES], figure[SB_FIGURE_BYTES];
     sb_buf_putf(out, "  %-16s %-18s", what, lsn == 0 ? "unknown" : sb_lsn_text(lsn, text));
@@ -113,7 +115,8 @@ static void text_slot(const struct sb_status_direction *dir, struct sb_buf *out)
     sb_buf_put_str(out, "\n");
 }
 
-static void text_direction(const struct sb_status *status, const struct sb_status_direction *dir, struct sb_buf *out)
+static void text_direction(
+    const struct sb_status *status, const struct sb_status_direction *dir, struct sb_buf *out)
 {
     char figure[SB_FIGURE_BYTES];
     sb_buf_putf(out, "\n%s: %s\n", sb_direction_name(dir->direction), dir->why);
@@ -123,7 +126,8 @@ static void text_direction(const struct sb_status *status, const struct sb_statu
     sb_buf_putf(out, "  lag              %s, ", sb_render_seconds(seconds_of(dir->lag_us), figure));
     sb_buf_putf(out, "%s\n", sb_render_bytes(dir->lag_bytes, figure));
     if (dir->rate_seconds > 0)
-        sb_buf_putf(out, "  applies          %.0f transactions/s, %.0f changes/s\n", dir->commit_rate, dir->change_rate);
+        sb_buf_putf(out, "  applies          %.0f transactions/s, %.0f changes/s\n", dir->commit_rate,
+            dir->change_rate);
     text_eta(dir, out);
     text_slot(dir, out);
     if (dir->conflicts > 0 || dir->skipped > 0)
@@ -138,7 +142,8 @@ void sb_render_text(const struct sb_status *status, struct sb_buf *out)
     char at[SB_TIME_TEXT_BYTES];
     sb_buf_putf(out, "%s\n", sb_clock_text(status->wall_us, at));
     if (status->insecure)
-        sb_buf_put_str(out, "WARNING: `insecure: true` is set; connections may be read or changed on their way\n");
+        sb_buf_put_str(
+            out, "WARNING: `insecure: true` is set; connections may be read or changed on their way\n");
     if (status->supervisor.state != SB_STATE_ABSENT || status->supervisor.gone)
         text_stage(status, &status->supervisor, out);
     else
@@ -246,9 +251,10 @@ void sb_render_json(const struct sb_status *status, struct sb_buf *out)
     json_t *directions = json_array();
     for (size_t i = 0; i < status->count; i++)
         json_array_append_new(directions, json_direction(&status->directions[i]));
-    json_t *root = json_pack("{s:o, s:b, s:b, s:b, s:b, s:o, s:o}", "time", json_time(status->wall_us), "running",
-        status->runs, "standing", sb_status_standing(status), "ready", sb_status_ready(status), "insecure",
-        status->insecure, "supervisor", json_stage(&status->supervisor), "directions", directions);
+    json_t *root = json_pack("{s:o, s:b, s:b, s:b, s:b, s:o, s:o}", "time", json_time(status->wall_us),
+        "running", status->runs, "standing", sb_status_standing(status), "ready", sb_status_ready(status),
+        "insecure", status->insecure, "supervisor", json_stage(&status->supervisor), "directions",
+        directions);
     if (root == NULL || json_dump_callback(root, dump_to, out, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) != 0)
         out->failed = true;
     sb_buf_put_str(out, "\n");

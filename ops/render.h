@@ -10,7 +10,8 @@ void sb_render_text(const struct sb_status *status, struct sb_buf *out);
 void sb_render_json(const struct sb_status *status, struct sb_buf *out);
 
 enum { SB_FIGURE_BYTES = 32 };
-const char *sb_render_bytes(int64_t bytes, char out[SB_FIGURE_BYTES]);       /* "1.4 MiB" */
-const char *sb_render_seconds(double seconds, char out[SB_FIGURE_BYTES]); /* "0.3 s", "4 min 05 s", "2 h 03 min" */
+const char *sb_render_bytes(int64_t bytes, char out[SB_FIGURE_BYTES]); /* "1.4 MiB" */
+const char *sb_render_seconds(
+    double seconds, char out[SB_FIGURE_BYTES]); /* "0.3 s", "4 min 05 s", "2 h 03 min" */
 
 #endif

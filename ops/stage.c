@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 enum { BACKOFF_LEAST_MS = 200, BACKOFF_MOST_MS = 5000, LIVED_MS = 10000, REMIND_MS = 60000 };
@@ -87,7 +88,8 @@ static enum wake wait_for_signal(const sigset_t *signals, int64_t wait_ms)
     }
 }
 
-/* -- between incarnations --------------------------------------------------------------------------------- */
+/* -- between incarnations ---------------------------------------------------------------------------------
+ */
 
 static void log_outage(struct life *life, const struct sb_err *err)
 {
@@ -168,6 +170,7 @@ int sb_stage_live(const struct sb_stage_spec *spec, const struct sb_config *conf
 {
     struct life life = {.spec = spec, .config = config};
     signals_block(&life.signals);
+    prctl(PR_SET_NAME, sb_stage_name(spec->stage)); /* for ps, and for ops/reading.h */
     for (;;) {
         struct sb_err err;
         int64_t began_ms = sb_clock_mono_ms();

@@ -34,12 +34,13 @@ enum sb_direction sb_stage_direction(enum sb_stage stage);
 /* The longest that a stage may take to stop; the supervisor and the watchdog kill it then. */
 enum { SB_STAGE_STOP_MS = 9000 };
 
-/* Blocks SIGTERM, SIGINT, SIGUSR1 and SIGHUP, ignores SIGPIPE, and lives. The page is attached already.
- * Returns the exit code; everything there is to say was logged. */
+/* Blocks SIGTERM, SIGINT, SIGUSR1 and SIGHUP, ignores SIGPIPE, names the process after the stage
+ * ("apply-forward" in ps and /proc/PID/comm), and lives. The page is attached already. Returns the exit code;
+ * everything there is to say was logged. */
 int sb_stage_live(const struct sb_stage_spec *spec, const struct sb_config *config);
 
-/* `switchback capture|apply`: state directory, lock, page, watchdog, then sb_stage_live. -1 with err if it did
- * not come to that, else the exit code. */
+/* `switchback capture|apply`: state directory, lock, page, watchdog, then sb_stage_live. -1 with err if it
+ * did not come to that, else the exit code. */
 int sb_stage_alone(const struct sb_stage_spec *spec, const struct sb_config *config, struct sb_err *err);
 
 #endif

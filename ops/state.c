@@ -81,8 +81,7 @@ static int lock_take(const char *dir, int fd, int operation, struct sb_err *err)
     return 0;
 }
 
-int sb_state_lock(
-    const char *dir, enum sb_stage stage, struct sb_state_lock *ret_lock, struct sb_err *err)
+int sb_state_lock(const char *dir, enum sb_stage stage, struct sb_state_lock *ret_lock, struct sb_err *err)
 {
     char name[64];
     struct sb_state_lock lock = {.fd = -1, .stage_fd = -1};

@@ -25,8 +25,7 @@ int sb_state_dir(const char *dir, struct sb_err *err);
 
 /* stage SB_STAGE_SUPERVISOR: as a supervisor; any other: as that stage alone. Waits up to two seconds for a
  * predecessor that is being killed; then SB-STATE-LOCKED, naming the process. */
-int sb_state_lock(
-    const char *dir, enum sb_stage stage, struct sb_state_lock *ret_lock, struct sb_err *err);
+int sb_state_lock(const char *dir, enum sb_stage stage, struct sb_state_lock *ret_lock, struct sb_err *err);
 void sb_state_unlock(struct sb_state_lock *lock);
 
 /* Map the page at path for a stage run alone, and create it if there is none of this version. Two stages that

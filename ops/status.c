@@ -101,8 +101,8 @@ static void fill_rates(struct sb_status_direction *dir, const struct sb_reading 
     const int64_t *was_captured = before->stages[capture].values, *captured = now->stages[capture].values;
     const int64_t *was_applied = before->stages[apply].values, *applied = now->stages[apply].values;
     dir->rate_seconds = seconds;
-    int64_t source_before =
-        (int64_t)later((uint64_t)was_captured[SB_M_SOURCE_WAL_LSN], (uint64_t)was_captured[SB_M_CAPTURE_RECEIVED_LSN]);
+    int64_t source_before = (int64_t)later(
+        (uint64_t)was_captured[SB_M_SOURCE_WAL_LSN], (uint64_t)was_captured[SB_M_CAPTURE_RECEIVED_LSN]);
     dir->source_rate = rate(source_before, (int64_t)dir->source_lsn, seconds);
     dir->capture_rate =
         rate(was_captured[SB_M_CAPTURE_STORED_LSN], captured[SB_M_CAPTURE_STORED_LSN], seconds);
@@ -113,9 +113,9 @@ static void fill_rates(struct sb_status_direction *dir, const struct sb_reading 
 
 static bool follows(const struct sb_status_direction *dir)
 {
-    bool target_follows = dir->lag_us != SB_UNKNOWN ? dir->lag_us <= FOLLOW_US
-                                                    : dir->apply_lag_bytes != SB_UNKNOWN &&
-                                                          dir->apply_lag_bytes <= FOLLOW_BYTES;
+    bool target_follows = dir->lag_us != SB_UNKNOWN
+                              ? dir->lag_us <= FOLLOW_US
+                              : dir->apply_lag_bytes != SB_UNKNOWN && dir->apply_lag_bytes <= FOLLOW_BYTES;
     return target_follows && dir->source_lsn - dir->received_lsn <= FOLLOW_BYTES;
 }
 
@@ -247,7 +247,8 @@ void sb_status_compute(const struct sb_reading *before, const struct sb_reading 
     ret_status->insecure = insecure;
     ret_status->supervisor = stage_of(now, SB_STAGE_SUPERVISOR);
     for (int stage = 0; stage < SB_STAGE_COUNT; stage++)
-        ret_status->runs = ret_status->runs || (now->stages[stage].report.pid != 0 && now->stages[stage].alive);
+        ret_status->runs =
+            ret_status->runs || (now->stages[stage].report.pid != 0 && now->stages[stage].alive);
     fill_direction(&ret_status->directions[ret_status->count++], before, now, SB_FORWARD);
     if (now->stages[SB_STAGE_CAPTURE_REVERSE].report.state != SB_STATE_ABSENT ||
         now->stages[SB_STAGE_APPLY_REVERSE].report.state != SB_STATE_ABSENT)

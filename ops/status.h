@@ -2,9 +2,9 @@
  * The status: what two readings of the metrics page mean. Pure: no clock, no file.
  *
  * A direction is three positions on the source's WAL: where it writes, how far the stream has it, how far the
- * target has it. Between them lie two lags in bytes; in seconds the lag is the difference of two source commit
- * times, of the newest stored transaction and the newest applied one, so that no two clocks are compared. A
- * position of 0 is not known yet, and so is whatever would be computed from it (-1).
+ * target has it. Between them lie two lags in bytes; in seconds the lag is the difference of two source
+ * commit times, of the newest stored transaction and the newest applied one, so that no two clocks are
+ * compared. A position of 0 is not known yet, and so is whatever would be computed from it (-1).
  *
  * Rates come from two readings some time apart. The catch-up ends when apply has closed the distance to the
  * source, which moves on meanwhile: distance / (speed of apply - speed of the source).
@@ -36,9 +36,9 @@ struct sb_status_direction {
     enum sb_direction direction;
     struct sb_status_stage capture, apply;
     uint64_t source_lsn, received_lsn, stored_lsn, confirmed_lsn, applied_lsn; /* 0: unknown */
-    int64_t capture_lag_bytes;     /* source to stream */
-    int64_t apply_lag_bytes;       /* stream to target */
-    int64_t lag_bytes;             /* source to target */
+    int64_t capture_lag_bytes;                                                 /* source to stream */
+    int64_t apply_lag_bytes;                                                   /* stream to target */
+    int64_t lag_bytes;                                                         /* source to target */
     int64_t lag_us;                /* newest stored to newest applied source commit time */
     int64_t stored_us, applied_us; /* those times, since 1970; 0: unknown */
     double rate_seconds;           /* between the two readings; 0: there is one only, rates are unknown */

@@ -142,8 +142,7 @@ static void child_ended(struct child *child, int status)
     snprintf(why, sizeof why, "its process %s; it is started again", how);
     /* A stage that ended by itself has said why in its column; leave that. */
     bool said = WIFEXITED(status) && WEXITSTATUS(status) != 0;
-    sb_page_child(
-        over->page, child->spec->stage, 0, SB_STATE_BACKOFF, child->restarts, said ? NULL : why);
+    sb_page_child(over->page, child->spec->stage, 0, SB_STATE_BACKOFF, child->restarts, said ? NULL : why);
     SB_WARN("stage ended, starts again", SB_STR("child", child_name(child)), SB_NUM("child_pid", pid),
         SB_STR("how", how), SB_NUM("restarts", child->restarts), SB_NUM("in_ms", child->wait_ms));
 }
@@ -223,8 +222,8 @@ static void on_signal(void *arg, int signo)
 
 /* -- life ------------------------------------------------------------------------------------------------ */
 
-static void supervisor_init(struct supervisor *over, const struct sb_config *config,
-    const struct sb_stage_spec *specs, size_t count)
+static void supervisor_init(
+    struct supervisor *over, const struct sb_config *config, const struct sb_stage_spec *specs, size_t count)
 {
     memset(over, 0, sizeof *over);
     over->config = config;

@@ -9,7 +9,8 @@
  *     SIGTERM, SIGINT           children get SIGTERM; after SB_STAGE_STOP_MS what is left gets SIGKILL; ends
  *     SIGUSR1                   forwarded: halted stages try again
  *     SIGHUP                    ignored, with a log line: the configuration is read at start
- *     its own death             the kernel kills the children (PR_SET_PDEATHSIG); they recover on the next start
+ *     its own death             the kernel kills the children (PR_SET_PDEATHSIG); they recover on the next
+ * start
  *
  * Children inherit stderr, so there is one log stream; each line names its stage. What a stage does about its
  * own errors is ops/stage.h; a child that ends has had a fatal one, was killed, or was told to by somebody.
@@ -22,8 +23,9 @@
 
 enum { SB_SUPERVISOR_CHILDREN_MAX = 8 };
 
-/* Until told to stop. The log is set up by the caller and set up anew, per child, by log_format and log_least.
- * Errors are those of the start (SB-STATE-LOCKED, SB-CONFIG, SB-IO, SB-NO-MEMORY) and of the loop itself. */
+/* Until told to stop. The log is set up by the caller and set up anew, per child, by log_format and
+ * log_least. Errors are those of the start (SB-STATE-LOCKED, SB-CONFIG, SB-IO, SB-NO-MEMORY) and of the loop
+ * itself. */
 int sb_supervise(const struct sb_config *config, const struct sb_stage_spec *specs, size_t count,
     enum sb_log_format log_format, enum sb_log_level log_least, struct sb_err *err);
 

@@ -1,8 +1,8 @@
 /*
  * A watchdog for a stage that runs alone: told to stop (SIGTERM, SIGINT) and still here after limit_s, the
- * process kills itself. It sees both ways of hanging: the signal still pending because the loop does not turn,
- * and the signal taken but the drain not coming to an end. A supervised stage needs none: its supervisor
- * counts.
+ * process kills itself. It sees both ways of hanging: the signal still pending because the loop does not
+ * turn, and the signal taken but the drain not coming to an end. A supervised stage needs none: its
+ * supervisor counts.
  *
  * One timer signal a second (SIGALRM, SA_RESTART), handled in the process: no thread, no second process.
  */

@@ -10,14 +10,15 @@
  * they run in one REPEATABLE READ transaction unless the caller has one open.
  *
  * A replica identity by an index that was dropped since is the same to the server as none, and is told as
- * such.
+ * such; a deferrable primary key is no identity to the server, so it is no key here.
  */
 
 /* $1: with everything; $2, $3: one table, or NULL. */
 #define CHOSEN                                                                                               \
     " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"                   \
     " LEFT JOIN pg_catalog.pg_index ri ON ri.indrelid = c.oid AND ri.indisreplident"                         \
-    " LEFT JOIN pg_catalog.pg_index pk ON pk.indrelid = c.oid AND pk.indisprimary"
+    " LEFT JOIN pg_catalog.pg_index pk ON pk.indrelid = c.oid AND pk.indisprimary"                           \
+    " AND pk.indimmediate AND pk.indisvalid"
 #define CHOICE                                                                                               \
     " WHERE (c.relkind IN ('r', 'p') OR $1::boolean AND c.relkind IN ('v', 'm', 'f'))"                       \
     " AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'switchback')"                     \

@@ -1,6 +1,7 @@
 #include "schemas/codec.h"
 
 #include "schemas/codec_parts.h"
+#include "schemas/digest.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -8,18 +9,26 @@
 enum { CODEC_SHAPES_MAX = 1 << 16, CODEC_KEEP_BYTES = 4 << 20 };
 /* A body's length stays below 2^31, as Kafka's and SQLite's do; parts cut it further down. */
 static const size_t codec_body_max = INT32_MAX;
-/* Of a `schema` record that is read. */
+/* Of a `schema` record that is read, and of what is made of one. */
 static const size_t codec_schema_max = 16 << 20;
+static const size_t codec_scratch_max = 64 << 20;
+/* Of all relations: 65536 tables of 20 columns take about 200 MB. */
+static const size_t codec_arena_max = (size_t)1 << 30;
 
 int sb_codec_new(struct sb_codec **ret_codec, struct sb_err *err)
 {
     struct sb_codec *codec = calloc(1, sizeof *codec);
-    if (codec == NULL || (codec->shapes = sb_map_new(CODEC_SHAPES_MAX)) == NULL) {
-        free(codec);
+    if (codec == NULL)
         return sb_err_set(err, SB_E_NO_MEMORY, "could not make a codec");
-    }
     sb_buf_init(&codec->body, codec_body_max);
     sb_buf_init(&codec->key, codec_body_max);
+    codec->shapes = sb_map_new(CODEC_SHAPES_MAX);
+    codec->arena = sb_arena_new("relation", codec_arena_max);
+    codec->scratch = sb_arena_new("schema record", codec_scratch_max);
+    if (codec->shapes == NULL || codec->arena == NULL || codec->scratch == NULL) {
+        sb_codec_free(codec);
+        return sb_err_set(err, SB_E_NO_MEMORY, "could not make a codec");
+    }
     if (sb_fixed_new(&codec->fixed, err) < 0) {
         sb_codec_free(codec);
         return -1;
@@ -32,12 +41,9 @@ void sb_codec_free(struct sb_codec *codec)
 {
     if (codec == NULL)
         return;
-    size_t pos = 0;
-    struct sb_view key;
-    void *shape;
-    while (sb_map_next(codec->shapes, &pos, &key, &shape))
-        sb_shape_free(shape);
     sb_map_free(codec->shapes);
+    sb_arena_free(codec->arena);
+    sb_arena_free(codec->scratch);
     sb_fixed_free(codec->fixed);
     sb_buf_clear(&codec->body);
     sb_buf_clear(&codec->key);
@@ -57,6 +63,20 @@ void sb_codec_put_header(struct sb_buf *buf, uint32_t schema_id)
     sb_buf_put_u32(buf, schema_id);
 }
 
+static struct sb_buf *begin_body(struct sb_codec *codec, uint32_t schema_id)
+{
+    sb_codec_renew(&codec->body);
+    sb_codec_put_header(&codec->body, schema_id);
+    return &codec->body;
+}
+
+static int end_body(struct sb_codec *codec, int result, struct sb_view *ret_body)
+{
+    if (result == 0)
+        *ret_body = sb_buf_view(&codec->body);
+    return result;
+}
+
 /* -- relations
  * ----------------------------------------------------------------------------------------------- */
 
@@ -66,60 +86,63 @@ static struct sb_shape *find_shape(const struct sb_codec *codec, uint32_t id)
 }
 
 /* What an id is made from: the record without its id. */
-static int make_content(struct sb_codec *codec, struct sb_shape *shape, struct sb_err *err)
+static int make_draft(struct sb_codec *codec, const struct sb_relation *rel, uint8_t *twins,
+    struct sb_draft *ret_draft, struct sb_err *err)
 {
-    sb_codec_renew(&codec->body);
-    if (sb_fixed_put_schema(codec->fixed, shape, 0, &codec->body, err) < 0)
+    if (sb_draft_make(rel, twins, codec->scratch, ret_draft, err) < 0)
         return -1;
-    if (!sb_arena_dup(shape->arena, sb_buf_view(&codec->body), &shape->content))
-        return sb_err_set(
-            err, SB_E_LIMIT, "the description of a table with %u columns is too large", shape->rel.col_count);
+    sb_codec_renew(&codec->body);
+    if (sb_fixed_put_schema(codec->fixed, ret_draft, 0, &codec->body, err) < 0)
+        return -1;
+    ret_draft->shape.content = sb_hash128(sb_buf_view(&codec->body));
     return 0;
 }
 
-/* From here on id is shape's, and shape the codec's. */
-static int keep_shape(struct sb_codec *codec, struct sb_shape *shape, uint32_t id, struct sb_err *err)
+static int keep_shape(struct sb_codec *codec, const struct sb_draft *draft, uint32_t id,
+    struct sb_shape **ret_shape, struct sb_err *err)
 {
-    sb_codec_renew(&codec->body);
-    sb_codec_put_header(&codec->body, SB_SCHEMA_ID_SCHEMA);
-    if (sb_fixed_put_schema(codec->fixed, shape, id, &codec->body, err) < 0)
-        return -1;
-    if (!sb_arena_dup(shape->arena, sb_buf_view(&codec->body), &shape->body))
-        return sb_err_set(
-            err, SB_E_LIMIT, "the description of a table with %u columns is too large", shape->rel.col_count);
-    shape->rel.schema_id = id;
-    if (!sb_map_put(codec->shapes, sb_map_key_u32(&id), shape, NULL))
-        return sb_err_set(err, SB_E_LIMIT, "more than %d table shapes, or memory ran out", CODEC_SHAPES_MAX);
+    struct sb_shape *shape = sb_shape_keep(draft, id, codec->arena);
+    if (shape == NULL || !sb_map_put(codec->shapes, sb_map_key_u32(&id), shape, NULL))
+        return sb_err_set(err, SB_E_LIMIT, "more than %d table shapes, or more than %zu bytes of them",
+            CODEC_SHAPES_MAX, codec_arena_max);
+    *ret_shape = shape;
     return 0;
 }
 
-/* Give shape its id, or find the one that has its content: *shape is then that one. */
-static int place_shape(struct sb_codec *codec, struct sb_shape **shape, struct sb_err *err)
+/* The shape with the draft's content, or a new one under the first free id. */
+static int place_draft(
+    struct sb_codec *codec, const struct sb_draft *draft, struct sb_shape **ret_shape, struct sb_err *err)
 {
-    uint32_t id = sb_shape_home_id(*shape);
+    uint32_t id = sb_shape_home_id(&draft->shape);
     for (struct sb_shape *there; (there = find_shape(codec, id)) != NULL; id = sb_shape_next_id(id)) {
-        if (sb_view_eq(there->content, (*shape)->content)) {
-            sb_shape_free(*shape);
-            *shape = there;
+        if (sb_digest_eq(&there->content, &draft->shape.content)) {
+            *ret_shape = there;
             return 0;
         }
     }
-    return keep_shape(codec, *shape, id, err);
+    return keep_shape(codec, draft, id, ret_shape, err);
+}
+
+static int relation_body(struct sb_codec *codec, const struct sb_draft *draft, uint32_t id,
+    struct sb_view *ret_body, struct sb_err *err)
+{
+    struct sb_buf *body = begin_body(codec, SB_SCHEMA_ID_SCHEMA);
+    return end_body(codec, sb_fixed_put_schema(codec->fixed, draft, id, body, err), ret_body);
 }
 
 int sb_codec_relation(
     struct sb_codec *codec, struct sb_relation *rel, struct sb_view *ret_body, struct sb_err *err)
 {
+    struct sb_draft draft;
     struct sb_shape *shape;
-    if (sb_shape_new(rel, /* twins= */ NULL, &shape, err) < 0)
-        return -1;
-    if (make_content(codec, shape, err) < 0 || place_shape(codec, &shape, err) < 0) {
-        sb_shape_free(shape);
-        return -1;
-    }
+    sb_arena_reset(codec->scratch);
+    if (make_draft(codec, rel, /* twins= */ NULL, &draft, err) < 0 ||
+        place_draft(codec, &draft, &shape, err) < 0 ||
+        relation_body(codec, &draft, shape->rel.schema_id, ret_body, err) < 0)
+        return sb_err_add(
+            err, "table %.*s.%.*s", (int)rel->schema.len, rel->schema.ptr, (int)rel->name.len, rel->name.ptr);
     rel->schema_id = shape->rel.schema_id;
     rel->codec = shape;
-    *ret_body = shape->body;
     return 0;
 }
 
@@ -166,35 +189,22 @@ static int learn_record(struct sb_codec *codec, const struct sb_schema_record *r
     struct sb_shape **ret_shape, struct sb_err *err)
 {
     uint32_t id = record->rel.schema_id;
+    struct sb_draft draft;
     if (!sb_shape_id_valid(id))
         return sb_err_set(err, SB_E_SCHEMA_INVALID, "schema record with the impossible id %" PRIu32, id);
-    struct sb_shape *shape, *known = find_shape(codec, id);
-    if (sb_shape_new(&record->rel, record->twins, &shape, err) < 0)
+    if (make_draft(codec, &record->rel, record->twins, &draft, err) < 0)
         return -1;
-    if (!sb_view_eq(shape->envelope, record->envelope) || !sb_view_eq(shape->key, record->key)) {
-        sb_err_set(
+    if (!sb_view_eq(draft.envelope, record->envelope) || !sb_view_eq(draft.key, record->key))
+        return sb_err_set(
             err, SB_E_SCHEMA_INVALID, "the Avro schemas of id %" PRIu32 " are not those of its table", id);
-        goto fail;
-    }
-    if (make_content(codec, shape, err) < 0)
-        goto fail;
-    if (known != NULL) {
-        if (!sb_view_eq(known->content, shape->content)) {
-            sb_err_set(
-                err, SB_E_SCHEMA_MISMATCH, "schema id %" PRIu32 " is of two tables or two shapes of one", id);
-            goto fail;
-        }
-        sb_shape_free(shape);
-        *ret_shape = known;
-        return 0;
-    }
-    if (keep_shape(codec, shape, id, err) < 0)
-        goto fail;
-    *ret_shape = shape;
+    struct sb_shape *known = find_shape(codec, id);
+    if (known == NULL)
+        return keep_shape(codec, &draft, id, ret_shape, err);
+    if (!sb_digest_eq(&known->content, &draft.shape.content))
+        return sb_err_set(
+            err, SB_E_SCHEMA_MISMATCH, "schema id %" PRIu32 " is of two tables or two shapes of one", id);
+    *ret_shape = known;
     return 0;
-fail:
-    sb_shape_free(shape);
-    return -1;
 }
 
 int sb_codec_learn(
@@ -202,40 +212,23 @@ int sb_codec_learn(
 {
     struct sb_view avro;
     struct sb_schema_record record;
-    struct sb_shape *shape = NULL;
+    struct sb_shape *shape;
     if (open_body(body, SB_SCHEMA_ID_SCHEMA, "schema record", &avro, err) < 0)
         return -1;
     if (body.len > codec_schema_max)
         return sb_err_set(
             err, SB_E_LIMIT, "schema record of %zu bytes; the bound is %zu", body.len, codec_schema_max);
-    struct sb_arena *arena = sb_arena_new("schema record", 2 * codec_schema_max);
-    if (arena == NULL)
-        return sb_err_set(err, SB_E_NO_MEMORY, "could not read a schema record");
-    int result = sb_fixed_get_schema(codec->fixed, avro, arena, &record, err);
-    if (result == 0)
-        result = learn_record(codec, &record, &shape, err);
-    sb_arena_free(arena);
-    if (result == 0 && ret_rel != NULL)
+    sb_arena_reset(codec->scratch);
+    if (sb_fixed_get_schema(codec->fixed, avro, codec->scratch, &record, err) < 0 ||
+        learn_record(codec, &record, &shape, err) < 0)
+        return -1;
+    if (ret_rel != NULL)
         *ret_rel = &shape->rel;
-    return result;
+    return 0;
 }
 
 /* -- fixed kinds
  * --------------------------------------------------------------------------------------------- */
-
-static struct sb_buf *begin_body(struct sb_codec *codec, uint32_t schema_id)
-{
-    sb_codec_renew(&codec->body);
-    sb_codec_put_header(&codec->body, schema_id);
-    return &codec->body;
-}
-
-static int end_body(struct sb_codec *codec, int result, struct sb_view *ret_body)
-{
-    if (result == 0)
-        *ret_body = sb_buf_view(&codec->body);
-    return result;
-}
 
 int sb_codec_commit(
     struct sb_codec *codec, const struct sb_commit *commit, struct sb_view *ret_body, struct sb_err *err)

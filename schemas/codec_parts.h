@@ -9,8 +9,10 @@
 
 struct sb_codec {
     struct sb_fixed *fixed;
-    struct sb_map *shapes; /* by id */
-    struct sb_buf body;    /* of the newest record written */
+    struct sb_map *shapes;    /* by id */
+    struct sb_arena *arena;   /* holds them */
+    struct sb_arena *scratch; /* of one sb_codec_relation or sb_codec_learn */
+    struct sb_buf body;       /* of the newest record written */
     struct sb_buf key;
 };
 

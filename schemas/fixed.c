@@ -295,9 +295,9 @@ static void put_column(struct fields *fields, const struct sb_column *col, enum 
 }
 
 int sb_fixed_put_schema(
-    struct sb_fixed *fixed, const struct sb_shape *shape, uint32_t id, struct sb_buf *out, struct sb_err *err)
+    struct sb_fixed *fixed, const struct sb_draft *draft, uint32_t id, struct sb_buf *out, struct sb_err *err)
 {
-    const struct sb_relation *rel = &shape->rel;
+    const struct sb_relation *rel = &draft->shape.rel;
     struct fields fields;
     avro_value_t columns, item;
     if (put_begin(fixed, FIXED_SCHEMA, &fields, err) < 0)
@@ -312,12 +312,12 @@ int sb_fixed_put_schema(
         for (size_t i = 0; i < rel->col_count && !fields.failed; i++) {
             fields.failed = avro_value_append(&columns, &item, NULL) != 0;
             struct fields column = fields_of(&fields, item);
-            put_column(&column, &rel->cols[i], (enum sb_twin)shape->twins[i]);
+            put_column(&column, &rel->cols[i], (enum sb_twin)draft->shape.twins[i]);
             fields.failed = column.failed;
         }
     }
-    put_string(&fields, shape->envelope);
-    put_string(&fields, shape->key);
+    put_string(&fields, draft->envelope);
+    put_string(&fields, draft->key);
     return put_end(FIXED_SCHEMA, &fields, out, err);
 }
 

@@ -33,7 +33,7 @@ int sb_fixed_put_commit(
     struct sb_fixed *fixed, const struct sb_commit *commit, struct sb_buf *out, struct sb_err *err);
 int sb_fixed_put_truncate(struct sb_fixed *fixed, const struct sb_change *chg,
     const struct sb_change_meta *meta, struct sb_buf *out, struct sb_err *err);
-int sb_fixed_put_schema(struct sb_fixed *fixed, const struct sb_shape *shape, uint32_t id, struct sb_buf *out,
+int sb_fixed_put_schema(struct sb_fixed *fixed, const struct sb_draft *draft, uint32_t id, struct sb_buf *out,
     struct sb_err *err);
 
 /* Each reads a whole body; text is copied into arena, NUL-terminated. */

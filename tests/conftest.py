@@ -50,6 +50,21 @@ def clusters(place):
 
 
 @pytest.fixture
+def brokers(place):
+    """brokers(settings={"min.insync.replicas": 1}): a started Kafka broker, gone with the test."""
+    from sbtest.broker import Broker
+
+    with contextlib.ExitStack() as made:
+
+        def make(name="kafka", start=True, **options):
+            broker = Broker(place, name, **options)
+            made.callback(broker.close)
+            return broker.start() if start else broker
+
+        yield make
+
+
+@pytest.fixture
 def switchback(place):
     """switchback(old, new, db="shop", config={"apply": {"mode": "exact"}}): a migration, gone with the test."""
     from sbtest.product import Switchback

@@ -1,13 +1,14 @@
 /*
- * `switchback run`, `capture` and `status` with stages that only pretend: what tests/integration/test_http.py and
- * test_supervisor.py drive. No database, no stream.
+ * `switchback run`, `capture` and `status` with stages that only pretend: what tests/integration/test_http.py
+ * and test_supervisor.py drive. No database, no stream.
  *
  *     ops_fake run STATE_DIR LISTEN CAPTURE APPLY     the supervisor; LISTEN "" for no HTTP
  *     ops_fake alone STATE_DIR APPLY                  apply as a single stage
  *     ops_fake status STATE_DIR                       JSON, as `switchback status --json`
  *
  * CAPTURE and APPLY say how a stage behaves: follow, halt (until resumed, then follows), retry, fatal, quit
- * (returns 0 unasked), deaf (never reads its signals), stuck (hangs once told to stop), sour (fails once told).
+ * (returns 0 unasked), deaf (never reads its signals), stuck (hangs once told to stop), sour (fails once
+ * told).
  */
 #include "core/log.h"
 #include "core/loop.h"

@@ -130,6 +130,35 @@ def test_every_major_is_there():
     assert missing == []
 
 
+def test_acknowledged_messages_survive_a_killed_broker(brokers):
+    broker = brokers()
+    broker.create_topic("t")
+    broker.produce("t", [b"%d" % number for number in range(1000)])
+    broker.kill9()
+    assert not broker.running()
+    broker.start()
+    broker.produce("t", [b"after"])
+    messages = broker.read("t")
+    assert [message.value() for message in messages] == [*(b"%d" % number for number in range(1000)), b"after"]
+    assert [message.offset() for message in messages] == list(range(1001))
+
+
+def test_a_frozen_broker_comes_back_and_a_saved_one_forgets(brokers):
+    broker = brokers()
+    broker.create_topic("t")
+    broker.produce("t", [b"early"])
+    broker.freeze()
+    broker.save("early")
+    with pytest.raises(AssertionError):
+        broker.produce("t", [b"late"], timeout=1, **{"message.timeout.ms": 900})
+    broker.thaw()
+    broker.produce("t", [b"later"])
+    broker.stop()
+    broker.put_back("early")
+    broker.start()
+    assert [message.value() for message in broker.read("t")] == [b"early"]
+
+
 SAME = """
 CREATE TABLE v (id int, t text, n numeric, f float8, b bytea, ts timestamptz);
 INSERT INTO v VALUES (1, NULL, 1.50, '-0', '', 'infinity'), (2, '', 'NaN', 0, NULL, NULL), (3, 'NULL', 7, 'NaN', '\\x00', NULL);

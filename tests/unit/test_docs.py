@@ -17,8 +17,6 @@ from sbtest import need, tree
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^(<!-- run -->\n)?```(\w*)[^\n]*\n(.*?)^```$", re.M | re.S)
 HEADING = re.compile(r"^#+ +(.*?) *#*$", re.M)
-# Promised by a page, made by a change under way. Empty this when they are there.
-PENDING = {"ops/quickstart"}
 BUILD = pathlib.Path(os.environ.get("SB_BUILD_DIR", tree.ROOT / "build/dev"))
 
 
@@ -83,9 +81,6 @@ def test_commands_in_pages_exist():
                 continue
             program = tree.ROOT / command
             if not program.is_file():
-                if command in PENDING:
-                    print(f"{path}: {command} is not there yet")
-                    continue
                 found.append(f"{path}: {command} does not exist")
             elif not os.access(program, os.X_OK):
                 found.append(f"{path}: {command} is not executable")

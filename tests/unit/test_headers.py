@@ -7,7 +7,7 @@ import pytest
 
 from sbtest import need, tree
 
-LIBRARIES = ["libpq", "rdkafka", "avro-c", "libxxhash", "sqlite3", "libcyaml", "libmicrohttpd", "jansson"]
+LIBRARIES = ["libpq", "rdkafka", "avro-c", "libxxhash", "sqlite3", "yaml-0.1", "libmicrohttpd", "jansson"]
 FLAGS = ["-std=c11", "-D_GNU_SOURCE", "-DSB_FAULTS", '-DSB_VERSION="0"', "-Wall", "-Wextra", "-Werror", "-Wundef"]
 
 

@@ -23,7 +23,6 @@ DOORS = {
     "sqlite3.h": ["stream/"],
     "avro.h": ["schemas/"],
     "xxhash.h": ["schemas/digest"],
-    "cyaml/cyaml.h": ["config/"],
     "yaml.h": ["config/"],
     "microhttpd.h": ["ops/http"],
     "jansson.h": ["apply/", "config/", "stream/", "schemas/", "setup/", "ops/", "cli/"],

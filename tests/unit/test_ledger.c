@@ -23,7 +23,7 @@ START_TEST(stream_ack_confirms_the_newest_durable_commit)
     sb_ledger_durable(ledger, 8);
     ck_assert_uint_eq(sb_ledger_stored(ledger), 100);
     ck_assert_uint_eq(sb_ledger_confirm(ledger), 100);
-    sb_ledger_applied(ledger, 200); /* says nothing here */
+    sb_ledger_applied(ledger, 200, &zero); /* says nothing here */
     ck_assert_uint_eq(sb_ledger_confirm(ledger), 100);
     sb_ledger_durable(ledger, 9);
     ck_assert_uint_eq(sb_ledger_confirm(ledger), 200);
@@ -38,9 +38,9 @@ START_TEST(target_ack_needs_both_marks)
     sb_ledger_add(ledger, 9, 200, &zero);
     sb_ledger_durable(ledger, 9);
     ck_assert_uint_eq(sb_ledger_confirm(ledger), 10);
-    sb_ledger_applied(ledger, 150); /* between two: the lower one */
+    sb_ledger_applied(ledger, 100, &zero);
     ck_assert_uint_eq(sb_ledger_confirm(ledger), 100);
-    sb_ledger_applied(ledger, 500);
+    sb_ledger_applied(ledger, 500, &zero);
     ck_assert_uint_eq(sb_ledger_confirm(ledger), 200);
     sb_ledger_add(ledger, 12, 300, &zero); /* applied says more than the stream holds: never beyond it */
     ck_assert_uint_eq(sb_ledger_confirm(ledger), 200);
@@ -52,32 +52,50 @@ START_TEST(nothing_goes_down)
 {
     struct sb_ledger *ledger = sb_ledger_new(SB_LEDGER_TARGET, 8, 1000);
     sb_ledger_add(ledger, 0, 500, &zero); /* delivered again: the slot had gone back */
-    sb_ledger_applied(ledger, 500);
+    sb_ledger_applied(ledger, 500, &zero);
     ck_assert_uint_eq(sb_ledger_confirm(ledger), 1000);
-    sb_ledger_applied(ledger, 400);
+    sb_ledger_applied(ledger, 400, &zero);
     sb_ledger_durable(ledger, 0);
     ck_assert_uint_eq(sb_ledger_confirm(ledger), 1000);
     sb_ledger_free(ledger);
 }
 END_TEST
 
-START_TEST(chain_is_known_for_exactly_that_commit)
+START_TEST(a_target_with_another_history_moves_nothing)
 {
     struct sb_ledger *ledger = sb_ledger_new(SB_LEDGER_TARGET, 8, 0);
-    struct sb_digest got, want = chain_of(200);
+    struct sb_digest chain;
     for (uint64_t lsn = 100; lsn <= 300; lsn += 100) {
-        struct sb_digest chain = chain_of(lsn);
+        chain = chain_of(lsn);
         sb_ledger_add(ledger, lsn, lsn, &chain);
     }
-    ck_assert(!sb_ledger_chain(ledger, 150, &got));
-    ck_assert(!sb_ledger_chain(ledger, 99, &got));
-    ck_assert(sb_ledger_chain(ledger, 200, &got));
-    ck_assert_mem_eq(got.bytes, want.bytes, sizeof want.bytes);
     sb_ledger_durable(ledger, 300);
-    sb_ledger_applied(ledger, 200);
-    ck_assert_uint_eq(sb_ledger_confirm(ledger), 200);
-    ck_assert(sb_ledger_chain(ledger, 200, &got)); /* the confirmed one is kept */
-    ck_assert(!sb_ledger_chain(ledger, 100, &got));
+    ck_assert(!sb_ledger_applied(ledger, 200, &zero)); /* there, but after other commits */
+    chain = chain_of(150);
+    ck_assert(!sb_ledger_applied(ledger, 150, &chain)); /* between two that follow one another */
+    ck_assert_uint_eq(sb_ledger_confirm(ledger), 0);
+    chain = chain_of(50);
+    ck_assert(sb_ledger_applied(ledger, 50, &chain)); /* before anything remembered: nobody knows */
+    chain = chain_of(400);
+    ck_assert(sb_ledger_applied(ledger, 400, &chain)); /* ahead: it will be captured again */
+    ck_assert_uint_eq(sb_ledger_confirm(ledger), 300);
+    sb_ledger_free(ledger);
+}
+END_TEST
+
+START_TEST(gaps_are_no_contradiction)
+{
+    struct sb_ledger *ledger = sb_ledger_new(SB_LEDGER_TARGET, 8, 0);
+    struct sb_digest chain = chain_of(1);
+    sb_ledger_add(ledger, 1, 100, NULL);
+    ck_assert(sb_ledger_applied(ledger, 100, &chain)); /* its chain was never known */
+    sb_ledger_skip(ledger);
+    sb_ledger_add(ledger, 2, 200, &chain);
+    ck_assert(sb_ledger_applied(ledger, 150, &chain));
+    for (uint64_t lsn = 300; lsn < 3000; lsn += 100) /* thinned on the way */
+        sb_ledger_add(ledger, lsn, lsn, &chain);
+    ck_assert(sb_ledger_applied(ledger, 1100, &chain));
+    ck_assert(sb_ledger_applied(ledger, 1200, &chain));
     sb_ledger_free(ledger);
 }
 END_TEST
@@ -94,6 +112,7 @@ struct model {
     uint64_t tickets[COMMITS_MAX];
     uint64_t lsns[COMMITS_MAX];
     uint64_t durable;
+    uint64_t told;
     uint64_t applied;
     uint64_t confirmed;
 };
@@ -135,17 +154,17 @@ static void one_history(unsigned seed, size_t capacity, enum sb_ledger_ack ack)
             lsn += 1 + (uint64_t)(rand_r(&state) % 20);
             model->tickets[model->count] = ticket;
             model->lsns[model->count++] = lsn;
-            struct sb_digest chain = chain_of(lsn);
-            sb_ledger_add(ledger, ticket, lsn, &chain);
+            sb_ledger_add(ledger, ticket, lsn, NULL);
             break;
         case 2:
             model->durable += (uint64_t)rand_r(&state) % (ticket - model->durable + 1);
             sb_ledger_durable(ledger, model->durable);
             break;
         default:
-            if (lsn > model->applied)
-                model->applied += (uint64_t)rand_r(&state) % (lsn - model->applied + 1);
-            sb_ledger_applied(ledger, model->applied);
+            if (model->count > 0) /* the target is at some commit, maybe one before the last it told of */
+                model->told = model->lsns[(size_t)rand_r(&state) % model->count];
+            model->applied = model->told > model->applied ? model->told : model->applied;
+            ck_assert(sb_ledger_applied(ledger, model->told, &zero));
         }
         if (rand_r(&state) % 3 != 0)
             continue;
@@ -158,7 +177,7 @@ static void one_history(unsigned seed, size_t capacity, enum sb_ledger_ack ack)
         last = got;
     }
     sb_ledger_durable(ledger, ticket);
-    sb_ledger_applied(ledger, lsn);
+    sb_ledger_applied(ledger, lsn, &zero);
     model->durable = ticket;
     model->applied = lsn;
     ck_assert_uint_eq(sb_ledger_confirm(ledger), model_confirm(model)); /* the newest is never thinned away */
@@ -184,7 +203,8 @@ int main(void)
     tcase_add_test(tc, stream_ack_confirms_the_newest_durable_commit);
     tcase_add_test(tc, target_ack_needs_both_marks);
     tcase_add_test(tc, nothing_goes_down);
-    tcase_add_test(tc, chain_is_known_for_exactly_that_commit);
+    tcase_add_test(tc, a_target_with_another_history_moves_nothing);
+    tcase_add_test(tc, gaps_are_no_contradiction);
     tcase_add_loop_test(tc, random_histories_agree_with_a_naive_model, 0, 4);
     suite_add_tcase(s, tc);
     SRunner *runner = srunner_create(s);

@@ -49,7 +49,8 @@ START_TEST(every_metric_has_help_and_type_once)
     for (int metric = 0; metric < SB_METRIC_COUNT; metric++) {
         const struct sb_metric_info *info = sb_metric_info((enum sb_metric)metric);
         char head[512];
-        snprintf(head, sizeof head, "# HELP %s %s\n# TYPE %s %s\n", info->name, info->help, info->name, info->type);
+        snprintf(head, sizeof head, "# HELP %s %s\n# TYPE %s %s\n", info->name, info->help, info->name,
+            info->type);
         const char *first = strstr(text, head);
         ck_assert_msg(first != NULL, "%s", head);
         ck_assert_ptr_null(strstr(first + 1, head));
@@ -141,15 +142,16 @@ START_TEST(the_page_lists_what_there_is)
 }
 END_TEST
 
-/* -- addresses of the HTTP server --------------------------------------------------------------------------- */
+/* -- addresses of the HTTP server ---------------------------------------------------------------------------
+ */
 
 START_TEST(listen_addresses_are_read_exactly)
 {
     char host[SB_HTTP_HOST_BYTES], longest[400];
     unsigned port = 0;
     static const char *const wrong[] = {"", ":", ":80", "80", "localhost", "localhost:", "localhost:x",
-        "localhost:65536", "localhost:-1", "localhost:+1", "localhost: 1", "localhost:000080", "::1:80", "[::1]", "[::1]80",
-        "[::1:80", "[]:80", "a:b:1"};
+        "localhost:65536", "localhost:-1", "localhost:+1", "localhost: 1", "localhost:000080", "::1:80",
+        "[::1]", "[::1]80", "[::1:80", "[]:80", "a:b:1"};
     ck_assert(sb_http_split("127.0.0.1:9187", host, &port) && port == 9187);
     ck_assert_str_eq(host, "127.0.0.1");
     ck_assert(sb_http_split("[::1]:0", host, &port) && port == 0);

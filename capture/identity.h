@@ -1,0 +1,67 @@
+/*
+ * Is this the source that was prepared, and is its slot the one we confirmed? Asked on every connect, before
+ * a single change is believed. Every disagreement is a named halt:
+ *
+ *     SB-NOT-PREPARED       there is no row of this migration in switchback.capture
+ *     SB-SOURCE-IDENTITY    another cluster (system identifier) or database (oid) than prepare wrote down
+ *     SB-SOURCE-CONFIG      wal_level is not logical
+ *     SB-SOURCE-UNAVAILABLE it is in recovery: a standby, or one that has not been promoted yet
+ *     SB-SLOT-LOST          there is no such slot, or its WAL is gone
+ *     SB-SLOT-MOVED         a slot of that name, but of another plugin, kind or database
+ *     SB-PUBLICATION        a publication is missing, another one under its name, or publishes something else
+ *
+ * The epoch is claimed here too: by compare-and-set in switchback.capture, while the slot is held.
+ */
+#ifndef SB_CAPTURE_IDENTITY_H
+#define SB_CAPTURE_IDENTITY_H
+
+#include "config/wiring.h"
+#include "pg/catalog.h"
+#include "schemas/change.h"
+
+/* What prepare wrote into switchback.capture, and who claimed last. */
+struct sb_capture_row {
+    struct sb_uuid stream_uuid;
+    struct sb_uuid target_uuid;
+    uint64_t system_identifier;
+    uint32_t database_oid;
+    uint64_t start_lsn;
+    uint32_t publication_oid;         /* 0: there is none */
+    uint32_t publication_keyless_oid; /* 0: there is none */
+    uint64_t epoch;
+    struct sb_uuid incarnation; /* all zero: nobody has claimed yet */
+};
+
+struct sb_source_identity {
+    struct sb_server_id server;
+    struct sb_uuid source_uuid; /* our row in that database */
+    struct sb_capture_row row;
+    int server_version;
+    bool sql_ascii;                /* server_encoding: text may be any bytes */
+    int64_t wal_sender_timeout_ms; /* 0: none */
+    uint64_t next_xid;
+    uint64_t insert_lsn;
+    const char *publications[2]; /* those that exist; of the names given */
+    size_t publication_count;
+};
+
+/* names must outlive the identity. */
+int sb_identity_prove(struct sb_conn *conn, const char *migration, const char *direction,
+    const struct sb_names *names, struct sb_source_identity *ret_identity, struct sb_err *err);
+
+struct sb_slot {
+    uint64_t confirmed_lsn;
+    uint64_t restart_lsn;
+    int32_t active_pid; /* 0: nobody reads it */
+    bool unreserved;    /* the next checkpoint may take its WAL away */
+};
+int sb_identity_slot(struct sb_conn *conn, const char *slot, struct sb_slot *ret_slot, struct sb_err *err);
+
+/* epoch old -> new, by this incarnation. SB-EPOCH-STALE if somebody else has claimed since old was read. */
+int sb_identity_claim(struct sb_conn *conn, const char *migration, const char *direction, uint64_t old_epoch,
+    uint64_t new_epoch, const struct sb_uuid *incarnation, struct sb_err *err);
+/* Is the claim still ours? SB-EPOCH-STALE; SB-EPOCH-CLASH if the epoch is ours and the incarnation is not. */
+int sb_identity_check_claim(uint64_t epoch, const struct sb_uuid *incarnation, uint64_t row_epoch,
+    const struct sb_uuid *row_incarnation, struct sb_err *err);
+
+#endif

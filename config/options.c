@@ -1,0 +1,368 @@
+#include "config/options.h"
+
+#include "config/nearest.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#define FIELD(name) offsetof(struct sb_config, name)
+#define KIB         INT64_C(1024)
+#define MIB         (1024 * KIB)
+#define GIB         (1024 * MIB)
+#define TIB         (1024 * GIB)
+
+static const char *const stores[] = {"embedded", "kafka", NULL};
+static const char *const acks[] = {"target", "stream", NULL};
+static const char *const modes[] = {"auto", "exact", NULL};
+static const char *const conflicts[] = {"owner", "hold", NULL};
+static const char *const log_formats[] = {"logfmt", "json", NULL};
+static const char *const log_levels[] = {"debug", "info", "warning", "error", NULL};
+
+const struct sb_section sb_sections[] = {
+    {"", "The migration as a whole."},
+    {"source", "The old server: what moves away from it is captured here."},
+    {"target", "The new server: what was captured is applied here."},
+    {"tables",
+        "Which tables are moved. A pattern is `schema.table`, where each half may hold `*` (any run of "
+        "characters) and `?` (one character); a half in double quotes is taken literally. Case counts. "
+        "Write patterns in quotes: to YAML a bare `*` means something else."},
+    {"stream", "The retained stream between the two servers."},
+    {"kafka", "Settings for librdkafka, passed through under its own names."},
+    {"capture", "Reading changes from the source."},
+    {"apply", "Writing changes to the target."},
+    {"http", "The read-only HTTP server of `switchback run`: metrics, health and status."},
+    {"log", "The log on standard error."},
+};
+const size_t sb_sections_count = sizeof sb_sections / sizeof *sb_sections;
+
+#define SIDE_PASSWORD_HELP                                                                                   \
+    "The password, as `${NAME}` of an environment variable and nothing else: a password does not belong "    \
+    "into "                                                                                                  \
+    "this file."
+#define SIDE_PASSWORD_FILE_HELP                                                                              \
+    "A file that holds the password and nothing else. It must belong to the user who runs switchback and "   \
+    "have mode 0600."
+
+const struct sb_option sb_options[] = {
+    {.path = "migration",
+        .type = SB_OPTION_NAME,
+        .field = FIELD(migration),
+        .example = "shop",
+        .required = true,
+        .help =
+            "The name of this migration: a lower-case letter, then up to 30 lower-case letters, digits or "
+            "`_`. It is part of the names of everything switchback makes on the servers and in Kafka, so it "
+            "cannot be changed once `switchback prepare` has run."},
+    {.path = "state_dir",
+        .type = SB_OPTION_PATH,
+        .field = FIELD(state_dir),
+        .help = "The directory for the embedded stream, the metrics page and the control socket; "
+                "`/var/lib/switchback/<migration>` if it is not given. It must belong to the user who runs "
+                "switchback, and each migration needs its own."},
+    {.path = "insecure",
+        .type = SB_OPTION_BOOL,
+        .field = FIELD(insecure),
+        .value = "false",
+        .help = "Allow connections to other machines whose server is not verified (`sslmode` below "
+                "`verify-full`). For trials only; `switchback status` shows it for ever."},
+
+    {.path = "source.dsn",
+        .type = SB_OPTION_DSN,
+        .field = FIELD(source),
+        .example = "host=old.example.org dbname=shop user=switchback",
+        .required = true,
+        .help =
+            "The connection string of the source, in either of libpq's forms. No password in it, unless it "
+            "comes from `${NAME}`; no `options`, `service`, `passfile` or `replication`. To another machine "
+            "`sslmode` is `verify-full` unless the string says otherwise, which needs `insecure: true`. "
+            "Point it at the server itself, not at a pooler."},
+    {.path = "source.password",
+        .type = SB_OPTION_SECRET,
+        .field = FIELD(source.password),
+        .example = "${SOURCE_PASSWORD}",
+        .secret = true,
+        .help = SIDE_PASSWORD_HELP},
+    {.path = "source.password_file",
+        .type = SB_OPTION_SECRET_FILE,
+        .field = FIELD(source.password_file),
+        .example = "source.password",
+        .help = SIDE_PASSWORD_FILE_HELP},
+
+    {.path = "target.dsn",
+        .type = SB_OPTION_DSN,
+        .field = FIELD(target),
+        .example = "host=new.example.org dbname=shop user=switchback",
+        .required = true,
+        .help = "The connection string of the target; the rules of `source.dsn` hold."},
+    {.path = "target.password",
+        .type = SB_OPTION_SECRET,
+        .field = FIELD(target.password),
+        .example = "${TARGET_PASSWORD}",
+        .secret = true,
+        .help = SIDE_PASSWORD_HELP},
+    {.path = "target.password_file",
+        .type = SB_OPTION_SECRET_FILE,
+        .field = FIELD(target.password_file),
+        .example = "target.password",
+        .help = SIDE_PASSWORD_FILE_HELP},
+
+    {.path = "tables.include",
+        .type = SB_OPTION_PATTERNS,
+        .field = FIELD(tables.include),
+        .value = "*.*",
+        .min = 1,
+        .max = 1000,
+        .help = "Patterns of the tables to move. The system's own schemas and switchback's never match."},
+    {.path = "tables.exclude",
+        .type = SB_OPTION_PATTERNS,
+        .field = FIELD(tables.exclude),
+        .value = "",
+        .min = 0,
+        .max = 1000,
+        .help = "Patterns of tables to leave out of those that `tables.include` matches."},
+
+    {.path = "stream.store",
+        .type = SB_OPTION_CHOICE,
+        .field = FIELD(stream.store),
+        .value = "embedded",
+        .choices = stores,
+        .help = "Where the stream is kept: `embedded` is an SQLite file on this machine, `kafka` the topics "
+                "`<migration>.forward` and `<migration>.control` of a Kafka cluster."},
+    {.path = "stream.path",
+        .type = SB_OPTION_PATH,
+        .field = FIELD(stream.path),
+        .example = "/srv/switchback/shop.db",
+        .help =
+            "The file of the embedded store; `<state_dir>/<direction>.db` if it is not given. The reverse "
+            "direction adds `.reverse` to it."},
+    {.path = "stream.retention_hours",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(stream.retention_hours),
+        .value = "168",
+        .min = 0,
+        .max = 87600,
+        .unit = "h",
+        .help = "How long the embedded store keeps records that are applied. A record that is not applied is "
+                "never deleted. With Kafka the topic's own retention rules."},
+    {.path = "stream.retention_max_bytes",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(stream.retention_max_bytes),
+        .value = "21474836480",
+        .min = MIB,
+        .max = 1024 * TIB,
+        .unit = "bytes",
+        .help = "How large the embedded store may get. Applied records are deleted first, oldest first; when "
+                "what is left is not applied yet, capture waits and the source keeps its WAL."},
+    {.path = "stream.queue_max_bytes",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(stream.queue_max_bytes),
+        .value = "33554432",
+        .min = MIB,
+        .max = GIB,
+        .unit = "bytes",
+        .help =
+            "Memory for records that the store has not acknowledged yet. When it is full, capture reads no "
+            "further."},
+
+    {.path = "kafka",
+        .type = SB_OPTION_PAIRS,
+        .field = FIELD(kafka),
+        .min = 0,
+        .max = 256,
+        .help =
+            "Any setting of librdkafka under its own name, such as `bootstrap.servers`, which `stream.store: "
+            "kafka` needs. Settings that the safety of the stream rests on are switchback's, and a "
+            "conflicting value is refused (SB-STREAM-CONFIG). Values of settings that hold a secret, such "
+            "as `sasl.password`, are written as `${NAME}`, or the name gets `_file` behind it and the value "
+            "is a file of mode 0600: `sasl.password_file`."},
+
+    {.path = "capture.ack",
+        .type = SB_OPTION_CHOICE,
+        .field = FIELD(capture.ack),
+        .value = "target",
+        .choices = acks,
+        .help =
+            "When the source may forget a change: `target`, once the target has committed and flushed it, "
+            "so that losing the whole stream loses nothing; `stream`, once the stream has acknowledged it, "
+            "so that the source keeps less WAL."},
+    {.path = "capture.heartbeat_interval_ms",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(capture.heartbeat_interval_ms),
+        .value = "10000",
+        .min = 50,
+        .max = 3600000,
+        .unit = "ms",
+        .help = "How often a small message of ours is written to the source's WAL while nothing else is "
+                "captured, so that the slot moves on an idle database."},
+    {.path = "capture.feedback_interval_ms",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(capture.feedback_interval_ms),
+        .value = "1000",
+        .min = 10,
+        .max = 20000,
+        .unit = "ms",
+        .help = "How often the position that the source may forget is confirmed to it."},
+    {.path = "capture.slot_create_timeout_s",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(capture.slot_create_timeout_s),
+        .value = "60",
+        .min = 1,
+        .max = 86400,
+        .unit = "s",
+        .help = "How long `switchback prepare` waits for the replication slot, which waits for every "
+                "transaction that runs on the source. After it, the transactions in the way are named."},
+
+    {.path = "apply.batch_max_rows",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(apply.batch_max_rows),
+        .value = "20000",
+        .min = 1,
+        .max = 1000000,
+        .unit = "rows",
+        .help = "Consecutive source transactions are written in one target transaction up to this many "
+                "changes. A transaction that is larger by itself is written as it arrives."},
+    {.path = "apply.batch_max_bytes",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(apply.batch_max_bytes),
+        .value = "16777216",
+        .min = 64 * KIB,
+        .max = 256 * MIB,
+        .unit = "bytes",
+        .help = "The same bound by size; it is also the memory that apply needs for changes."},
+    {.path = "apply.batch_max_ms",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(apply.batch_max_ms),
+        .value = "500",
+        .min = 1,
+        .max = 60000,
+        .unit = "ms",
+        .help = "The longest a batch collects changes while more of them are there. When nothing more is "
+                "there, it is written at once."},
+    {.path = "apply.mode",
+        .type = SB_OPTION_CHOICE,
+        .field = FIELD(apply.mode),
+        .value = "auto",
+        .choices = modes,
+        .help =
+            "`auto` writes the net effect of a batch in sets and goes change by change only where that is "
+            "needed; `exact` always goes change by change, which is slower."},
+    {.path = "apply.conflict",
+        .type = SB_OPTION_CHOICE,
+        .field = FIELD(apply.conflict),
+        .value = "hold",
+        .choices = conflicts,
+        .help =
+            "What to do with a row on the target that is not what the stream expects: `hold` stops there "
+            "until an operator decides, `owner` lets the source's version win. Either way it is counted and "
+            "recorded with both versions; `switchback conflicts list` shows them."},
+    {.path = "apply.open_transaction_idle_max_s",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(apply.open_transaction_idle_max_s),
+        .value = "60",
+        .min = 1,
+        .max = 86400,
+        .unit = "s",
+        .help =
+            "A large transaction that is being written as it arrives is rolled back, and begun again later, "
+            "when nothing more of it has come for so long."},
+    {.path = "apply.lock_timeout_ms",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(apply.lock_timeout_ms),
+        .value = "10000",
+        .min = 10,
+        .max = 3600000,
+        .unit = "ms",
+        .help =
+            "How long a write waits for a lock that somebody else holds on the target, before it is rolled "
+            "back and tried again."},
+
+    {.path = "http.listen",
+        .type = SB_OPTION_LISTEN,
+        .field = FIELD(http.listen),
+        .value = "127.0.0.1:9187",
+        .help = "Address and port, as `127.0.0.1:9187` or `[::1]:9187`; empty for no HTTP server. Nobody is "
+                "asked "
+                "for a password there: think before you listen on more than the loopback address."},
+
+    {.path = "log.format",
+        .type = SB_OPTION_CHOICE,
+        .field = FIELD(log.format),
+        .value = "logfmt",
+        .choices = log_formats,
+        .help = "`logfmt` for people, `json` for collectors; one line an event either way."},
+    {.path = "log.level",
+        .type = SB_OPTION_WORD,
+        .field = FIELD(log.level),
+        .value = "info",
+        .choices = log_levels,
+        .help = "The least severe events that are written."},
+};
+const size_t sb_options_count = sizeof sb_options / sizeof *sb_options;
+
+const struct sb_option *sb_option_find(const char *path)
+{
+    for (size_t i = 0; i < sb_options_count; i++) {
+        if (strcmp(sb_options[i].path, path) == 0)
+            return &sb_options[i];
+    }
+    return NULL;
+}
+
+bool sb_option_is_section(const char *path)
+{
+    for (size_t i = 0; i < sb_sections_count; i++) {
+        if (strcmp(sb_sections[i].name, path) == 0)
+            return path[0] != '\0' && sb_option_find(path) == NULL;
+    }
+    return false;
+}
+
+/* The part behind the last dot; ret_len receives the length of what stands before it. */
+static const char *last_word(const char *path, size_t *ret_len)
+{
+    const char *dot = strrchr(path, '.');
+    *ret_len = dot == NULL ? 0 : (size_t)(dot - path);
+    return dot == NULL ? path : dot + 1;
+}
+
+/* Far apart is a matter of the last word; another section counts as one letter more. */
+static void nearer(const char *path, const char *candidate, const char **best, size_t *best_distance)
+{
+    size_t path_len, candidate_len;
+    const char *word = last_word(path, &path_len), *known = last_word(candidate, &candidate_len);
+    bool same = path_len == candidate_len && strncmp(path, candidate, path_len) == 0;
+    size_t distance = sb_nearest_distance(word, known);
+    if (distance > sb_nearest_limit(word))
+        return;
+    distance = 2 * distance + !same;
+    if (distance < *best_distance) {
+        *best_distance = distance;
+        *best = candidate;
+    }
+}
+
+const char *sb_option_nearest(const char *path)
+{
+    const char *best = NULL;
+    size_t best_distance = SIZE_MAX;
+    for (size_t i = 0; i < sb_options_count; i++)
+        nearer(path, sb_options[i].path, &best, &best_distance);
+    for (size_t i = 1; i < sb_sections_count; i++)
+        nearer(path, sb_sections[i].name, &best, &best_distance);
+    return best;
+}
+
+const void *sb_option_field(const struct sb_option *option, const struct sb_config *config)
+{
+    return (const char *)config + option->field;
+}
+
+bool sb_option_kafka_secret(const char *name)
+{
+    static const char *const marks[] = {"password", "secret", "key.pem", "oauthbearer.config", "jaas"};
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
+        if (strcasestr(name, marks[i]) != NULL)
+            return true;
+    }
+    return false;
+}

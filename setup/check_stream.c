@@ -1,0 +1,45 @@
+/* Whether the stream's store can be made, or is as it must be. */
+#include "setup/checkup.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int state_dir_check(struct sb_checkup *up)
+{
+    const char *dir = up->config->state_dir;
+    struct stat info;
+    if (stat(dir, &info) < 0)
+        return sb_checkup_tell(up, errno == ENOENT ? SB_RESULT_INFO : SB_RESULT_FAIL, SB_E_IO, NULL,
+            "%s: %s%s", dir, strerror(errno), errno == ENOENT ? "; `prepare` makes it" : "");
+    if (!S_ISDIR(info.st_mode) || access(dir, R_OK | W_OK | X_OK) < 0)
+        return sb_checkup_tell(up, SB_RESULT_FAIL, SB_E_IO, sb_checkup_text(up, "chmod u+rwx '%s'", dir),
+            "%s is %s", dir, S_ISDIR(info.st_mode) ? "not ours to write" : "not a directory");
+    return sb_checkup_tell(up, SB_RESULT_PASS, SB_OK, NULL, "%s", dir);
+}
+
+/* Before the preparation the store tells what it would make; afterwards it is verified. */
+static int store_check(struct sb_checkup *up)
+{
+    char path[SB_PATH_BYTES];
+    struct sb_stream_options options;
+    sb_wiring_stream(up->config, up->direction, path, &options);
+    if (up->capture.found)
+        return sb_stream_check(&options, up->err);
+    struct sb_uuid uuid = {{0}};
+    struct sb_buf statements;
+    sb_buf_init(&statements, 64 * 1024);
+    int done = sb_stream_create(&options, &uuid, &statements, up->err);
+    if (done == 0)
+        done =
+            sb_checkup_tell(up, SB_RESULT_INFO, SB_OK, sb_buf_str(&statements), "`prepare` makes the store");
+    sb_buf_clear(&statements);
+    return done;
+}
+
+const struct sb_check sb_check_stream[] = {
+    {"stream.state_dir", "the state directory can be written", 0, state_dir_check},
+    {"stream.store", "the stream's store is safe", SB_NEED_SOURCE, store_check},
+    {NULL, NULL, 0, NULL},
+};

@@ -1,0 +1,76 @@
+/*
+ * What the single checks share while they run. Each is one row of a table and one function: it looks, and
+ * calls sb_checkup_tell for what it finds. A check that told nothing has passed.
+ */
+#ifndef SB_SETUP_CHECKUP_H
+#define SB_SETUP_CHECKUP_H
+
+#include "setup/control.h"
+#include "setup/report.h"
+#include "setup/scope.h"
+
+struct sb_checkup_side {
+    struct sb_conn *conn; /* NULL: it could not be opened */
+    const char *role;
+    const char *database;
+    const char *encoding;
+    bool superuser;
+    bool replication;
+    bool may_create; /* CREATE on the database */
+    bool standby;
+    struct sb_control control;
+};
+
+struct sb_checkup_pair { /* a published table and its namesake on the target */
+    const struct sb_scope_table *source;
+    const struct sb_cat_table *target; /* NULL: there is none */
+};
+
+struct sb_checkup {
+    const struct sb_config *config;
+    enum sb_direction direction;
+    struct sb_names names;
+    struct sb_arena *arena;
+    struct sb_report *report;
+    struct sb_err *err;
+    struct sb_checkup_side source;
+    struct sb_checkup_side target;
+    struct sb_capture_row capture; /* found: prepared */
+    struct sb_slot_row slot;
+    struct sb_scope scope;
+    struct sb_checkup_pair *pairs; /* scope.published of them */
+    size_t pair_count;
+    const char *source_oids; /* of the published tables and their namesakes: "{1,2}" */
+    const char *target_oids;
+    const struct sb_check *running;
+    bool told;
+};
+
+enum { SB_NEED_SOURCE = 1, SB_NEED_TARGET = 2, SB_NEED_TABLES = 4 };
+
+struct sb_check {
+    const char *id;                    /* API */
+    const char *what;                  /* the prerequisite, in words */
+    unsigned needs;                    /* left out where these are not there */
+    int (*run)(struct sb_checkup *up); /* 0, or -1 with up->err set */
+};
+
+/* A finding of the running check. statement may be NULL. */
+int sb_checkup_tell(struct sb_checkup *up, enum sb_result result, enum sb_code code, const char *statement,
+    const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+/* Text in the arena; NULL when it is full. */
+const char *sb_checkup_text(struct sb_checkup *up, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+/* Quoted, in the arena; NULL when it is full. */
+const char *sb_checkup_ident(struct sb_checkup *up, const char *ident);
+const char *sb_checkup_table(struct sb_checkup *up, struct sb_view schema, struct sb_view name);
+int sb_checkup_full(struct sb_checkup *up); /* -1 with SB-LIMIT */
+
+/* The tables of checks, in the order they run; each ends with an id of NULL. */
+extern const struct sb_check sb_check_source[];
+extern const struct sb_check sb_check_target[];
+extern const struct sb_check sb_check_tables[];
+extern const struct sb_check sb_check_stream[];
+extern const struct sb_check sb_check_coverage[];
+
+#endif

@@ -1,0 +1,241 @@
+"""A real Apache Kafka broker: one node, KRaft, its own directory; started, killed, frozen, edited and restarted."""
+
+import contextlib
+import fcntl
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+
+from sbtest import need, places, process, things
+from sbtest.servers import copy_dir, free_port
+from sbtest.wait import wait_until
+
+# Small: tests run several of these beside servers on two cores.
+JAVA = ["-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Djava.awt.headless=true"]
+LOGGING = """log4j.rootLogger=INFO, out
+log4j.appender.out=org.apache.log4j.ConsoleAppender
+log4j.appender.out.layout=org.apache.log4j.PatternLayout
+log4j.appender.out.layout.ConversionPattern=[%d] %p %m (%c)%n
+"""
+CLUSTER_ID = "c3dpdGNoYmFjay10ZXN0cw"  # any 16 bytes in base64
+# Small segments and short checks, so that retention and compaction happen within a test.
+SETTINGS = {
+    "process.roles": "broker,controller",
+    "node.id": 1,
+    "controller.listener.names": "CONTROLLER",
+    "inter.broker.listener.name": "PLAINTEXT",
+    "auto.create.topics.enable": "false",
+    "offsets.topic.replication.factor": 1,
+    "offsets.topic.num.partitions": 1,
+    "transaction.state.log.replication.factor": 1,
+    "transaction.state.log.min.isr": 1,
+    "transaction.state.log.num.partitions": 1,
+    "group.initial.rebalance.delay.ms": 0,
+    # A killed broker may register again only when its session has expired: 9 s unless told otherwise.
+    "broker.session.timeout.ms": 2000,
+    "broker.heartbeat.interval.ms": 250,
+    "log.segment.bytes": 1 << 20,
+    "log.retention.check.interval.ms": 500,
+    "log.segment.delete.delay.ms": 200,
+    "log.cleaner.dedupe.buffer.size": 4 << 20,
+    "num.network.threads": 1,
+    "num.io.threads": 2,
+    "background.threads": 2,
+}
+
+
+def libraries():
+    """The directory of jars that tests/fetch-parts made from ops/kafka/pom.xml."""
+    folder = pathlib.Path(os.environ.get("SB_CACHE", "/nowhere")) / "kafka"
+    if not any(folder.glob("kafka_*.jar")):
+        need.missing(f"no Kafka in {folder}: run tests/fetch-parts")
+    if shutil.which("java") is None:
+        need.missing("java is not installed")
+    return folder
+
+
+class Broker:
+    """Made by the `brokers` fixture. Its port stays the same from start to start, so that clients come back."""
+
+    def __init__(self, folder, name="kafka", settings=None):
+        self.libraries, self.name = libraries(), name
+        self.folder = pathlib.Path(folder) / name
+        self.folder.mkdir(mode=0o700)
+        self.data, self.log = self.folder / "data", self.folder / "broker.log"
+        self.log.touch()
+        self._exit, self._process = contextlib.ExitStack(), None
+        self.port, self._controller = (self._exit.enter_context(free_port()) for _ in range(2))
+        self.address = f"127.0.0.1:{self.port}"
+        (self.folder / "log4j.properties").write_text(LOGGING)
+        self._settings = {
+            **SETTINGS,
+            "log.dirs": self.data,
+            "listeners": f"PLAINTEXT://{self.address},CONTROLLER://127.0.0.1:{self._controller}",
+            "advertised.listeners": f"PLAINTEXT://{self.address}",
+            "controller.quorum.voters": f"1@127.0.0.1:{self._controller}",
+        }
+        self.configure(**(settings or {}))
+        self._format()
+        things.add(self)
+
+    def __repr__(self):
+        return f"<Kafka {self.name} at {self.address} in {self.folder}>"
+
+    def _file(self):
+        return self.folder / "server.properties"
+
+    def _java(self):
+        return ["java", *JAVA, f"-Dlog4j.configuration=file:{self.folder}/log4j.properties", "-cp", f"{self.libraries}/*"]
+
+    def _format(self):
+        """An empty formatted data directory, made once a run and copied: a JVM less for every test."""
+        folder = places.shared() / "templates"
+        folder.mkdir(parents=True, exist_ok=True)
+        made = folder / "kafka"
+        with open(folder / "kafka.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not made.exists():
+                done = subprocess.run(
+                    [*self._java(), "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", self._file()],
+                    capture_output=True, text=True, timeout=60,
+                )
+                assert done.returncode == 0, done.stdout + done.stderr
+                copy_dir(self.data, folder / "kafka.half")
+                (folder / "kafka.half").rename(made)
+                return
+        copy_dir(made, self.data)
+
+    def configure(self, **settings):
+        """Settings by their own names, dots as they are (a dict with **). They hold from the next start."""
+        self._settings.update(settings)
+        lines = [f"{name}={value}\n" for name, value in self._settings.items() if value is not None]
+        self._file().write_text("".join(lines))
+
+    # -- life
+
+    def start(self, wait=True, timeout=60):
+        assert not self.running(), f"{self} runs already"
+        said = self.log.stat().st_size
+        self._process = process.Process([*self._java(), "kafka.Kafka", self._file()], self.log, cwd=self.folder)
+        if wait:
+            self.wait_up(timeout, said)
+        return self
+
+    def wait_up(self, timeout=60, said=0):
+        """Until it says that it has started, after byte `said` of its log, and takes connections."""
+
+        def up():
+            if not self.running():
+                raise AssertionError(f"{self} ended with {self._process.exit_code}:\n{process.tail(self.log)}")
+            with open(self.log, "rb") as log:
+                log.seek(said)
+                if b"Kafka Server started" not in log.read():
+                    return False
+            with socket.create_connection(("127.0.0.1", self.port), timeout=2):
+                return True
+
+        wait_until(up, timeout, f"{self} to start", errors=(OSError,))
+
+    def running(self):
+        return self._process is not None and self._process.running()
+
+    @property
+    def pid(self):
+        return self._process.pid
+
+    def stop(self, timeout=30):
+        """SIGTERM: a controlled shutdown, which marks the log as clean."""
+        if self.running():
+            self._process.signal(signal.SIGTERM)
+            self._process.wait(timeout)
+
+    def restart(self, **settings):
+        self.stop()
+        self.configure(**settings)
+        return self.start()
+
+    def kill9(self):
+        self._process.kill9()
+
+    def freeze(self):
+        self._process.freeze()
+
+    def thaw(self):
+        self._process.thaw()
+
+    def close(self):
+        if self.running():
+            self._process.kill9()
+        self._exit.close()
+        things.remove(self)
+
+    # -- files
+
+    def partition(self, topic, number=0):
+        """The directory of a partition: *.log, *.index, *.timeindex, *.snapshot."""
+        return self.data / f"{topic}-{number}"
+
+    def save(self, label):
+        """A copy of the data as it is now, running or not: what a power loss would leave is such a copy."""
+        shutil.rmtree(self.folder / f"saved-{label}", ignore_errors=True)
+        copy_dir(self.data, self.folder / f"saved-{label}")
+
+    def put_back(self, label):
+        assert not self.running(), "only a stopped broker's data is replaced"
+        shutil.rmtree(self.data)
+        copy_dir(self.folder / f"saved-{label}", self.data)
+
+    # -- clients (confluent-kafka: not the product's code)
+
+    def create_topic(self, topic, partitions=1, timeout=20, **settings):
+        from confluent_kafka.admin import AdminClient, NewTopic
+
+        admin = AdminClient({"bootstrap.servers": self.address})
+        new = NewTopic(topic, num_partitions=partitions, replication_factor=1, config=settings)
+        admin.create_topics([new], operation_timeout=timeout)[topic].result(timeout)
+
+    def produce(self, topic, values, timeout=20, **settings):
+        """Append values (bytes) in order; returns once all are acknowledged by all."""
+        from confluent_kafka import Producer
+
+        failed, producer = [], Producer({"bootstrap.servers": self.address, "enable.idempotence": True, **settings})
+        for value in values:
+            producer.produce(topic, value, on_delivery=lambda error, message: error and failed.append(error))
+        assert producer.flush(timeout) == 0 and not failed, failed
+
+    def read(self, topic, partition=0, start=None, timeout=20):
+        """Every message from start (the oldest) to the end as of now: a list of confluent_kafka.Message."""
+        from confluent_kafka import Consumer, TopicPartition
+
+        consumer = Consumer({
+            "bootstrap.servers": self.address, "group.id": "sbtest-reader", "enable.auto.commit": False,
+            "auto.offset.reset": "error", "enable.partition.eof": True, "check.crcs": True,
+        })
+        try:
+            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=timeout)
+            consumer.assign([TopicPartition(topic, partition, low if start is None else start)])
+            found, position = [], low if start is None else start
+
+            def more():
+                nonlocal position
+                message = consumer.poll(0.5)
+                if message is not None and message.error() is None:
+                    found.append(message)
+                    position = message.offset() + 1
+                elif message is not None and message.error().name() == "_PARTITION_EOF":
+                    position = max(position, message.offset())
+                elif message is not None:
+                    raise AssertionError(str(message.error()))
+                return position >= high
+
+            if position < high:
+                wait_until(more, timeout, f"{topic} to be read to {high}", every=0)
+            return found
+        finally:
+            consumer.close()
+
+    def evidence(self):
+        return process.tail(self.log, 30)
