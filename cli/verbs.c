@@ -33,6 +33,14 @@ const struct sb_verb sb_verbs[] = {
         "skip leaves out the *whole* transaction, records who asked and why, and leaves a debt of its keys. "
         "`switchback resume` "
         "then goes on."},
+    {"stream", sb_verb_stream, SB_VERB_CONFIG,
+        "show [selection] [--follow] | verify [--from PLACE] [--to PLACE] [--json]",
+        "show the log's records, or verify that it is whole",
+        "A PLACE is @OFFSET, an LSN or a time (UTC). show prints a JSON line a record, with row values: "
+        "--from PLACE, "
+        "--to PLACE, --table PATTERN, --key COLUMN=VALUE (again for more columns), --limit N. verify ends "
+        "with 1 if "
+        "the log is not whole, and names every break."},
     {"config", sb_verb_config, SB_VERB_ROOT, "check | show [--json] | docs | example",
         "check and show the configuration", NULL},
     {"explain", sb_verb_explain, SB_VERB_ROOT, "CODE | --all [--markdown|--json]",

@@ -16,7 +16,7 @@ typedef int sb_verb_fn(const struct sb_config *config, int argc, char **argv, st
 
 sb_verb_fn sb_verb_apply, sb_verb_capture, sb_verb_check, sb_verb_completion, sb_verb_config,
     sb_verb_conflicts, sb_verb_explain, sb_verb_help, sb_verb_pause, sb_verb_poison, sb_verb_prepare,
-    sb_verb_remove, sb_verb_resume, sb_verb_run, sb_verb_status, sb_verb_version;
+    sb_verb_remove, sb_verb_resume, sb_verb_run, sb_verb_status, sb_verb_stream, sb_verb_version;
 
 enum {
     SB_VERB_CONFIG = 1, /* needs the configuration */
