@@ -11,6 +11,10 @@ struct verify {
     struct sb_verify_report *report;
 };
 
+struct pending { /* of the transaction in flight */
+    uint64_t changes, messages;
+};
+
 /* Where a proof may begin: at an `open`, whose base is taken as given, or behind a `commit`. */
 struct anchor {
     int64_t at;    /* the record itself; -1: none */
@@ -61,12 +65,19 @@ static void anchor_commit(const struct sb_walk_record *record, struct anchor *an
         .chain = record->commit.chain};
 }
 
-/* The first open or commit at or behind from. What cannot be read on the way is stepped over: it was reported
- * already, or lies before what is verified. */
-static int find_anchor(struct verify *verify, int64_t from, struct anchor *ret_anchor, struct sb_err *err)
+struct damage { /* the first met on the way to an anchor */
+    bool met;
+    int64_t at; /* -1: could not be read */
+    struct sb_err err;
+};
+
+/* The first open or commit at or behind from. What cannot be read on the way is stepped over. */
+static int find_anchor(struct verify *verify, int64_t from, struct anchor *ret_anchor,
+    struct damage *ret_damage, struct sb_err *err)
 {
     struct sb_walk_record record;
     *ret_anchor = (struct anchor){.at = -1};
+    *ret_damage = (struct damage){.at = -1};
     while (from < verify->to) {
         int result = sb_walk_look(verify->walk, from, err);
         sb_walk_limit(verify->walk, verify->to);
@@ -85,10 +96,27 @@ static int find_anchor(struct verify *verify, int64_t from, struct anchor *ret_a
             return 0;
         if (!is_damage(err))
             return -1;
-        int64_t read = sb_walk_offset(verify->walk);
-        from = (read >= from ? read : from) + 1;
+        int64_t at = sb_walk_offset(verify->walk);
+        if (!ret_damage->met)
+            *ret_damage = (struct damage){.met = true, .at = at, .err = *err};
+        from = (at >= 0 ? at : from) + 1;
     }
     return 0;
+}
+
+/* A transaction counts with its commit. */
+static void count_commit(
+    struct sb_verify_report *report, struct pending *pending, const struct sb_walk_record *record)
+{
+    if (record->verdict == SB_VERDICT_REPEAT) {
+        report->repeated++;
+        return;
+    }
+    report->transactions++;
+    report->changes += pending->changes;
+    report->messages += pending->messages;
+    if (report->first_commit_lsn == 0)
+        report->first_commit_lsn = record->commit.commit_lsn;
 }
 
 static void count_opens(struct sb_verify_report *report, const struct sb_walk_record *record)
@@ -102,32 +130,31 @@ static void count_opens(struct sb_verify_report *report, const struct sb_walk_re
     report->abandoned += record->verdict == SB_VERDICT_ABANDON;
 }
 
-static void count(struct sb_verify_report *report, const struct sb_walk_record *record)
+static void count(
+    struct sb_verify_report *report, struct pending *pending, const struct sb_walk_record *record)
 {
     if (record->verdict == SB_VERDICT_DROP) {
         report->dropped++;
         return;
     }
-    bool repeat = record->verdict == SB_VERDICT_REPEAT;
     report->records++;
     switch (record->frame.kind) {
     case SB_KIND_OPEN:
         count_opens(report, record);
+        *pending = (struct pending){0};
         break;
     case SB_KIND_SCHEMA:
         report->schemas++;
         break;
     case SB_KIND_CHANGE:
-        report->changes += !repeat;
+        pending->changes++;
         break;
     case SB_KIND_MESSAGE:
-        report->messages += !repeat;
+        pending->messages++;
         break;
     case SB_KIND_COMMIT:
-        report->repeated += repeat;
-        report->transactions += !repeat;
-        if (report->first_commit_lsn == 0)
-            report->first_commit_lsn = record->commit.commit_lsn;
+        count_commit(report, pending, record);
+        *pending = (struct pending){0};
         break;
     case SB_KIND_IMAGE:
     case SB_KIND_PART:
@@ -140,6 +167,7 @@ static int prove(struct verify *verify, const struct anchor *anchor, struct sb_e
 {
     struct sb_verify_report *report = verify->report;
     struct sb_walk_record record;
+    struct pending pending = {0};
     if (sb_walk_prove(verify->walk, anchor->begin, &anchor->position, err) != 0)
         return -1;
     sb_walk_limit(verify->walk, verify->to);
@@ -151,7 +179,7 @@ static int prove(struct verify *verify, const struct anchor *anchor, struct sb_e
     }
     int result;
     while ((result = sb_walk_next(verify->walk, &record, err)) == 0) {
-        count(report, &record);
+        count(report, &pending, &record);
         report->proven_to = record.offset;
     }
     report->position = sb_proof_position(sb_walk_proof(verify->walk));
@@ -186,13 +214,23 @@ static void note_break(
     report->break_count++;
 }
 
+/* Where to look for the next anchor, after a break in what followed this one. */
+static int64_t behind_break(const struct anchor *anchor, int64_t after, int64_t at)
+{
+    int64_t onward = at >= 0 ? at : (after > anchor->begin ? after : anchor->begin) + 1;
+    return onward > anchor->at ? onward : anchor->at + 1;
+}
+
 static int run(struct verify *verify, int64_t from, struct sb_err *err)
 {
     struct sb_verify_report *report = verify->report;
     struct anchor anchor;
+    struct damage damage;
     if (at_beginning(verify, from, &report->from_beginning, err) != 0 ||
-        find_anchor(verify, from, &anchor, err) != 0)
+        find_anchor(verify, from, &anchor, &damage, err) != 0)
         return -1;
+    if (damage.met)
+        note_break(report, -1, damage.at, anchor.at, &damage.err);
     report->anchor = anchor.at;
     while (anchor.at >= 0 && report->break_count < SB_VERIFY_BREAKS_MAX) {
         if (prove(verify, &anchor, err) == 0)
@@ -200,12 +238,8 @@ static int run(struct verify *verify, int64_t from, struct sb_err *err)
         if (!is_damage(err))
             return -1;
         struct sb_err why = *err;
-        int64_t read = sb_walk_offset(verify->walk), after = report->proven_to;
-        int64_t at = read > after ? read : -1;
-        int64_t onward = at >= 0 ? at : (after > anchor.begin ? after : anchor.begin) + 1;
-        if (onward <= anchor.at)
-            onward = anchor.at + 1;
-        if (find_anchor(verify, onward, &anchor, err) != 0)
+        int64_t at = sb_walk_offset(verify->walk), after = report->proven_to;
+        if (find_anchor(verify, behind_break(&anchor, after, at), &anchor, &damage, err) != 0)
             return -1;
         note_break(report, after, at, anchor.at, &why);
     }

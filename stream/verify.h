@@ -26,7 +26,8 @@ struct sb_verify_report {
     int64_t anchor;       /* offset of the open or commit taken as given; -1: none was found */
     int64_t proven_to;    /* offset of the newest record read */
     uint64_t records;     /* taken; one in parts counts once */
-    uint64_t transactions, changes, messages, schemas;
+    uint64_t transactions, changes, messages; /* of proven commits */
+    uint64_t schemas;
     uint64_t epochs; /* opens, and the epoch it began in */
     uint64_t first_epoch, last_epoch;
     uint64_t first_commit_lsn;   /* of the commits proven; 0: none */

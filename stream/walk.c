@@ -217,6 +217,7 @@ int sb_walk_next(struct sb_walk *walk, struct sb_walk_record *ret_record, struct
 {
     struct sb_record record;
     for (;;) {
+        walk->offset = -1;
         int result = read_one(walk, &record, err);
         if (result != 0)
             return result;

@@ -47,7 +47,7 @@ int sb_walk_prove(
 void sb_walk_limit(struct sb_walk *walk, int64_t limit);
 /* 0 with a record (of a record in parts: at its last part); SB_STREAM_END: nothing more now; -1. */
 int sb_walk_next(struct sb_walk *walk, struct sb_walk_record *ret_record, struct sb_err *err);
-/* Offset of the newest record read from the store, also of one that failed after it was read; -1: none. */
+/* Offset of the record at which the newest call failed; -1: it could not be read. */
 int64_t sb_walk_offset(const struct sb_walk *walk);
 const struct sb_proof *sb_walk_proof(const struct sb_walk *walk); /* NULL while looking */
 
