@@ -1,8 +1,5 @@
 #include "config/config.h"
-#include "config/dsn.h"
-#include "config/nearest.h"
 #include "config/options.h"
-#include "config/wiring.h"
 #include "config/yaml.h"
 
 #include <check.h>
@@ -632,35 +629,6 @@ START_TEST(connection_strings_that_cannot_be_read_are_refused_without_showing_th
 }
 END_TEST
 
-static const char *param(const char *dsn, const char *name)
-{
-    static char value[256];
-    struct sb_arena *arena = sb_arena_new("test", 1 << 20);
-    struct sb_dsn parsed;
-    const char *why = sb_dsn_parse(dsn, arena, &parsed);
-    ck_assert_msg(why == NULL, "%s: %s", dsn, why);
-    const struct sb_dsn_param *found = sb_dsn_find(&parsed, name);
-    snprintf(value, sizeof value, "%s", found == NULL ? "(none)" : found->value);
-    sb_arena_free(arena);
-    return value;
-}
-
-START_TEST(both_forms_of_connection_strings_are_read_as_libpq_reads_them)
-{
-    ck_assert_str_eq(param("", "host"), "(none)");
-    ck_assert_str_eq(param(" host = a  port=1 ", "host"), "a");
-    ck_assert_str_eq(param("user='it\\'s \\\\' host=b", "user"), "it's \\");
-    ck_assert_str_eq(param("user=a\\ b host=c", "user"), "a b");
-    ck_assert_str_eq(param("postgresql://", "host"), "(none)");
-    ck_assert_str_eq(param("postgresql:///db", "dbname"), "db");
-    ck_assert_str_eq(param("postgresql://u%40x@h1:1,h2:2,[::1]:3/db?sslmode=require", "host"), "h1,h2,::1");
-    ck_assert_str_eq(param("postgresql://u%40x@h/db", "user"), "u@x");
-    ck_assert_str_eq(param("postgresql://%2Ftmp/db", "host"), "/tmp");
-    ck_assert_str_eq(param("postgresql://h?a=1&b=2", "b"), "2");
-    ck_assert_str_eq(param("postgresql://u:@h/db", "password"), "(none)");
-}
-END_TEST
-
 START_TEST(an_unverified_connection_to_another_machine_needs_to_be_asked_for)
 {
     static const char *const bad[] = {"host=db.example.org sslmode=require",
@@ -779,21 +747,6 @@ START_TEST(every_option_is_documented)
 }
 END_TEST
 
-START_TEST(nearest_counts_letters)
-{
-    ck_assert_uint_eq(sb_nearest_distance("", ""), 0);
-    ck_assert_uint_eq(sb_nearest_distance("ack", "ack"), 0);
-    ck_assert_uint_eq(sb_nearest_distance("akc", "ack"), 1);
-    ck_assert_uint_eq(sb_nearest_distance("kitten", "sitting"), 3);
-    ck_assert_uint_eq(sb_nearest_distance("", "abc"), 3);
-    ck_assert_uint_eq(sb_nearest_distance("ca", "abc"), 3);
-    char longer[SB_NEAREST_BYTES + 2];
-    memset(longer, 'a', sizeof longer - 1);
-    longer[sizeof longer - 1] = '\0';
-    ck_assert_uint_eq(sb_nearest_distance(longer, "a"), SIZE_MAX);
-}
-END_TEST
-
 /* -- bad input never crashes -------------------------------------------------------------------------------
  */
 
@@ -872,72 +825,6 @@ END_TEST
 /* -- wiring ------------------------------------------------------------------------------------------------
  */
 
-START_TEST(directions_swap_the_sides)
-{
-    struct sb_config *config = load(BASE);
-    struct sb_endpoint source = sb_wiring_source(config, SB_REVERSE),
-                       target = sb_wiring_target(config, SB_REVERSE);
-    ck_assert_int_eq(source.side, SB_SIDE_SOURCE);
-    ck_assert_int_eq(target.side, SB_SIDE_TARGET);
-    ck_assert_ptr_eq(source.dsn, config->target.dsn);
-    ck_assert_ptr_eq(target.dsn, config->source.dsn);
-    ck_assert_ptr_eq(sb_wiring_source(config, SB_FORWARD).dsn, config->source.dsn);
-    ck_assert_ptr_eq(sb_wiring_target(config, SB_FORWARD).dsn, config->target.dsn);
-    enum sb_direction direction;
-    ck_assert(sb_direction_parse("reverse", &direction) && direction == SB_REVERSE);
-    ck_assert(sb_direction_parse("forward", &direction) && direction == SB_FORWARD);
-    ck_assert(!sb_direction_parse("Forward", &direction) && !sb_direction_parse("", &direction));
-    ck_assert_str_eq(sb_direction_name(SB_REVERSE), "reverse");
-    sb_config_free(config);
-}
-END_TEST
-
-START_TEST(names_are_whole_and_differ_for_the_longest_migration)
-{
-    struct sb_config *config =
-        load("migration: abcdefghijklmnopqrstuvwxyz01234\nsource:\n  dsn: host=/tmp\n" TARGET);
-    struct sb_names forward, reverse;
-    sb_wiring_names(config, SB_FORWARD, &forward);
-    sb_wiring_names(config, SB_REVERSE, &reverse);
-    ck_assert_str_eq(forward.slot, "switchback_abcdefghijklmnopqrstuvwxyz01234_forward");
-    ck_assert_str_eq(forward.publication, "switchback_abcdefghijklmnopqrstuvwxyz01234_forward_keyed");
-    ck_assert_str_eq(
-        forward.publication_keyless, "switchback_abcdefghijklmnopqrstuvwxyz01234_forward_keyless");
-    ck_assert_str_eq(reverse.origin, "switchback_abcdefghijklmnopqrstuvwxyz01234_reverse");
-    ck_assert_int_eq(strncmp(forward.origin, SB_ORIGIN_PREFIX, strlen(SB_ORIGIN_PREFIX)), 0);
-    ck_assert_uint_lt(strlen(forward.publication_keyless), 64); /* NAMEDATALEN */
-    sb_config_free(config);
-}
-END_TEST
-
-START_TEST(the_stream_gets_what_was_configured)
-{
-    char path[SB_PATH_BYTES];
-    struct sb_stream_options options;
-    struct sb_config *config = load(BASE "state_dir: /s\nkafka: {bootstrap.servers: 'k:1'}\n");
-    sb_wiring_stream(config, SB_FORWARD, path, &options);
-    ck_assert_int_eq(options.store, SB_STORE_EMBEDDED);
-    ck_assert_str_eq(options.path, "/s/forward.db");
-    ck_assert_str_eq(options.direction, "forward");
-    ck_assert_str_eq(options.migration, "shop");
-    ck_assert_uint_eq(options.kafka_count, 1);
-    ck_assert_str_eq(options.kafka[0].name, "bootstrap.servers");
-    ck_assert_str_eq(options.kafka[0].value, "k:1");
-    ck_assert_int_eq(options.retention_max_bytes, config->stream.retention_max_bytes);
-    ck_assert_int_eq(options.queue_max_bytes, config->stream.queue_max_bytes);
-    sb_wiring_page_path(config, path);
-    ck_assert_str_eq(path, "/s/metrics.page");
-    sb_config_free(config);
-    config = load(BASE "stream: {path: /x.db, store: kafka}\nkafka: {bootstrap.servers: 'k:1'}\n");
-    sb_wiring_stream(config, SB_FORWARD, path, &options);
-    ck_assert_int_eq(options.store, SB_STORE_KAFKA);
-    ck_assert_str_eq(options.path, "/x.db");
-    sb_wiring_stream(config, SB_REVERSE, path, &options);
-    ck_assert_str_eq(options.path, "/x.db.reverse");
-    sb_config_free(config);
-}
-END_TEST
-
 int main(void)
 {
     Suite *suite = suite_create("config");
@@ -970,19 +857,14 @@ int main(void)
     tcase_add_test(loads, kafka_secrets_are_secrets_by_their_name);
     tcase_add_test(loads, connection_strings_that_lead_elsewhere_are_refused);
     tcase_add_test(loads, connection_strings_that_cannot_be_read_are_refused_without_showing_them);
-    tcase_add_test(loads, both_forms_of_connection_strings_are_read_as_libpq_reads_them);
     tcase_add_test(loads, an_unverified_connection_to_another_machine_needs_to_be_asked_for);
     tcase_add_test(loads, the_table_is_whole);
     tcase_add_test(loads, the_example_loads_and_shows_the_defaults);
     tcase_add_test(loads, what_is_shown_loads_to_the_same);
     tcase_add_test(loads, every_option_is_documented);
-    tcase_add_test(loads, nearest_counts_letters);
     tcase_add_test(loads, a_file_cut_at_any_byte_never_crashes);
     tcase_add_test(loads, a_file_with_flipped_bits_never_crashes);
     tcase_add_test(loads, a_file_of_shuffled_pieces_never_crashes);
-    tcase_add_test(loads, directions_swap_the_sides);
-    tcase_add_test(loads, names_are_whole_and_differ_for_the_longest_migration);
-    tcase_add_test(loads, the_stream_gets_what_was_configured);
     suite_add_tcase(suite, loads);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
