@@ -2,9 +2,6 @@
 
 #include "apply/apply.h"
 #include "capture/capture.h"
-#include "cli/verbs.h"
-
-#include <getopt.h>
 
 struct sb_stage_spec sb_cli_stage(bool capture, enum sb_direction direction)
 {
@@ -13,15 +10,17 @@ struct sb_stage_spec sb_cli_stage(bool capture, enum sb_direction direction)
         .run = capture ? sb_capture_run : sb_apply_run};
 }
 
-int sb_cli_direction(int argc, char **argv, enum sb_direction *ret_direction, struct sb_err *err)
+const struct sb_opt sb_opts_direction[] = {
+    {"direction", 0, "forward|reverse", NULL, "forward unless given"},
+    {.name = NULL},
+};
+
+int sb_cli_direction(const struct sb_cli *cli, enum sb_direction *ret_direction, struct sb_err *err)
 {
-    static const struct option options[] = {{"direction", required_argument, NULL, 'd'}, {NULL, 0, NULL, 0}};
+    const char *text = sb_opts_value(cli->opts, "direction");
     enum sb_direction direction = SB_FORWARD;
-    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;)
-        if (option != 'd' || !sb_direction_parse(optarg, &direction))
-            return sb_verb_usage(argv[0], err);
-    if (optind < argc)
-        return sb_verb_usage(argv[0], err);
+    if (text != NULL && !sb_direction_parse(text, &direction))
+        return sb_err_set(err, SB_E_USAGE, "--direction is forward or reverse");
     *ret_direction = direction;
     return 0;
 }

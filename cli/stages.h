@@ -2,10 +2,11 @@
 #ifndef SB_CLI_STAGES_H
 #define SB_CLI_STAGES_H
 
+#include "cli/verbs.h"
 #include "ops/stage.h"
 
 struct sb_stage_spec sb_cli_stage(bool capture, enum sb_direction direction);
-/* The common option --direction forward|reverse and nothing else; SB-USAGE with the verb's usage. */
-int sb_cli_direction(int argc, char **argv, enum sb_direction *ret_direction, struct sb_err *err);
+/* What --direction says (sb_opts_direction), forward if nothing; SB-USAGE. */
+int sb_cli_direction(const struct sb_cli *cli, enum sb_direction *ret_direction, struct sb_err *err);
 
 #endif

@@ -3,9 +3,13 @@
 #include "cli/verbs.h"
 #include "setup/check.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
+
+const struct sb_opt sb_opts_check[] = {
+    {"json", 0, NULL, NULL, "print JSON"},
+    {.name = NULL},
+};
 
 static void row_print(const struct sb_report_row *row)
 {
@@ -51,22 +55,15 @@ static int report_json(const struct sb_report *report, struct sb_err *err)
     return sb_steps_dump(all, err);
 }
 
-int sb_verb_check(const struct sb_config *config, int argc, char **argv, struct sb_err *err)
+int sb_verb_check(const struct sb_cli *cli, struct sb_err *err)
 {
-    static const struct option options[] = {{"json", no_argument, NULL, 'j'}, {NULL, 0, NULL, 0}};
-    bool json = false;
-    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        if (option != 'j')
-            return sb_err_set(err, SB_E_USAGE, "usage: switchback check [--json]");
-        json = true;
-    }
     struct sb_arena *arena = sb_arena_new("check", SB_CHECK_ARENA_BYTES);
     if (arena == NULL)
         return sb_err_set(err, SB_E_NO_MEMORY, "no memory for an arena");
     struct sb_report report;
     sb_report_init(&report, arena);
-    int done = sb_check_run(config, SB_FORWARD, &report, err);
-    if (done == 0 && json)
+    int done = sb_check_run(cli->config, SB_FORWARD, &report, err);
+    if (done == 0 && cli->json)
         done = report_json(&report, err);
     else if (done == 0)
         report_print(&report);

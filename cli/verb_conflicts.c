@@ -5,12 +5,34 @@
 #include "core/log.h"
 #include "pg/conn.h"
 
-#include <getopt.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+const struct sb_sub sb_subs_conflicts[] = {
+    {"list", "", "the newest first"},
+    {.name = NULL},
+};
+const struct sb_opt sb_opts_conflicts[] = {
+    {"json", 0, NULL, NULL, "print JSON"},
+    {"limit", 0, "N", NULL, "at most so many; 100 unless given"},
+    {.name = NULL},
+};
+
+const struct sb_sub sb_subs_poison[] = {
+    {"show", "", "the transaction that cannot be applied, and why; exit code 1 if there is one"},
+    {"skip", "", "leave it out"},
+    {.name = NULL},
+};
+const struct sb_opt sb_opts_poison[] = {
+    {"json", 0, NULL, "show", "print JSON"},
+    {"lsn", 0, "LSN", "skip",
+        "the commit position that `poison show` names, so that nothing else is left out"},
+    {"reason", 0, "TEXT", "skip", "recorded with it"},
+    {.name = NULL},
+};
 
 static int connect_target(const struct sb_config *config, struct sb_conn **ret_conn, struct sb_err *err)
 {
@@ -58,33 +80,26 @@ static int query(const struct sb_config *config, const char *sql, int count, con
     return rc;
 }
 
-int sb_verb_conflicts(const struct sb_config *config, int argc, char **argv, struct sb_err *err)
+int sb_verb_conflicts(const struct sb_cli *cli, struct sb_err *err)
 {
-    static const struct option options[] = {
-        {"json", no_argument, NULL, 'j'}, {"limit", required_argument, NULL, 'l'}, {NULL, 0, NULL, 0}};
     static const char *const names[] = {"id", "found", "kind", "table", "key", "source_row", "target_row",
         "resolution", "commit_lsn", "ordinal", "xid"};
     struct sb_rows *rows SB_CLEANUP(sb_rows_freep)
     = NULL;
-    const char *limit = "100";
-    bool json = false;
-    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        if (option == '?' || (option == 'l' && strspn(optarg, "0123456789") != strlen(optarg)))
-            return sb_verb_usage("conflicts", err);
-        json = json || option == 'j';
-        limit = option == 'l' ? optarg : limit;
-    }
-    if (optind + 1 != argc || strcmp(argv[optind], "list") != 0)
-        return sb_verb_usage("conflicts", err);
-    const char *params[] = {config->migration, limit};
-    if (query(config,
+    int64_t limit = 100;
+    char limit_text[24];
+    if (sb_opts_number(cli->opts, "limit", 1, 1000000, &limit, err) != 0)
+        return -1;
+    snprintf(limit_text, sizeof limit_text, "%" PRId64, limit);
+    const char *params[] = {cli->config->migration, limit_text};
+    if (query(cli->config,
             "SELECT id, found_at, kind, relation, key, source_row, target_row, resolution, commit_lsn, "
             "ordinal, xid FROM "
             "switchback.conflict WHERE migration = $1 ORDER BY id DESC LIMIT $2::bigint",
             2, params, &rows, err) != 0)
         return -1;
-    print_rows(rows, names, sizeof names / sizeof *names, json);
-    if (!json)
+    print_rows(rows, names, sizeof names / sizeof *names, cli->json);
+    if (!cli->json)
         printf("%d conflict%s\n", sb_rows_count(rows), sb_rows_count(rows) == 1 ? "" : "s");
     return 0;
 }
@@ -134,23 +149,12 @@ static int poison_skip(
     return 0;
 }
 
-int sb_verb_poison(const struct sb_config *config, int argc, char **argv, struct sb_err *err)
+int sb_verb_poison(const struct sb_cli *cli, struct sb_err *err)
 {
-    static const struct option options[] = {{"json", no_argument, NULL, 'j'},
-        {"lsn", required_argument, NULL, 'l'}, {"reason", required_argument, NULL, 'r'}, {NULL, 0, NULL, 0}};
-    const char *lsn = NULL, *reason = NULL;
-    bool json = false;
-    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        if (option == '?')
-            return sb_verb_usage("poison", err);
-        json = json || option == 'j';
-        lsn = option == 'l' ? optarg : lsn;
-        reason = option == 'r' ? optarg : reason;
-    }
-    const char *word = optind + 1 == argc ? argv[optind] : "";
-    if (strcmp(word, "show") == 0 && lsn == NULL && reason == NULL)
-        return poison_show(config, json, err);
-    if (strcmp(word, "skip") == 0 && lsn != NULL && reason != NULL && reason[0] != '\0')
-        return poison_skip(config, lsn, reason, err);
-    return sb_verb_usage("poison", err);
+    const char *lsn = sb_opts_value(cli->opts, "lsn"), *reason = sb_opts_value(cli->opts, "reason");
+    if (strcmp(cli->sub, "show") == 0)
+        return poison_show(cli->config, cli->json, err);
+    if (lsn == NULL || reason == NULL || reason[0] == '\0')
+        return sb_err_set(err, SB_E_USAGE, "`poison skip` needs --lsn and --reason");
+    return poison_skip(cli->config, lsn, reason, err);
 }

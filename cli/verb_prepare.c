@@ -5,9 +5,14 @@
 #include "setup/impact.h"
 #include "setup/prepare.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
+
+const struct sb_opt sb_opts_prepare[] = {
+    {"dry-run", 0, NULL, NULL, "print every statement, its impact and the rights it needs; touch nothing"},
+    {"json", 0, NULL, NULL, "print JSON"},
+    {.name = NULL},
+};
 
 enum { TEXT_MAX_BYTES = 64 * 1024 * 1024 };
 
@@ -22,11 +27,17 @@ struct preparing {
     struct sb_buf grants;
 };
 
+/* Failed checks that prepare does not mend by itself. */
+static size_t blockers(const struct preparing *prep)
+{
+    return prep->report.failed - prep->report.mendable;
+}
+
 static void failures_print(const struct sb_report *report)
 {
     for (size_t i = 0; i < report->count; i++) {
         const struct sb_report_row *row = &report->rows[i];
-        if (row->result != SB_RESULT_FAIL)
+        if (row->result != SB_RESULT_FAIL || row->mendable)
             continue;
         fprintf(stderr, "%s (%s): %s\n", row->id, sb_err_info(row->code)->id, row->evidence);
         if (row->statement[0] != '\0')
@@ -39,7 +50,7 @@ static json_t *failures_json(const struct sb_report *report)
     json_t *failures = json_array();
     for (size_t i = 0; i < report->count; i++) {
         const struct sb_report_row *row = &report->rows[i];
-        if (row->result == SB_RESULT_FAIL)
+        if (row->result == SB_RESULT_FAIL && !row->mendable)
             json_array_append_new(failures,
                 json_pack("{s:s, s:s, s:s, s:s}", "id", row->id, "error", sb_err_info(row->code)->id,
                     "evidence", row->evidence, "statement", row->statement));
@@ -50,7 +61,7 @@ static json_t *failures_json(const struct sb_report *report)
 static int answer_json(struct preparing *prep, struct sb_err *err)
 {
     return sb_steps_dump(
-        json_pack("{s:b, s:b, s:o, s:o, s:s, s:s}", "ok", prep->report.failed == 0, "dry_run", prep->dry_run,
+        json_pack("{s:b, s:b, s:o, s:o, s:s, s:s}", "ok", blockers(prep) == 0, "dry_run", prep->dry_run,
             "failed", failures_json(&prep->report), "steps", sb_steps_json(&prep->plan), "impact",
             sb_buf_str(&prep->impact), "grants", sb_buf_str(&prep->grants)),
         err);
@@ -80,30 +91,23 @@ static int prepare_run(struct preparing *prep, struct sb_err *err)
     if (prep->dry_run) {
         if (dry_run(prep, err) < 0)
             return -1;
-    } else if (prep->report.failed == 0) {
+    } else if (blockers(prep) == 0) {
         if (sb_prepare(prep->config, SB_FORWARD, &prep->plan, err) < 0)
             return -1;
         if (!prep->json)
             printf("%s", prep->plan.count == 0 ? "everything is there: nothing was changed\n" : "prepared\n");
     } else if (!prep->json) {
-        fprintf(stderr, "%zu checks failed: nothing was changed\n", prep->report.failed);
+        fprintf(stderr, "%zu checks failed: nothing was changed\n", blockers(prep));
     }
     if (prep->json && answer_json(prep, err) < 0)
         return -1;
-    return prep->report.failed > 0 ? 1 : 0;
+    return blockers(prep) > 0 ? 1 : 0;
 }
 
-int sb_verb_prepare(const struct sb_config *config, int argc, char **argv, struct sb_err *err)
+int sb_verb_prepare(const struct sb_cli *cli, struct sb_err *err)
 {
-    static const struct option options[] = {
-        {"dry-run", no_argument, NULL, 'n'}, {"json", no_argument, NULL, 'j'}, {NULL, 0, NULL, 0}};
-    struct preparing prep = {.config = config};
-    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        if (option != 'n' && option != 'j')
-            return sb_err_set(err, SB_E_USAGE, "usage: switchback prepare [--dry-run] [--json]");
-        prep.dry_run = prep.dry_run || option == 'n';
-        prep.json = prep.json || option == 'j';
-    }
+    struct preparing prep = {
+        .config = cli->config, .dry_run = sb_opts_flag(cli->opts, "dry-run"), .json = cli->json};
     prep.arena = sb_arena_new("prepare", SB_CHECK_ARENA_BYTES);
     if (prep.arena == NULL)
         return sb_err_set(err, SB_E_NO_MEMORY, "no memory for an arena");

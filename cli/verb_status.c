@@ -4,13 +4,18 @@
 #include "ops/control.h"
 #include "ops/render.h"
 
-#include <getopt.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 enum { TEXT_MAX_BYTES = 1024 * 1024, WATCH_MS = 1000, RATE_MS = 200 };
+
+const struct sb_opt sb_opts_status[] = {
+    {"json", 0, NULL, NULL, "print JSON"},
+    {"watch", 0, NULL, NULL, "again every second, until interrupted"},
+    {.name = NULL},
+};
 
 static int open_page(const struct sb_config *config, struct sb_page **ret_page, struct sb_err *err)
 {
@@ -59,50 +64,39 @@ static int show(
     return code;
 }
 
-int sb_verb_status(const struct sb_config *config, int argc, char **argv, struct sb_err *err)
+int sb_verb_status(const struct sb_cli *cli, struct sb_err *err)
 {
-    static const struct option options[] = {
-        {"json", no_argument, NULL, 'j'}, {"watch", no_argument, NULL, 'w'}, {NULL, 0, NULL, 0}};
-    bool json = false, watch = false;
     struct sb_page *page;
-    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        if (option == '?')
-            return sb_verb_usage("status", err);
-        json = json || option == 'j';
-        watch = watch || option == 'w';
-    }
-    if (optind < argc)
-        return sb_verb_usage("status", err);
-    if (open_page(config, &page, err) != 0)
+    if (open_page(cli->config, &page, err) != 0)
         return -1;
-    int code = show(page, config, json, watch, err);
+    int code = show(page, cli->config, cli->json, sb_opts_flag(cli->opts, "watch"), err);
     sb_page_close(page);
     return code;
 }
 
-int sb_verb_pause(const struct sb_config *config, int argc, char **argv, struct sb_err *err)
+int sb_verb_pause(const struct sb_cli *cli, struct sb_err *err)
 {
     enum sb_direction direction;
     bool changed;
-    if (sb_cli_direction(argc, argv, &direction, err) != 0 ||
-        sb_control_pause(config, direction, true, &changed, err) != 0)
+    if (sb_cli_direction(cli, &direction, err) != 0 ||
+        sb_control_pause(cli->config, direction, true, &changed, err) != 0)
         return -1;
     printf(changed ? "apply pauses within a second; capture goes on\n" : "apply is paused already\n");
     return 0;
 }
 
 /* Halted stages on this machine are woken; those elsewhere need a SIGUSR1 there. */
-int sb_verb_resume(const struct sb_config *config, int argc, char **argv, struct sb_err *err)
+int sb_verb_resume(const struct sb_cli *cli, struct sb_err *err)
 {
     static struct sb_reading reading; /* large */
     enum sb_direction direction;
     struct sb_page *page;
     bool changed;
     int woken = 0;
-    if (sb_cli_direction(argc, argv, &direction, err) != 0 ||
-        sb_control_pause(config, direction, false, &changed, err) != 0)
+    if (sb_cli_direction(cli, &direction, err) != 0 ||
+        sb_control_pause(cli->config, direction, false, &changed, err) != 0)
         return -1;
-    if (open_page(config, &page, err) == 0) {
+    if (open_page(cli->config, &page, err) == 0) {
         sb_reading_take(page, &reading);
         woken = sb_control_wake(&reading);
         sb_page_close(page);

@@ -13,87 +13,65 @@
 #include "schemas/digest.h"
 #include "stream/verify.h"
 
-#include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static int open_stream(const struct sb_config *config, const char *direction_text,
-    struct sb_stream **ret_stream, struct sb_err *err)
+const struct sb_sub sb_subs_stream[] = {
+    {"show", "", "print records as JSON, a line each"},
+    {"verify", "", "walk the chain from record to record and say what it proves"},
+    {.name = NULL},
+};
+
+const struct sb_opt sb_opts_stream[] = {
+    {"from", 0, "PLACE", NULL, "begin at this place; else at the oldest record"},
+    {"to", 0, "PLACE", NULL, "end behind this place"},
+    {"table", 0, "PATTERN", "show", "only changes of these tables: public.orders, app_*.*"},
+    {"key", 0, "COLUMN=VALUE", "show",
+        "only changes of rows with this value; several: a=1,b=2, and a\\\\,b for a,b"},
+    {"limit", 0, "N", "show", "stop after so many records"},
+    {"follow", 0, NULL, "show", "wait for more at the end"},
+    {"json", 0, NULL, "verify", "the report as JSON"},
+    {"direction", 0, "DIRECTION", NULL, "forward (the default) or reverse"},
+    {.name = NULL},
+};
+
+static int open_stream(const struct sb_cli *cli, struct sb_stream **ret_stream, struct sb_err *err)
 {
+    const char *direction_text = sb_opts_value(cli->opts, "direction");
     enum sb_direction direction = SB_FORWARD;
     char path[SB_PATH_BYTES];
     struct sb_stream_options options;
     if (direction_text && !sb_direction_parse(direction_text, &direction))
         return sb_err_set(err, SB_E_USAGE, "\"%s\" is not a direction: forward or reverse", direction_text);
-    sb_wiring_stream(config, direction, path, &options);
+    sb_wiring_stream(cli->config, direction, path, &options);
     return sb_stream_open(&options, SB_STREAM_READ, ret_stream, err);
 }
 
 /* -- show --------------------------------------------------------------------------------------------- */
 
-static const char show_usage[] =
-    "usage: switchback stream show [--from PLACE] [--to PLACE] [--table PATTERN] [--key COLUMN=VALUE]... "
-    "[--limit N] [--follow] [--direction forward|reverse]; a PLACE is @OFFSET, an LSN or a time";
-
 struct showing {
-    const char *direction, *from, *to;
+    const char *from, *to;
     struct sb_selection selection;
     int64_t limit; /* -1: none */
     bool follow;
 };
 
-static int show_option(struct showing *show, int option, struct sb_err *err)
+static int show_options(struct showing *show, const struct sb_opts *opts, struct sb_err *err)
 {
-    char *end;
-    switch (option) {
-    case 'd':
-        show->direction = optarg;
-        return 0;
-    case 'f':
-        show->from = optarg;
-        return 0;
-    case 't':
-        show->to = optarg;
-        return 0;
-    case 'T':
-        show->selection.table = optarg;
-        return sb_pattern_valid(optarg)
-                   ? 0
-                   : sb_err_set(
-                         err, SB_E_USAGE, "\"%s\" is not a pattern like public.orders or app_*.*", optarg);
-    case 'k':
-        return sb_selection_key(&show->selection, optarg, err);
-    case 'l':
-        errno = 0;
-        show->limit = strtoll(optarg, &end, 10);
-        return errno == 0 && *optarg != '\0' && *end == '\0' && show->limit >= 0
-                   ? 0
-                   : sb_err_set(err, SB_E_USAGE, "\"%s\" is not a number of records", optarg);
-    case 'F':
-        show->follow = true;
-        return 0;
-    default:
-        return sb_err_set(err, SB_E_USAGE, "%s", show_usage);
-    }
-}
-
-static int show_options(struct showing *show, int argc, char **argv, struct sb_err *err)
-{
-    static const struct option options[] = {{"direction", required_argument, NULL, 'd'},
-        {"from", required_argument, NULL, 'f'}, {"to", required_argument, NULL, 't'},
-        {"table", required_argument, NULL, 'T'}, {"key", required_argument, NULL, 'k'},
-        {"limit", required_argument, NULL, 'l'}, {"follow", no_argument, NULL, 'F'}, {NULL, 0, NULL, 0}};
-    int option;
-    opterr = 0;
-    optind = 1;
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
-        if (show_option(show, option, err) != 0)
-            return -1;
-    return optind == argc ? 0 : sb_err_set(err, SB_E_USAGE, "%s", show_usage);
+    const char *key = sb_opts_value(opts, "key");
+    show->from = sb_opts_value(opts, "from");
+    show->to = sb_opts_value(opts, "to");
+    show->follow = sb_opts_flag(opts, "follow");
+    show->selection.table = sb_opts_value(opts, "table");
+    if (show->selection.table && !sb_pattern_valid(show->selection.table))
+        return sb_err_set(
+            err, SB_E_USAGE, "\"%s\" is not a pattern like public.orders or app_*.*", show->selection.table);
+    if (key && sb_selection_keys(&show->selection, key, err) != 0)
+        return -1;
+    return sb_opts_number(opts, "limit", 0, INT64_MAX, &show->limit, err);
 }
 
 static int print_record(const struct sb_walk_record *record, struct sb_err *err)
@@ -177,11 +155,11 @@ static int show_stream(struct showing *show, struct sb_stream *stream, struct sb
     return result;
 }
 
-static int verb_show(const struct sb_config *config, int argc, char **argv, struct sb_err *err)
+static int verb_show(const struct sb_cli *cli, struct sb_err *err)
 {
     struct showing show = {.limit = -1};
     struct sb_stream *stream = NULL;
-    if (show_options(&show, argc, argv, err) != 0 || open_stream(config, show.direction, &stream, err) != 0)
+    if (show_options(&show, cli->opts, err) != 0 || open_stream(cli, &stream, err) != 0)
         return -1;
     int result = show_stream(&show, stream, err);
     sb_stream_close(stream);
@@ -189,9 +167,6 @@ static int verb_show(const struct sb_config *config, int argc, char **argv, stru
 }
 
 /* -- verify ------------------------------------------------------------------------------------------- */
-
-static const char verify_usage[] = "usage: switchback stream verify [--from PLACE] [--to PLACE] [--json] "
-                                   "[--direction forward|reverse]; a PLACE is @OFFSET, an LSN or a time";
 
 static void print_break(const struct sb_verify_break *one)
 {
@@ -296,65 +271,32 @@ static int print_answer(const struct sb_verify_report *report, bool json, struct
     return result == 0 ? 0 : sb_err_set(err, SB_E_IO, "could not print the report");
 }
 
-struct verifying {
-    const char *direction, *from, *to;
-    bool json;
-};
-
-static int verify_options(struct verifying *verify, int argc, char **argv, struct sb_err *err)
+static int verify_stream(
+    const struct sb_cli *cli, struct sb_stream *stream, struct sb_verify_report *report, struct sb_err *err)
 {
-    static const struct option options[] = {{"direction", required_argument, NULL, 'd'},
-        {"from", required_argument, NULL, 'f'}, {"to", required_argument, NULL, 't'},
-        {"json", no_argument, NULL, 'j'}, {NULL, 0, NULL, 0}};
-    int option;
-    opterr = 0;
-    optind = 1;
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (option == 'd')
-            verify->direction = optarg;
-        else if (option == 'f')
-            verify->from = optarg;
-        else if (option == 't')
-            verify->to = optarg;
-        else if (option == 'j')
-            verify->json = true;
-        else
-            return sb_err_set(err, SB_E_USAGE, "%s", verify_usage);
-    }
-    return optind == argc ? 0 : sb_err_set(err, SB_E_USAGE, "%s", verify_usage);
-}
-
-static int verify_stream(const struct verifying *verify, struct sb_stream *stream,
-    struct sb_verify_report *report, struct sb_err *err)
-{
+    const char *from_text = sb_opts_value(cli->opts, "from"), *to_text = sb_opts_value(cli->opts, "to");
     int64_t from = -1, to = -1;
-    if ((verify->from && sb_selection_place(stream, verify->from, false, &from, err) != 0) ||
-        (verify->to && sb_selection_place(stream, verify->to, true, &to, err) != 0) ||
-        sb_verify(stream, from, to, report, err) != 0 || print_answer(report, verify->json, err) != 0)
+    if ((from_text && sb_selection_place(stream, from_text, false, &from, err) != 0) ||
+        (to_text && sb_selection_place(stream, to_text, true, &to, err) != 0) ||
+        sb_verify(stream, from, to, report, err) != 0 || print_answer(report, cli->json, err) != 0)
         return -1;
     return report->break_count == 0 ? 0 : 1;
 }
 
-static int verb_verify(const struct sb_config *config, int argc, char **argv, struct sb_err *err)
+static int verb_verify(const struct sb_cli *cli, struct sb_err *err)
 {
-    struct verifying verify = {0};
     struct sb_stream *stream = NULL;
-    if (verify_options(&verify, argc, argv, err) != 0 ||
-        open_stream(config, verify.direction, &stream, err) != 0)
+    if (open_stream(cli, &stream, err) != 0)
         return -1;
     struct sb_verify_report *report = calloc(1, sizeof *report); /* hundreds of KiB */
-    int result = report ? verify_stream(&verify, stream, report, err)
+    int result = report ? verify_stream(cli, stream, report, err)
                         : sb_err_set(err, SB_E_NO_MEMORY, "no memory for the report");
     free(report);
     sb_stream_close(stream);
     return result;
 }
 
-int sb_verb_stream(const struct sb_config *config, int argc, char **argv, struct sb_err *err)
+int sb_verb_stream(const struct sb_cli *cli, struct sb_err *err)
 {
-    if (argc >= 2 && strcmp(argv[1], "show") == 0)
-        return verb_show(config, argc - 1, argv + 1, err);
-    if (argc >= 2 && strcmp(argv[1], "verify") == 0)
-        return verb_verify(config, argc - 1, argv + 1, err);
-    return sb_err_set(err, SB_E_USAGE, "usage: switchback stream show|verify [options]");
+    return strcmp(cli->sub, "show") == 0 ? verb_show(cli, err) : verb_verify(cli, err);
 }

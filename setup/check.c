@@ -71,7 +71,8 @@ int sb_checkup_tell(struct sb_checkup *up, enum sb_result result, enum sb_code c
         .result = result,
         .code = result >= SB_RESULT_WARN ? code : SB_OK,
         .evidence = evidence,
-        .statement = statement};
+        .statement = statement,
+        .mendable = up->mendable};
     return sb_report_add(up->report, &row, up->err);
 }
 

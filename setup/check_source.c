@@ -192,10 +192,13 @@ static int slot_check(struct sb_checkup *up)
 static int publication_tell(void *arg, enum sb_pub_fault fault, const char *evidence, const char *statement)
 {
     struct sb_checkup *up = arg;
-    /* Before there is a capture row, prepare brings everything in order by itself. */
-    bool fatal = up->capture.found || fault == SB_PUB_FOREIGN;
-    return sb_checkup_tell(up, fatal ? SB_RESULT_FAIL : SB_RESULT_INFO, SB_E_PUBLICATION,
+    /* Before there is a capture row nothing is wrong yet; in both cases prepare brings it in order. */
+    bool foreign = fault == SB_PUB_FOREIGN, fatal = up->capture.found || foreign;
+    up->mendable = !foreign;
+    int done = sb_checkup_tell(up, fatal ? SB_RESULT_FAIL : SB_RESULT_INFO, SB_E_PUBLICATION,
         fatal ? statement : NULL, "%s", evidence);
+    up->mendable = false;
+    return done;
 }
 
 static int publication_check(struct sb_checkup *up)

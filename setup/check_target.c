@@ -43,13 +43,17 @@ static int read_only_check(struct sb_checkup *up)
     if (query(up, "SELECT pg_catalog.current_setting('default_transaction_read_only')::boolean", NULL,
             &rows) < 0)
         return -1;
-    const char *role = sb_checkup_ident(up, up->target.role);
     if (!sb_rows_bool(rows, 0, 0))
         return 0;
+    const char *role = sb_checkup_ident(up, up->target.role),
+               *base = sb_checkup_ident(up, up->target.database);
+    if (role == NULL || base == NULL)
+        return sb_checkup_full(up);
     return sb_checkup_tell(up, SB_RESULT_FAIL, SB_E_TARGET_CONFIG,
         sb_checkup_text(
-            up, "ALTER ROLE %s SET default_transaction_read_only = off;", role == NULL ? "" : role),
-        "sessions of role \"%s\" are read-only by default", up->target.role);
+            up, "ALTER ROLE %s IN DATABASE %s SET default_transaction_read_only = off;", role, base),
+        "sessions of role \"%s\" in database \"%s\" are read-only by default", up->target.role,
+        up->target.database);
 }
 
 /* The same database is told by a lock that both sessions see, whatever the addresses say; a physical clone

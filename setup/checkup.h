@@ -44,6 +44,7 @@ struct sb_checkup {
     const char *target_oids;
     const struct sb_check *running;
     bool told;
+    bool mendable; /* what is told next is mended by prepare */
 };
 
 enum { SB_NEED_SOURCE = 1, SB_NEED_TARGET = 2, SB_NEED_TABLES = 4 };

@@ -10,6 +10,18 @@ static void text_copy(char *out, size_t cap, const char *text)
     snprintf(out, cap, "%s", text == NULL ? "" : text);
 }
 
+int sb_control_lock(struct sb_conn *source, const char *migration, struct sb_err *err)
+{
+    const char *const params[] = {migration};
+    if (sb_conn_exec(source, "SET lock_timeout = '10s'", err) < 0)
+        return -1;
+    if (sb_conn_query(source,
+            "SELECT pg_catalog.pg_advisory_lock(1935763064, pg_catalog.hashtext('switchback ' || $1))", 1,
+            params, NULL, err) < 0)
+        return sb_err_add(err, "waiting for another `prepare` or `remove` of migration \"%s\"", migration);
+    return sb_conn_exec(source, "SET lock_timeout = 0", err);
+}
+
 /* -- the schema ------------------------------------------------------------------------------------------ */
 
 static int table_exists(struct sb_conn *conn, const char *name, bool *ret_exists, struct sb_err *err)

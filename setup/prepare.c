@@ -98,7 +98,9 @@ static int publications_step(struct prepare *prep, struct sb_err *err)
     sb_buf_clear(&mend);
     if (!needed)
         return 0;
-    if (step_run(prep, SB_AT_SOURCE, "publish the tables", err) < 0)
+    const char *what = prep->capture.found ? "publish other tables (rows they already hold do not travel)"
+                                           : "publish the tables";
+    if (step_run(prep, SB_AT_SOURCE, what, err) < 0)
         return -1;
     return prep->plan->dry_run
                ? 0
@@ -339,6 +341,8 @@ static int steps_run(struct prepare *prep, struct sb_err *err)
 
 static int prepare_run(struct prepare *prep, struct sb_err *err)
 {
+    if (!prep->plan->dry_run && sb_control_lock(prep->source, prep->config->migration, err) < 0)
+        return -1;
     if (state_read(prep, err) < 0)
         return -1;
     if ((prep->capture.found ? prepared_agrees(prep, err) : unprepared_agrees(prep, err)) < 0 ||

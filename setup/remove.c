@@ -246,6 +246,12 @@ int sb_remove(const struct sb_config *config, struct sb_plan *plan, struct sb_er
     sb_buf_init(&removal.sql, SQL_MAX_BYTES);
     for (int side = 0; side < SIDES; side++)
         side_open(&removal, side);
+    if (removal.sides[0] != NULL && !plan->dry_run &&
+        sb_control_lock(removal.sides[0], config->migration, &one) < 0) {
+        failed(&removal, &one);
+        sb_conn_close(removal.sides[0]);
+        removal.sides[0] = NULL;
+    }
     for (int i = 0; i < 2; i++)
         direction_remove(&removal, directions[i]);
     for (int side = 0; side < SIDES; side++) {

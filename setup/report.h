@@ -18,6 +18,7 @@ struct sb_report_row {
     enum sb_code code;     /* of a failure or warning: the error it would become; SB_OK else */
     const char *evidence;  /* what was found */
     const char *statement; /* what to run, exactly; "" if there is nothing to run */
+    bool mendable;         /* `prepare` mends it by itself */
 };
 
 struct sb_report {
@@ -27,6 +28,7 @@ struct sb_report {
     size_t room;
     size_t failed;
     size_t warned;
+    size_t mendable; /* of the failed ones */
 };
 
 void sb_report_init(struct sb_report *report, struct sb_arena *arena);
