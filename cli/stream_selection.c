@@ -37,16 +37,50 @@ int sb_selection_place(
         text);
 }
 
-int sb_selection_key(struct sb_selection *selection, const char *text, struct sb_err *err)
+/* Length up to the next comma that is none of the value's. */
+static size_t key_length(const char *text)
 {
-    const char *equals = strchr(text, '=');
-    if (!equals || equals == text)
-        return sb_err_set(err, SB_E_USAGE, "\"%s\" is not a key: say COLUMN=VALUE", text);
+    size_t len = 0;
+    while (text[len] != '\0' && text[len] != ',')
+        len += text[len] == '\\' && text[len + 1] != '\0' ? 2 : 1;
+    return len;
+}
+
+static int add_key(struct sb_selection *selection, struct sb_view key, struct sb_err *err)
+{
+    const char *equals = key.len > 0 ? memchr(key.ptr, '=', key.len) : NULL;
+    if (!equals || equals == key.ptr)
+        return sb_err_set(err, SB_E_USAGE, "\"%.*s\" is not a key: say COLUMN=VALUE", (int)key.len, key.ptr);
     if (selection->key_count == SB_SELECTION_KEYS_MAX)
-        return sb_err_set(err, SB_E_USAGE, "more than %d keys", (int)SB_SELECTION_KEYS_MAX);
-    selection->keys[selection->key_count].column = sb_view(text, (size_t)(equals - text));
-    selection->keys[selection->key_count++].value = sb_view_str(equals + 1);
+        return sb_err_set(err, SB_E_USAGE, "a key has at most %d columns", (int)SB_SELECTION_KEYS_MAX);
+    size_t name_len = (size_t)(equals - key.ptr);
+    selection->keys[selection->key_count].column = sb_view(key.ptr, name_len);
+    selection->keys[selection->key_count++].value = sb_view(equals + 1, key.len - name_len - 1);
     return 0;
+}
+
+int sb_selection_keys(struct sb_selection *selection, const char *text, struct sb_err *err)
+{
+    for (;;) {
+        size_t len = key_length(text);
+        if (add_key(selection, sb_view(text, len), err) != 0)
+            return -1;
+        if (text[len] == '\0')
+            return 0;
+        text += len + 1;
+    }
+}
+
+static bool equals_unescaped(struct sb_view value, struct sb_view escaped)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < escaped.len; i++) {
+        if (escaped.ptr[i] == '\\' && i + 1 < escaped.len)
+            i++;
+        if (at == value.len || value.ptr[at++] != escaped.ptr[i])
+            return false;
+    }
+    return at == value.len;
 }
 
 static bool relation_matches(const struct sb_selection *selection, const struct sb_relation *rel)
@@ -59,7 +93,7 @@ static bool row_has(
 {
     for (uint16_t i = 0; i < rel->col_count; i++)
         if (sb_view_eq(rel->cols[i].name, column))
-            return row[i].state == SB_COL_TEXT && sb_view_eq(row[i].text, value);
+            return row[i].state == SB_COL_TEXT && equals_unescaped(row[i].text, value);
     return false;
 }
 

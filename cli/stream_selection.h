@@ -15,7 +15,7 @@ struct sb_selection {
     const char *table;
     struct { /* all of them must be equal, in the row before or after */
         struct sb_view column;
-        struct sb_view value;
+        struct sb_view value; /* a backslash takes the next character as it is */
     } keys[SB_SELECTION_KEYS_MAX];
     size_t key_count;
 };
@@ -24,8 +24,8 @@ struct sb_selection {
  * includes its last transaction, or record. SB-USAGE if it is none of these. */
 int sb_selection_place(
     struct sb_stream *stream, const char *text, bool behind, int64_t *ret_offset, struct sb_err *err);
-/* "id=42": views into text. SB-USAGE. */
-int sb_selection_key(struct sb_selection *selection, const char *text, struct sb_err *err);
+/* "id=42" or "a=1,b=2": views into text. SB-USAGE. */
+int sb_selection_keys(struct sb_selection *selection, const char *text, struct sb_err *err);
 /* With a table or a key only changes (and schemas of the table) are selected. Range is not looked at. */
 bool sb_selection_has(const struct sb_selection *selection, const struct sb_walk_record *record);
 

@@ -20,64 +20,56 @@
 #include <string.h>
 
 const struct sb_sub sb_subs_stream[] = {
-    {"show", "", "the records as JSON lines, row values included"},
-    {"verify", "", "walk the chain and say what it proves; exit code 1 if the log is not whole"},
+    {"show", "", "print records as JSON, a line each"},
+    {"verify", "", "walk the chain from record to record and say what it proves"},
     {.name = NULL},
 };
+
 const struct sb_opt sb_opts_stream[] = {
-    {"from", 0, "PLACE", NULL, "begin at @OFFSET, an LSN or a time"},
-    {"to", 0, "PLACE", NULL, "end with it"},
-    {"table", 0, "PATTERN", "show", "only changes of these tables"},
-    {"key", 0, "COLUMN=VALUE", "show", "only changes of rows with these values; several are joined by &"},
-    {"limit", 0, "N", "show", "at most so many records"},
+    {"from", 0, "PLACE", NULL, "begin at this place; else at the oldest record"},
+    {"to", 0, "PLACE", NULL, "end behind this place"},
+    {"table", 0, "PATTERN", "show", "only changes of these tables: public.orders, app_*.*"},
+    {"key", 0, "COLUMN=VALUE", "show",
+        "only changes of rows with this value; several: a=1,b=2, and a\\\\,b for a,b"},
+    {"limit", 0, "N", "show", "stop after so many records"},
     {"follow", 0, NULL, "show", "wait for more at the end"},
-    {"json", 0, NULL, "verify", "print JSON"},
+    {"json", 0, NULL, "verify", "the report as JSON"},
     {"direction", 0, "DIRECTION", NULL, "forward (the default) or reverse"},
     {.name = NULL},
 };
 
-static int open_stream(const struct sb_config *config, const char *direction_text,
-    struct sb_stream **ret_stream, struct sb_err *err)
+static int open_stream(const struct sb_cli *cli, struct sb_stream **ret_stream, struct sb_err *err)
 {
+    const char *direction_text = sb_opts_value(cli->opts, "direction");
     enum sb_direction direction = SB_FORWARD;
     char path[SB_PATH_BYTES];
     struct sb_stream_options options;
     if (direction_text && !sb_direction_parse(direction_text, &direction))
         return sb_err_set(err, SB_E_USAGE, "\"%s\" is not a direction: forward or reverse", direction_text);
-    sb_wiring_stream(config, direction, path, &options);
+    sb_wiring_stream(cli->config, direction, path, &options);
     return sb_stream_open(&options, SB_STREAM_READ, ret_stream, err);
 }
 
 /* -- show --------------------------------------------------------------------------------------------- */
 
 struct showing {
-    const char *direction, *from, *to;
+    const char *from, *to;
     struct sb_selection selection;
     int64_t limit; /* -1: none */
     bool follow;
 };
 
-/* "a=1&b=2": every one of them must be equal. Cuts the text up in place. */
-static int show_keys(struct showing *show, char *text, struct sb_err *err)
-{
-    for (char *rest = text, *one; (one = strsep(&rest, "&")) != NULL;)
-        if (sb_selection_key(&show->selection, one, err) != 0)
-            return -1;
-    return 0;
-}
-
 static int show_options(struct showing *show, const struct sb_opts *opts, struct sb_err *err)
 {
-    const char *keys = sb_opts_value(opts, "key");
-    show->direction = sb_opts_value(opts, "direction");
+    const char *key = sb_opts_value(opts, "key");
     show->from = sb_opts_value(opts, "from");
     show->to = sb_opts_value(opts, "to");
     show->follow = sb_opts_flag(opts, "follow");
     show->selection.table = sb_opts_value(opts, "table");
-    if (show->selection.table != NULL && !sb_pattern_valid(show->selection.table))
+    if (show->selection.table && !sb_pattern_valid(show->selection.table))
         return sb_err_set(
             err, SB_E_USAGE, "\"%s\" is not a pattern like public.orders or app_*.*", show->selection.table);
-    if (keys != NULL && show_keys(show, (char *)keys, err) != 0) /* argv's, ours to cut */
+    if (key && sb_selection_keys(&show->selection, key, err) != 0)
         return -1;
     return sb_opts_number(opts, "limit", 0, INT64_MAX, &show->limit, err);
 }
@@ -167,8 +159,7 @@ static int verb_show(const struct sb_cli *cli, struct sb_err *err)
 {
     struct showing show = {.limit = -1};
     struct sb_stream *stream = NULL;
-    if (show_options(&show, cli->opts, err) != 0 ||
-        open_stream(cli->config, show.direction, &stream, err) != 0)
+    if (show_options(&show, cli->opts, err) != 0 || open_stream(cli, &stream, err) != 0)
         return -1;
     int result = show_stream(&show, stream, err);
     sb_stream_close(stream);
@@ -280,33 +271,25 @@ static int print_answer(const struct sb_verify_report *report, bool json, struct
     return result == 0 ? 0 : sb_err_set(err, SB_E_IO, "could not print the report");
 }
 
-struct verifying {
-    const char *direction, *from, *to;
-    bool json;
-};
-
-static int verify_stream(const struct verifying *verify, struct sb_stream *stream,
-    struct sb_verify_report *report, struct sb_err *err)
+static int verify_stream(
+    const struct sb_cli *cli, struct sb_stream *stream, struct sb_verify_report *report, struct sb_err *err)
 {
+    const char *from_text = sb_opts_value(cli->opts, "from"), *to_text = sb_opts_value(cli->opts, "to");
     int64_t from = -1, to = -1;
-    if ((verify->from && sb_selection_place(stream, verify->from, false, &from, err) != 0) ||
-        (verify->to && sb_selection_place(stream, verify->to, true, &to, err) != 0) ||
-        sb_verify(stream, from, to, report, err) != 0 || print_answer(report, verify->json, err) != 0)
+    if ((from_text && sb_selection_place(stream, from_text, false, &from, err) != 0) ||
+        (to_text && sb_selection_place(stream, to_text, true, &to, err) != 0) ||
+        sb_verify(stream, from, to, report, err) != 0 || print_answer(report, cli->json, err) != 0)
         return -1;
     return report->break_count == 0 ? 0 : 1;
 }
 
 static int verb_verify(const struct sb_cli *cli, struct sb_err *err)
 {
-    struct verifying verify = {.direction = sb_opts_value(cli->opts, "direction"),
-        .from = sb_opts_value(cli->opts, "from"),
-        .to = sb_opts_value(cli->opts, "to"),
-        .json = cli->json};
     struct sb_stream *stream = NULL;
-    if (open_stream(cli->config, verify.direction, &stream, err) != 0)
+    if (open_stream(cli, &stream, err) != 0)
         return -1;
     struct sb_verify_report *report = calloc(1, sizeof *report); /* hundreds of KiB */
-    int result = report ? verify_stream(&verify, stream, report, err)
+    int result = report ? verify_stream(cli, stream, report, err)
                         : sb_err_set(err, SB_E_NO_MEMORY, "no memory for the report");
     free(report);
     sb_stream_close(stream);

@@ -37,6 +37,11 @@ const struct sb_verb sb_verbs[] = {
         "the transaction apply stands at, and leaving it out",
         "`poison skip` leaves out the whole transaction, records who asked and why, and leaves a debt of its "
         "keys. `switchback resume` then goes on."},
+    {"stream", sb_verb_stream, sb_subs_stream, sb_opts_stream, SB_VERB_CONFIG, "",
+        "show the log's records, or verify that it is whole",
+        "A PLACE is @OFFSET, an LSN, or a time in UTC. `stream show` prints row values. `stream verify` "
+        "exits with 1 "
+        "and names every break if the log is not whole."},
     {"config", sb_verb_config, sb_subs_config, sb_opts_config, SB_VERB_ROOT, "",
         "check, show and describe the configuration", NULL},
     {"explain", sb_verb_explain, NULL, sb_opts_explain, SB_VERB_ROOT, "[ID]",

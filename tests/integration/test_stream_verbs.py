@@ -24,7 +24,7 @@ def number(frame, field):
 class Log:
     """A store and a configuration that points at it; no server is behind it."""
 
-    def __init__(self, folder, made=None):
+    def __init__(self, folder, made=None, words=()):
         self.folder = folder
         (folder / "state").mkdir(mode=0o700)
         self.path = folder / "state/forward.db"
@@ -38,7 +38,7 @@ class Log:
             writer = product.BUILD / "tests/integration/log_writer"
             if not writer.exists():
                 need.missing(f"{writer} is not built")
-            subprocess.run([writer, self.path, UUID], check=True, timeout=60)
+            subprocess.run([writer, self.path, UUID, *words], check=True, timeout=60)
             with self.sql() as db:
                 db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         else:
@@ -81,7 +81,8 @@ def made(workspace):
 
 @pytest.fixture
 def log(made, place):
-    return Log(place, made)
+    """One to be damaged. Without the row in parts, which is 16 MiB long."""
+    return Log(place, words=["small"])
 
 
 # -- show
@@ -212,11 +213,6 @@ def counted(log):
     return counted
 
 
-def before(at):
-    """The newest good record: half a record in parts is none."""
-    return (at - 1, at - 2)
-
-
 def test_any_deleted_record_is_named(log):
     """But the newest: a shorter log is a log, too; that it lost its end shows against the target's progress."""
     records = counted(log)
@@ -227,13 +223,27 @@ def test_any_deleted_record_is_named(log):
         later = [record for record in records[i + 1:] if record[2] == epoch]
         if i == 0:
             assert not log.verify(whole=True)["from_beginning"]
-        elif later:
+        elif later or at < log.records()[-1][0]:
             first = log.verify(whole=False)["breaks"][0]
             assert first["error"] in ("SB-LOG-GAP", "SB-LOG-CORRUPT"), first
-            assert first["after"] in before(at) and first["at"] == -1, (at, kind, first)
+            assert first["after"] == at - 1 and first["at"] == -1, (at, kind, first)
             assert f"offset {at} " in first["text"], first
         else:
             log.verify(whole=True)
+        with log.sql() as db:
+            db.execute("INSERT INTO record VALUES (?, ?, ?, ?, ?)", row)
+    log.verify(whole=True)
+
+
+def test_a_record_in_parts_without_one_of_them_is_named(made, place):
+    log = Log(place, made)
+    parts = [at for at, kind, *_ in log.records() if kind == "part"]
+    for at in parts:
+        with log.sql() as db:
+            (row,) = db.execute("SELECT * FROM record WHERE position = ?", (at,)).fetchall()
+            db.execute("DELETE FROM record WHERE position = ?", (at,))
+        first = log.verify(whole=False)["breaks"][0]
+        assert first["after"] == parts[0] - 1 and f"offset {at} " in first["text"], first
         with log.sql() as db:
             db.execute("INSERT INTO record VALUES (?, ?, ?, ?, ?)", row)
     log.verify(whole=True)
@@ -253,7 +263,7 @@ def test_any_two_neighbours_swapped_are_named(log):
             log.verify(whole=True)
         else:
             first = log.verify(whole=False)["breaks"][0]
-            assert first["after"] in before(a) and first["at"] == a, (a, b, first)
+            assert first["after"] == a - 1 and first["at"] == a, (a, b, first)
         swap(log, a, b)
     log.verify(whole=True)
 
