@@ -29,8 +29,6 @@ const struct sb_verb sb_verbs[] = {
         NULL},
     {"resume", sb_verb_resume, NULL, sb_opts_direction, SB_VERB_CONFIG, "",
         "let apply go on, and halted stages try again", NULL},
-    {"stream", sb_verb_stream, sb_subs_stream, sb_opts_stream, SB_VERB_CONFIG, "",
-        "read the retained stream, or prove it whole", NULL},
     {"conflicts", sb_verb_conflicts, sb_subs_conflicts, sb_opts_conflicts, SB_VERB_CONFIG, "",
         "rows found other than expected, with both versions", NULL},
     {"poison", sb_verb_poison, sb_subs_poison, sb_opts_poison, SB_VERB_CONFIG, "",
