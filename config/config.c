@@ -135,15 +135,15 @@ static const char *dsn_refusal(const char *name)
         {"service", "a service file would decide where it leads"},
         {"servicefile", "a service file would decide where it leads"},
         {"passfile", "use password_file"},
-        {"scram_client_key", "a secret does not belong into this file"},
-        {"scram_server_key", "a secret does not belong into this file"},
+        {"scram_client_key", "a secret does not belong in this file"},
+        {"scram_server_key", "a secret does not belong in this file"},
     };
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         if (strcasecmp(refused[i][0], name) == 0)
             return refused[i][1];
     }
     bool secret = strcasestr(name, "pass") != NULL || strcasestr(name, "secret") != NULL;
-    return secret && strcmp(name, "password") != 0 ? "a secret does not belong into this file" : NULL;
+    return secret && strcmp(name, "password") != 0 ? "a secret does not belong in this file" : NULL;
 }
 
 /* Cut the parameter out of the text; returns a copy that is kept. */
@@ -200,7 +200,7 @@ static int set_secret(struct loading *in, const struct sb_expanded *value, const
     if (!value->whole) {
         sb_err_set(in->err, SB_E_CONFIG,
             value->any ? "must come from the environment as a whole"
-                       : "a secret does not belong into this file");
+                       : "a secret does not belong in this file");
         return sb_err_hint(
             in->err, "Write ${NAME} and set NAME in the environment, or name a file of mode 0600.");
     }
@@ -208,7 +208,7 @@ static int set_secret(struct loading *in, const struct sb_expanded *value, const
     return *ret_secret == NULL ? -1 : 0;
 }
 
-static int set_text(struct loading *in, const struct sb_option *option, const char *text)
+static int set_text(struct loading *in, const struct sb_option *option, const char *text, bool shown)
 {
     int checked = 0, index = 0;
     if (option->type == SB_OPTION_NAME)
@@ -216,12 +216,14 @@ static int set_text(struct loading *in, const struct sb_option *option, const ch
     else if (option->type == SB_OPTION_LISTEN)
         checked = sb_value_check_listen(text, in->err);
     else if (option->type == SB_OPTION_WORD)
-        checked = sb_value_choice(option, text, true, &index, in->err);
+        checked = sb_value_choice(option, text, shown, &index, in->err);
     const char *kept = checked < 0 ? NULL : keep(in, text);
     if (kept != NULL)
         *(const char **)field_of(in, option) = kept;
     return kept == NULL ? -1 : 0;
 }
+
+_Static_assert(sizeof(enum sb_config_store) == sizeof(int), "a choice is stored through an int");
 
 static int set_value(struct loading *in, const struct sb_option *option, const struct sb_expanded *value)
 {
@@ -233,7 +235,6 @@ static int set_value(struct loading *in, const struct sb_option *option, const s
     case SB_OPTION_NUMBER:
         return sb_value_number(option, value->text, shown, field, in->err);
     case SB_OPTION_CHOICE:
-        _Static_assert(sizeof(enum sb_config_store) == sizeof(int), "a choice is an int");
         return sb_value_choice(option, value->text, shown, field, in->err);
     case SB_OPTION_DSN:
         return set_dsn(in, option, value);
@@ -246,7 +247,7 @@ static int set_value(struct loading *in, const struct sb_option *option, const s
         return path == NULL ? -1 : 0;
     }
     default:
-        return set_text(in, option, value->text);
+        return set_text(in, option, value->text, shown);
     }
 }
 

@@ -342,9 +342,13 @@ void sb_config_example(struct sb_buf *out)
             put_comment(out, "", section->help);
             sb_buf_putf(out, "%s:\n", section->name);
         }
+        bool first = true;
         for (size_t j = 0; j < sb_options_count; j++) {
-            if (belongs(&sb_options[j], section->name))
-                example_option(out, &sb_options[j]);
+            if (!belongs(&sb_options[j], section->name))
+                continue;
+            sb_buf_put_str(out, first ? "" : "\n");
+            example_option(out, &sb_options[j]);
+            first = false;
         }
     }
 }

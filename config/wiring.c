@@ -88,6 +88,20 @@ void sb_wiring_page_path(const struct sb_config *config, char ret_path[SB_PATH_B
     snprintf(ret_path, SB_PATH_BYTES, "%s/metrics.page", config->state_dir);
 }
 
+enum sb_log_format sb_wiring_log_format(const struct sb_config *config)
+{
+    return config->log.format == SB_CONFIG_JSON ? SB_LOG_JSON : SB_LOG_LOGFMT;
+}
+
+enum sb_log_level sb_wiring_log_level(const struct sb_config *config)
+{
+    static const char *const names[] = {"debug", "info", "warning", "error"};
+    int level = SB_LOG_ERROR;
+    while (level > SB_LOG_DEBUG && strcmp(names[level], config->log.level) != 0)
+        level--;
+    return (enum sb_log_level)level;
+}
+
 bool sb_wiring_pattern_valid(const char *pattern)
 {
     return sb_pattern_valid(pattern);

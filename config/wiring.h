@@ -10,6 +10,7 @@
 #define SB_CONFIG_WIRING_H
 
 #include "config/config.h"
+#include "core/log.h"
 #include "pg/conn.h"
 #include "stream/stream.h"
 
@@ -36,6 +37,10 @@ void sb_wiring_names(const struct sb_config *config, enum sb_direction direction
 void sb_wiring_stream(const struct sb_config *config, enum sb_direction direction,
     char ret_path[SB_PATH_BYTES], struct sb_stream_options *ret_options);
 void sb_wiring_page_path(const struct sb_config *config, char ret_path[SB_PATH_BYTES]);
+
+/* What sb_log_init takes. */
+enum sb_log_format sb_wiring_log_format(const struct sb_config *config);
+enum sb_log_level sb_wiring_log_level(const struct sb_config *config);
 
 /* Is it a pattern of tables, as pg/ident.h has it? The loader asks here. */
 bool sb_wiring_pattern_valid(const char *pattern);

@@ -44,6 +44,13 @@ static int fail_at(struct reading *in, int line, const char *key, const char *re
         in->err, SB_E_CONFIG, "%s:%d: %s%s%s", in->file, line, path, path[0] == '\0' ? "" : ": ", reason);
 }
 
+/* People mean a pattern when they write a bare star. */
+static int fail_star(struct reading *in, int line, const char *reason)
+{
+    fail_at(in, line, in->key, reason);
+    return sb_err_hint(in->err, "A value that begins with * must be in quotes: \"*.*\".");
+}
+
 static int fail_memory(struct reading *in)
 {
     return sb_err_set(in->err, SB_E_NO_MEMORY, "%s: no memory for the configuration", in->file);
@@ -65,6 +72,8 @@ static int fail_parser(struct reading *in, struct sb_view text)
     char reason[256];
     snprintf(reason, sizeof reason, "%s%s%s", parser->problem == NULL ? "cannot be read" : parser->problem,
         parser->context == NULL ? "" : " ", parser->context == NULL ? "" : parser->context);
+    if (parser->context != NULL && strstr(parser->context, "alias") != NULL)
+        return fail_star(in, line, reason);
     fail_at(in, line, in->key, reason);
     if (memchr(text.ptr, '\t', text.len) != NULL)
         sb_err_hint(in->err, "YAML is indented by blanks, never by tabs.");
@@ -170,6 +179,8 @@ static int read_scalar(struct reading *in, const yaml_event_t *event)
     return 0;
 }
 
+static const char no_aliases[] = "anchors (&) and aliases (*) are not used";
+
 /* -- events ------------------------------------------------------------------------------------------------
  */
 
@@ -177,7 +188,7 @@ static int check_plain(
     struct reading *in, const yaml_event_t *event, const yaml_char_t *anchor, const yaml_char_t *tag)
 {
     if (anchor != NULL)
-        return fail_at(in, line_of(&event->start_mark), in->key, "anchors (&) and aliases (*) are not used");
+        return fail_at(in, line_of(&event->start_mark), in->key, no_aliases);
     if (tag != NULL)
         return fail_at(in, line_of(&event->start_mark), in->key, "tags (!) are not used");
     return 0;
@@ -210,7 +221,7 @@ static int read_event(struct reading *in, const yaml_event_t *event)
             return -1;
         return read_scalar(in, event);
     case YAML_ALIAS_EVENT:
-        return check_plain(in, event, event->data.alias.anchor, NULL);
+        return fail_star(in, line_of(&event->start_mark), no_aliases);
     default:
         return 0;
     }

@@ -47,7 +47,7 @@ int sb_control_wake(const struct sb_reading *now)
     for (int stage = 0; stage < SB_STAGE_COUNT; stage++) {
         const struct sb_stage_report *report = &now->stages[stage].report;
         /* Looked at once more: a pid may have been given away since the reading. */
-        if (report->state == SB_STATE_HALTED && sb_process_is_ours(report->pid))
+        if (report->state == SB_STATE_HALTED && sb_process_is(report->pid, (enum sb_stage)stage))
             woken += kill(report->pid, SIGUSR1) == 0;
     }
     return woken;

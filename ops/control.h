@@ -10,7 +10,7 @@
 int sb_control_pause(const struct sb_config *config, enum sb_direction direction, bool paused,
     bool *ret_changed, struct sb_err *err);
 
-/* SIGUSR1 to every halted stage of the reading that is a process of ours; how many. */
+/* SIGUSR1 to every halted stage of the reading whose process is really that stage; how many. */
 int sb_control_wake(const struct sb_reading *now);
 
 #endif

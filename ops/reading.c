@@ -31,9 +31,9 @@ static void name_of(const char *proc, char out[STAT_BYTES])
     memcpy(out, from, strlen(from) + 1);
 }
 
-bool sb_process_is_ours(int32_t pid)
+bool sb_process_is(int32_t pid, enum sb_stage stage)
 {
-    char proc[32], theirs[STAT_BYTES], ours[STAT_BYTES];
+    char proc[32], theirs[STAT_BYTES], expected[STAT_BYTES];
     struct stat st;
     if (pid <= 1)
         return false;
@@ -41,8 +41,11 @@ bool sb_process_is_ours(int32_t pid)
     if (stat(proc, &st) != 0 || st.st_uid != geteuid())
         return false;
     name_of(proc, theirs);
-    name_of("/proc/self", ours);
-    return theirs[0] != '\0' && strcmp(theirs, ours) == 0;
+    if (stage == SB_STAGE_SUPERVISOR)
+        name_of("/proc/self", expected);
+    else
+        snprintf(expected, sizeof expected, "(%.15s)", sb_stage_name(stage));
+    return theirs[0] != '\0' && strcmp(theirs, expected) == 0;
 }
 
 void sb_reading_take(const struct sb_page *page, struct sb_reading *ret_reading)
@@ -54,6 +57,6 @@ void sb_reading_take(const struct sb_page *page, struct sb_reading *ret_reading)
         sb_page_report(page, (enum sb_stage)stage, &one->report);
         for (int metric = 0; metric < SB_METRIC_COUNT; metric++)
             one->values[metric] = sb_page_metric(page, (enum sb_stage)stage, (enum sb_metric)metric);
-        one->alive = sb_process_is_ours(one->report.pid);
+        one->alive = sb_process_is(one->report.pid, (enum sb_stage)stage);
     }
 }

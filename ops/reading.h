@@ -7,7 +7,7 @@
 struct sb_reading_stage {
     struct sb_stage_report report;
     int64_t values[SB_METRIC_COUNT];
-    bool alive; /* report.pid is a process, of our user, with our name */
+    bool alive; /* report.pid is a process, of our user, of that name */
 };
 
 struct sb_reading {
@@ -18,8 +18,8 @@ struct sb_reading {
 
 void sb_reading_take(const struct sb_page *page, struct sb_reading *ret_reading);
 
-/* Is this pid a switchback of ours? Same user and same program name; a pid that was given to somebody else
- * since it was written down is not. */
-bool sb_process_is_ours(int32_t pid);
+/* Is this pid that stage, of our user? A pid that was given to somebody else since it was written down is
+ * not. Stages bear their names (ops/stage.h); the supervisor has that of this program. */
+bool sb_process_is(int32_t pid, enum sb_stage stage);
 
 #endif

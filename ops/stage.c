@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 enum { BACKOFF_LEAST_MS = 200, BACKOFF_MOST_MS = 5000, LIVED_MS = 10000, REMIND_MS = 60000 };
@@ -23,6 +24,21 @@ struct life {
     int64_t logged_at_ms; /* the last line about this outage */
     char logged[SB_ERR_TEXT_BYTES];
 };
+
+static enum sb_log_level log_level(const char *name)
+{
+    static const char *const names[] = {"debug", "info", "warning", "error"};
+    for (int level = SB_LOG_DEBUG; name != NULL && level <= SB_LOG_ERROR; level++)
+        if (strcmp(names[level], name) == 0)
+            return (enum sb_log_level)level;
+    return SB_LOG_INFO; /* the configuration knows no other */
+}
+
+void sb_stage_log(const struct sb_config *config, const char *name)
+{
+    enum sb_log_format format = config->log.format == SB_CONFIG_JSON ? SB_LOG_JSON : SB_LOG_LOGFMT;
+    sb_log_init(format, log_level(config->log.level), name);
+}
 
 enum sb_stage sb_stage_of(bool capture, enum sb_direction direction)
 {
@@ -169,6 +185,7 @@ int sb_stage_live(const struct sb_stage_spec *spec, const struct sb_config *conf
 {
     struct life life = {.spec = spec, .config = config};
     signals_block(&life.signals);
+    prctl(PR_SET_NAME, sb_stage_name(spec->stage)); /* for ps, and for ops/reading.h */
     for (;;) {
         struct sb_err err;
         int64_t began_ms = sb_clock_mono_ms();
@@ -198,6 +215,7 @@ int sb_stage_alone(const struct sb_stage_spec *spec, const struct sb_config *con
     char path[SB_PATH_BYTES];
     struct sb_state_lock lock;
     struct sb_page *page = NULL;
+    sb_stage_log(config, sb_stage_name(spec->stage));
     sb_wiring_page_path(config, path);
     if (sb_state_dir(config->state_dir, err) != 0 ||
         sb_state_lock(config->state_dir, spec->stage, &lock, err) != 0)

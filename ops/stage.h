@@ -27,6 +27,10 @@ struct sb_stage_spec {
     sb_stage_fn *run;
 };
 
+/* The log of this process, as the configuration wants it; name stands in every line and must outlive the log.
+ */
+void sb_stage_log(const struct sb_config *config, const char *name);
+
 /* Capture or apply of a direction, as the page calls it. */
 enum sb_stage sb_stage_of(bool capture, enum sb_direction direction);
 enum sb_direction sb_stage_direction(enum sb_stage stage);
@@ -34,12 +38,13 @@ enum sb_direction sb_stage_direction(enum sb_stage stage);
 /* The longest that a stage may take to stop; the supervisor and the watchdog kill it then. */
 enum { SB_STAGE_STOP_MS = 9000 };
 
-/* Blocks SIGTERM, SIGINT, SIGUSR1 and SIGHUP, ignores SIGPIPE, and lives. The page is attached already.
- * Returns the exit code; everything there is to say was logged. */
+/* Blocks SIGTERM, SIGINT, SIGUSR1 and SIGHUP, ignores SIGPIPE, names the process after the stage
+ * ("apply-forward" in ps and /proc/PID/comm), and lives. The page is attached already. Returns the exit code;
+ * everything there is to say was logged. */
 int sb_stage_live(const struct sb_stage_spec *spec, const struct sb_config *config);
 
-/* `switchback capture|apply`: state directory, lock, page, watchdog, then sb_stage_live. -1 with err if it
- * did not come to that, else the exit code. */
+/* `switchback capture|apply`: log, state directory, lock, page, watchdog, then sb_stage_live. -1 with err if
+ * it did not come to that, else the exit code. */
 int sb_stage_alone(const struct sb_stage_spec *spec, const struct sb_config *config, struct sb_err *err);
 
 #endif

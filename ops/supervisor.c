@@ -1,6 +1,7 @@
 #include "ops/supervisor.h"
 
 #include "core/clock.h"
+#include "core/log.h"
 #include "core/loop.h"
 #include "ops/endpoints.h"
 #include "ops/http.h"
@@ -30,8 +31,6 @@ struct child {
 
 struct supervisor {
     const struct sb_config *config;
-    enum sb_log_format log_format;
-    enum sb_log_level log_least;
     pid_t pid;
     struct sb_state_lock lock;
     struct sb_page *page;
@@ -71,7 +70,7 @@ static _Noreturn void child_main(const struct child *child)
     sigemptyset(&chld);
     sigaddset(&chld, SIGCHLD);
     sigprocmask(SIG_UNBLOCK, &chld, NULL);
-    sb_log_init(over->log_format, over->log_least, child_name(child));
+    sb_stage_log(over->config, child_name(child));
     sb_metrics_attach(over->page, child->spec->stage);
     _exit(sb_stage_live(child->spec, over->config));
 }
@@ -293,17 +292,16 @@ static void supervisor_clear(struct supervisor *over)
     sb_state_unlock(&over->lock);
 }
 
-int sb_supervise(const struct sb_config *config, const struct sb_stage_spec *specs, size_t count,
-    enum sb_log_format log_format, enum sb_log_level log_least, struct sb_err *err)
+int sb_supervise(
+    const struct sb_config *config, const struct sb_stage_spec *specs, size_t count, struct sb_err *err)
 {
     struct supervisor over;
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     if (count > SB_SUPERVISOR_CHILDREN_MAX)
         return sb_err_set(err, SB_E_INTERNAL, "%zu stages, at most %d", count, SB_SUPERVISOR_CHILDREN_MAX);
     sigaction(SIGPIPE, &ignore, NULL);
+    sb_stage_log(config, sb_stage_name(SB_STAGE_SUPERVISOR));
     supervisor_init(&over, config, specs, count);
-    over.log_format = log_format;
-    over.log_least = log_least;
     int result = supervisor_start(&over, err);
     if (result == 0)
         result = sb_loop_run(over.loop, err);

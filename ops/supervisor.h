@@ -18,15 +18,13 @@
 #ifndef SB_OPS_SUPERVISOR_H
 #define SB_OPS_SUPERVISOR_H
 
-#include "core/log.h"
 #include "ops/stage.h"
 
 enum { SB_SUPERVISOR_CHILDREN_MAX = 8 };
 
-/* Until told to stop. The log is set up by the caller and set up anew, per child, by log_format and
- * log_least. Errors are those of the start (SB-STATE-LOCKED, SB-CONFIG, SB-IO, SB-NO-MEMORY) and of the loop
- * itself. */
-int sb_supervise(const struct sb_config *config, const struct sb_stage_spec *specs, size_t count,
-    enum sb_log_format log_format, enum sb_log_level log_least, struct sb_err *err);
+/* Sets up the log, too. Until told to stop. Errors are those of the start (SB-STATE-LOCKED, SB-CONFIG, SB-IO,
+ * SB-INSECURE, SB-NO-MEMORY) and of the loop itself. */
+int sb_supervise(
+    const struct sb_config *config, const struct sb_stage_spec *specs, size_t count, struct sb_err *err);
 
 #endif

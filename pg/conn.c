@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <libpq-fe.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -260,19 +261,20 @@ static void notice_ignore(void *arg, const PGresult *result)
     (void)result;
 }
 
-/* The pins, as rows of a VALUES list: name, value, least server version. */
+/* The pins: names and values. Settings that this version of the server does not know are left out. */
 static const char pins_sql[] =
     "SELECT pg_catalog.set_config(pin.name, pin.value, false) FROM (VALUES"
-    " ('timezone', 'UTC', 0), ('datestyle', 'ISO, YMD', 0), ('intervalstyle', 'postgres', 0),"
-    " ('extra_float_digits', '3', 0), ('bytea_output', 'hex', 0), ('lc_monetary', 'C', 0),"
-    " ('xmloption', 'content', 0), ('array_nulls', 'on', 0), ('standard_conforming_strings', 'on', 0),"
-    " ('row_security', 'off', 0), ('search_path', '', 0), ('statement_timeout', '0', 0),"
-    " ('lock_timeout', '0', 0), ('idle_in_transaction_session_timeout', '0', 0),"
-    " ('idle_session_timeout', '0', 140000), ('transaction_timeout', '0', 170000),"
-    " ('default_transaction_isolation', 'read committed', 0), ('default_transaction_deferrable', 'off', 0),"
-    " ('quote_all_identifiers', 'off', 0), ('synchronous_commit', '%s', %d)"
-    ") AS pin (name, value, least)"
-    " WHERE pin.least OPERATOR(pg_catalog.<=) %d AND pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.=) %d";
+    " ('timezone', 'UTC'), ('datestyle', 'ISO, YMD'), ('intervalstyle', 'postgres'),"
+    " ('extra_float_digits', '3'), ('bytea_output', 'hex'), ('lc_monetary', 'C'), ('xmloption', 'content'),"
+    " ('array_nulls', 'on'), ('standard_conforming_strings', 'on'), ('row_security', 'off'),"
+    " ('search_path', ''), ('statement_timeout', '0'), ('lock_timeout', '0'),"
+    " ('idle_in_transaction_session_timeout', '0'), ('idle_session_timeout', '0'), ('transaction_timeout', "
+    "'0'),"
+    " ('default_transaction_isolation', 'read committed'), ('default_transaction_deferrable', 'off'),"
+    " ('quote_all_identifiers', 'off')%s"
+    ") AS pin (name, value)"
+    " WHERE pg_catalog.current_setting(pin.name, true) IS NOT NULL"
+    " AND pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.=) %d";
 
 /* A pooling proxy hands out cancel keys of its own, so the process that answers is not the one that greeted
  * us. Then nothing is pinned: the setting would stay behind in somebody else's session. */
@@ -280,8 +282,8 @@ static int conn_pin(struct sb_conn *conn, struct sb_err *err)
 {
     char sql[4096];
     bool local = (conn->flags & SB_CONN_LOCAL_COMMIT) != 0;
-    snprintf(sql, sizeof sql, pins_sql, "local", local ? 0 : INT32_MAX, PQserverVersion(conn->pg),
-        PQbackendPID(conn->pg));
+    snprintf(
+        sql, sizeof sql, pins_sql, local ? ", ('synchronous_commit', 'local')" : "", PQbackendPID(conn->pg));
     SB_CLEANUP(result_freep)
     PGresult *result = PQexec(conn->pg, sql);
     if (PQresultStatus(result) != PGRES_TUPLES_OK)
@@ -298,8 +300,8 @@ static int conn_connect(struct sb_conn *conn, const struct sb_endpoint *endpoint
     const struct keywords *words, struct sb_err *err)
 {
     const char *configured = keywords_get(words, "connect_timeout");
-    int timeout_s = configured == NULL ? 0 : atoi(configured);
-    if (timeout_s <= 0)
+    long timeout_s = configured == NULL ? 0 : strtol(configured, NULL, 10);
+    if (timeout_s <= 0 || timeout_s > INT_MAX) /* no number, or what libpq takes for "for ever" */
         timeout_s = CONNECT_TIMEOUT_S;
     conn->pg = PQconnectStartParams(words->names, words->values, 0);
     if (conn->pg == NULL)
@@ -312,7 +314,7 @@ static int conn_connect(struct sb_conn *conn, const struct sb_endpoint *endpoint
         return open_error(conn->pg, endpoint, err);
     if (waited > 0)
         return sb_err_set(err, code_unavailable(endpoint->side),
-            "could not connect to the %s: no answer within %d seconds", sb_side_name(endpoint->side),
+            "could not connect to the %s: no answer within %ld seconds", sb_side_name(endpoint->side),
             timeout_s);
     PQsetErrorVerbosity(conn->pg, PQERRORS_DEFAULT);
     return conn_pin(conn, err);

@@ -27,7 +27,7 @@ enum sb_kind {
 enum sb_op { SB_OP_INSERT = 'c', SB_OP_UPDATE = 'u', SB_OP_DELETE = 'd', SB_OP_TRUNCATE = 't' };
 
 enum sb_col_state {
-    SB_COL_ABSENT = 0, /* not sent at all: a column outside the key in a key-only old row */
+    SB_COL_ABSENT = 0, /* not sent at all: a column outside the key in a key-only old row; nowhere else */
     SB_COL_NULL = 1,
     SB_COL_TEXT = 2,      /* value->text holds it */
     SB_COL_UNCHANGED = 3, /* unchanged TOAST: the new row has the old row's value, which did not travel */

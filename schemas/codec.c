@@ -139,8 +139,7 @@ int sb_codec_relation(
     if (make_draft(codec, rel, /* twins= */ NULL, &draft, err) < 0 ||
         place_draft(codec, &draft, &shape, err) < 0 ||
         relation_body(codec, &draft, shape->rel.schema_id, ret_body, err) < 0)
-        return sb_err_add(
-            err, "table %.*s.%.*s", (int)rel->schema.len, rel->schema.ptr, (int)rel->name.len, rel->name.ptr);
+        return -1;
     rel->schema_id = shape->rel.schema_id;
     rel->codec = shape;
     return 0;

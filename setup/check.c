@@ -71,7 +71,8 @@ int sb_checkup_tell(struct sb_checkup *up, enum sb_result result, enum sb_code c
         .result = result,
         .code = result >= SB_RESULT_WARN ? code : SB_OK,
         .evidence = evidence,
-        .statement = statement};
+        .statement = statement,
+        .mendable = up->mendable};
     return sb_report_add(up->report, &row, up->err);
 }
 
@@ -88,8 +89,8 @@ static int tell_err(struct sb_checkup *up)
     struct sb_err err = *up->err;
     if (err.code == SB_E_LIMIT || err.code == SB_E_NO_MEMORY)
         return -1;
-    return sb_checkup_tell(up, SB_RESULT_FAIL, err.code, NULL, "%s%s%s", err.text,
-        err.hint[0] == '\0' ? "" : ". ", err.hint);
+    return sb_checkup_tell(
+        up, SB_RESULT_FAIL, err.code, NULL, "%s%s%s", err.text, err.hint[0] == '\0' ? "" : ". ", err.hint);
 }
 
 static const char facts_sql[] =
@@ -100,7 +101,8 @@ static const char facts_sql[] =
 
 static int facts_read(struct sb_checkup *up, struct sb_checkup_side *side, enum sb_side as)
 {
-    SB_CLEANUP(sb_rows_freep) struct sb_rows *rows = NULL;
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
     if (sb_conn_query(side->conn, facts_sql, 0, NULL, &rows, up->err) < 0)
         return -1;
     side->role = sb_arena_str(up->arena, sb_view_str(sb_rows_get(rows, 0, 0)));
@@ -128,8 +130,9 @@ static int side_open(struct sb_checkup *up, enum sb_side as)
         side->conn = NULL;
         return tell_err(up);
     }
-    return sb_checkup_tell(up, SB_RESULT_PASS, SB_OK, NULL, "database \"%s\" as role \"%s\", PostgreSQL %d.%d",
-        side->database, side->role, sb_conn_version(side->conn) / 10000, sb_conn_version(side->conn) % 10000);
+    return sb_checkup_tell(up, SB_RESULT_PASS, SB_OK, NULL,
+        "database \"%s\" as role \"%s\", PostgreSQL %d.%d", side->database, side->role,
+        sb_conn_version(side->conn) / 10000, sb_conn_version(side->conn) % 10000);
 }
 
 /* -- what was prepared, and the tables ------------------------------------------------------------------- */
@@ -194,8 +197,8 @@ static int tables_read(struct sb_checkup *up)
 
 static int source_state_read(struct sb_checkup *up)
 {
-    if (sb_control_capture(
-            up->source.conn, up->config->migration, up->direction, &up->capture, up->err) < 0 ||
+    if (sb_control_capture(up->source.conn, up->config->migration, up->direction, &up->capture, up->err) <
+            0 ||
         sb_control_slot(up->source.conn, up->names.slot, &up->slot, up->err) < 0)
         return -1;
     return tables_read(up);
@@ -242,8 +245,8 @@ static int checkup_run(struct sb_checkup *up)
     return 0;
 }
 
-int sb_check_run(const struct sb_config *config, enum sb_direction direction, struct sb_report *report,
-    struct sb_err *err)
+int sb_check_run(
+    const struct sb_config *config, enum sb_direction direction, struct sb_report *report, struct sb_err *err)
 {
     struct sb_checkup up = {
         .config = config, .direction = direction, .arena = report->arena, .report = report, .err = err};

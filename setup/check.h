@@ -1,10 +1,10 @@
 /*
- * Is everything there that a migration needs? A table of small checks of the source, the target, the tables and
- * the stream; each leaves rows with what it saw and, when it fails, the exact statement to run. Checks only
- * read: they change nothing anywhere.
+ * Is everything there that a migration needs? A table of small checks of the source, the target, the tables
+ * and the stream; each leaves rows with what it saw and, when it fails, the exact statement to run. Checks
+ * only read: they change nothing anywhere.
  *
- * A server that does not answer is a failed row ("source.connect") and its checks are left out; what a check is
- * not allowed to read is a failed row of that check. So the return value is about ourselves only.
+ * A server that does not answer is a failed row ("source.connect") and its checks are left out; what a check
+ * is not allowed to read is a failed row of that check. So the return value is about ourselves only.
  */
 #ifndef SB_SETUP_CHECK_H
 #define SB_SETUP_CHECK_H

@@ -1,6 +1,6 @@
 /*
- * What the stream does not carry, counted on this source, so that silence is never read as parity. Information
- * only: the user decides what to do about it.
+ * What the stream does not carry, counted on this source, so that silence is never read as parity.
+ * Information only: the user decides what to do about it.
  */
 #include "setup/checkup.h"
 
@@ -32,11 +32,13 @@ static const struct {
                   " AND c.oid <> ALL ($1::pg_catalog.oid[])"),
         "no pattern of tables.include chooses them"},
     {"generated columns",
-        NAMED("FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid"
-              " WHERE a.attgenerated <> '' AND NOT a.attisdropped AND a.attrelid = ANY ($1::pg_catalog.oid[])"),
+        NAMED(
+            "FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid"
+            " WHERE a.attgenerated <> '' AND NOT a.attisdropped AND a.attrelid = ANY ($1::pg_catalog.oid[])"),
         "the target computes them by its own definition"},
     {"partitioned tables", RELATIONS("c.relkind = 'p' AND c.oid = ANY ($1::pg_catalog.oid[])"),
-        "TRUNCATE of a single partition, and rows that come or go by ATTACH or DETACH PARTITION, do not travel"},
+        "TRUNCATE of a single partition, and rows that come or go by ATTACH or DETACH PARTITION, do not "
+        "travel"},
     {"large objects",
         "SELECT (pg_catalog.count(*) > 0)::integer, 'some' FROM"
         " (SELECT FROM pg_catalog.pg_largeobject_metadata WHERE $1::pg_catalog.oid[] IS NOT NULL LIMIT 1) x",
@@ -47,7 +49,8 @@ static int uncovered_check(struct sb_checkup *up)
 {
     const char *const params[] = {up->source_oids};
     for (size_t i = 0; i < sizeof uncovered / sizeof uncovered[0]; i++) {
-        SB_CLEANUP(sb_rows_freep) struct sb_rows *rows = NULL;
+        SB_CLEANUP(sb_rows_freep)
+        struct sb_rows *rows = NULL;
         if (sb_conn_query(up->source.conn, uncovered[i].sql, 1, params, &rows, up->err) < 0)
             return -1;
         int64_t count = sb_rows_i64(rows, 0, 0);

@@ -34,7 +34,8 @@ static int primary_check(struct sb_checkup *up)
 
 static int wal_level_check(struct sb_checkup *up)
 {
-    SB_CLEANUP(sb_rows_freep) struct sb_rows *rows = NULL;
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
     if (query(up, "SELECT pg_catalog.current_setting('wal_level')", &rows) < 0)
         return -1;
     const char *level = sb_rows_get(rows, 0, 0);
@@ -46,7 +47,8 @@ static int wal_level_check(struct sb_checkup *up)
 
 static int slots_check(struct sb_checkup *up)
 {
-    SB_CLEANUP(sb_rows_freep) struct sb_rows *rows = NULL;
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
     if (query(up,
             "SELECT pg_catalog.current_setting('max_replication_slots'),"
             " (SELECT pg_catalog.count(*) FROM pg_catalog.pg_replication_slots)",
@@ -57,14 +59,15 @@ static int slots_check(struct sb_checkup *up)
         return sb_checkup_tell(up, SB_RESULT_PASS, SB_OK, NULL, "%" PRId64 " of %" PRId64 " slots are used%s",
             used, most, up->slot.found ? ", one of them ours" : "");
     return sb_checkup_tell(up, SB_RESULT_FAIL, SB_E_SOURCE_CONFIG,
-        sb_checkup_text(up,
-            "ALTER SYSTEM SET max_replication_slots = %" PRId64 "; -- then restart the source", most + 2),
+        sb_checkup_text(
+            up, "ALTER SYSTEM SET max_replication_slots = %" PRId64 "; -- then restart the source", most + 2),
         "all %" PRId64 " replication slots are used", most);
 }
 
 static int senders_check(struct sb_checkup *up)
 {
-    SB_CLEANUP(sb_rows_freep) struct sb_rows *rows = NULL;
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
     if (query(up,
             "SELECT pg_catalog.current_setting('max_wal_senders'),"
             " (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_replication)",
@@ -83,8 +86,7 @@ static int senders_check(struct sb_checkup *up)
 static int replication_check(struct sb_checkup *up)
 {
     if (up->source.replication || up->source.superuser)
-        return sb_checkup_tell(
-            up, SB_RESULT_PASS, SB_OK, NULL, "role \"%s\" may replicate", up->source.role);
+        return sb_checkup_tell(up, SB_RESULT_PASS, SB_OK, NULL, "role \"%s\" may replicate", up->source.role);
     const char *role = sb_checkup_ident(up, up->source.role);
     return sb_checkup_tell(up, SB_RESULT_FAIL, SB_E_ACCESS,
         role == NULL ? NULL : sb_checkup_text(up, "ALTER ROLE %s REPLICATION;", role),
@@ -108,7 +110,8 @@ static int create_check(struct sb_checkup *up)
 {
     if (up->source.may_create || up->capture.found)
         return 0;
-    const char *role = sb_checkup_ident(up, up->source.role), *base = sb_checkup_ident(up, up->source.database);
+    const char *role = sb_checkup_ident(up, up->source.role),
+               *base = sb_checkup_ident(up, up->source.database);
     if (role == NULL || base == NULL)
         return sb_checkup_full(up);
     return sb_checkup_tell(up, SB_RESULT_FAIL, SB_E_ACCESS,
@@ -123,9 +126,11 @@ static int owner_check(struct sb_checkup *up)
     if (up->capture.found)
         return sb_checkup_tell(up, SB_RESULT_PASS, SB_OK, NULL, "the tables are published already");
     const char *const params[] = {up->source_oids};
-    SB_CLEANUP(sb_rows_freep) struct sb_rows *rows = NULL;
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
     if (sb_conn_query(up->source.conn,
-            "SELECT r.rolname, pg_catalog.count(*), pg_catalog.min(c.oid::pg_catalog.regclass::pg_catalog.text)"
+            "SELECT r.rolname, pg_catalog.count(*), "
+            "pg_catalog.min(c.oid::pg_catalog.regclass::pg_catalog.text)"
             " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_roles r ON r.oid = c.relowner"
             " WHERE c.oid = ANY ($1::oid[]) AND NOT pg_catalog.pg_has_role(c.relowner, 'USAGE')"
             " GROUP BY r.rolname ORDER BY r.rolname",
@@ -152,7 +157,8 @@ static int encoding_check(struct sb_checkup *up)
         return sb_checkup_tell(up, SB_RESULT_PASS, SB_OK, NULL, "%s to %s", from, to);
     if (strcmp(from, "SQL_ASCII") == 0)
         return sb_checkup_tell(up, SB_RESULT_WARN, SB_E_ENCODING, NULL,
-            "the source is SQL_ASCII: its bytes travel as they are, and text that is not valid %s stops apply",
+            "the source is SQL_ASCII: its bytes travel as they are, and text that is not valid %s stops "
+            "apply",
             to);
     const char *base = sb_checkup_ident(up, up->target.database);
     return sb_checkup_tell(up, SB_RESULT_FAIL, SB_E_ENCODING,
@@ -168,8 +174,8 @@ static int slot_check(struct sb_checkup *up)
     if (up->slot.found && !up->slot.ours)
         return sb_checkup_tell(up, SB_RESULT_FAIL, SB_E_SLOT_MOVED,
             sb_checkup_text(up, "SELECT pg_drop_replication_slot('%s');", slot),
-            "a slot \"%s\" exists with plugin \"%s\" in database \"%s\"; it is not ours", slot, up->slot.plugin,
-            up->slot.database);
+            "a slot \"%s\" exists with plugin \"%s\" in database \"%s\"; it is not ours", slot,
+            up->slot.plugin, up->slot.database);
     if (!up->capture.found)
         return sb_checkup_tell(up, SB_RESULT_INFO, SB_OK, NULL,
             up->slot.found ? "slot \"%s\" is left from an interrupted preparation; `prepare` replaces it"
@@ -186,10 +192,13 @@ static int slot_check(struct sb_checkup *up)
 static int publication_tell(void *arg, enum sb_pub_fault fault, const char *evidence, const char *statement)
 {
     struct sb_checkup *up = arg;
-    /* Before there is a capture row, prepare brings everything in order by itself. */
-    bool fatal = up->capture.found || fault == SB_PUB_FOREIGN;
-    return sb_checkup_tell(
-        up, fatal ? SB_RESULT_FAIL : SB_RESULT_INFO, SB_E_PUBLICATION, fatal ? statement : NULL, "%s", evidence);
+    /* Before there is a capture row nothing is wrong yet; in both cases prepare brings it in order. */
+    bool foreign = fault == SB_PUB_FOREIGN, fatal = up->capture.found || foreign;
+    up->mendable = !foreign;
+    int done = sb_checkup_tell(up, fatal ? SB_RESULT_FAIL : SB_RESULT_INFO, SB_E_PUBLICATION,
+        fatal ? statement : NULL, "%s", evidence);
+    up->mendable = false;
+    return done;
 }
 
 static int publication_check(struct sb_checkup *up)
@@ -209,7 +218,8 @@ static int prepared_transactions_check(struct sb_checkup *up)
 {
     if (up->capture.found)
         return 0;
-    SB_CLEANUP(sb_rows_freep) struct sb_rows *rows = NULL;
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
     if (query(up,
             "SELECT gid, database, prepared, pg_catalog.quote_literal(gid) FROM pg_catalog.pg_prepared_xacts"
             " ORDER BY prepared",
@@ -231,10 +241,12 @@ static int old_transactions_check(struct sb_checkup *up)
     if (up->capture.found)
         return 0;
     const char *const params[] = {sb_checkup_text(up, "%d", OLD_TRANSACTION_S)};
-    SB_CLEANUP(sb_rows_freep) struct sb_rows *rows = NULL;
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
     if (sb_conn_query(up->source.conn,
             "SELECT pid, COALESCE(usename, '?'), xact_start, state FROM pg_catalog.pg_stat_activity"
-            " WHERE backend_xid IS NOT NULL AND xact_start < pg_catalog.now() - $1::integer * interval '1 second'"
+            " WHERE backend_xid IS NOT NULL AND xact_start < pg_catalog.now() - $1::integer * interval '1 "
+            "second'"
             " ORDER BY xact_start LIMIT 10",
             1, params, &rows, up->err) < 0)
         return -1;
@@ -251,7 +263,8 @@ static int old_transactions_check(struct sb_checkup *up)
 
 static int retention_check(struct sb_checkup *up)
 {
-    SB_CLEANUP(sb_rows_freep) struct sb_rows *rows = NULL;
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
     if (query(up,
             "SELECT (SELECT setting FROM pg_catalog.pg_settings WHERE name = 'max_slot_wal_keep_size'),"
             " (SELECT setting FROM pg_catalog.pg_settings WHERE name = 'idle_replication_slot_timeout')",
@@ -275,7 +288,8 @@ static int retention_check(struct sb_checkup *up)
 
 static int work_mem_check(struct sb_checkup *up)
 {
-    SB_CLEANUP(sb_rows_freep) struct sb_rows *rows = NULL;
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
     if (query(up, "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'logical_decoding_work_mem'",
             &rows) < 0)
         return -1;
@@ -285,7 +299,8 @@ static int work_mem_check(struct sb_checkup *up)
             up, SB_RESULT_PASS, SB_OK, NULL, "logical_decoding_work_mem is %" PRId64 " kB", kb);
     return sb_checkup_tell(up, SB_RESULT_INFO, SB_OK,
         "ALTER SYSTEM SET logical_decoding_work_mem = '256MB'; SELECT pg_reload_conf();",
-        "logical_decoding_work_mem is %" PRId64 " kB: larger transactions are spilled to disk and decode slower",
+        "logical_decoding_work_mem is %" PRId64
+        " kB: larger transactions are spilled to disk and decode slower",
         kb);
 }
 
@@ -298,8 +313,10 @@ static int rls_check(struct sb_checkup *up)
         const char *role = sb_checkup_ident(up, up->source.role);
         if (role == NULL)
             return sb_checkup_full(up);
-        if (sb_checkup_tell(up, SB_RESULT_WARN, SB_E_RLS, sb_checkup_text(up, "ALTER ROLE %s BYPASSRLS;", role),
-                "row-level security hides rows of \"%s\".\"%s\" from role \"%s\"; the stream carries them all the "
+        if (sb_checkup_tell(up, SB_RESULT_WARN, SB_E_RLS,
+                sb_checkup_text(up, "ALTER ROLE %s BYPASSRLS;", role),
+                "row-level security hides rows of \"%s\".\"%s\" from role \"%s\"; the stream carries them "
+                "all the "
                 "same, but no copy or comparison could",
                 table->schema.ptr, table->name.ptr, up->source.role) < 0)
             return -1;

@@ -32,7 +32,8 @@ static int store_check(struct sb_checkup *up)
     sb_buf_init(&statements, 64 * 1024);
     int done = sb_stream_create(&options, &uuid, &statements, up->err);
     if (done == 0)
-        done = sb_checkup_tell(up, SB_RESULT_INFO, SB_OK, sb_buf_str(&statements), "`prepare` makes the store");
+        done =
+            sb_checkup_tell(up, SB_RESULT_INFO, SB_OK, sb_buf_str(&statements), "`prepare` makes the store");
     sb_buf_clear(&statements);
     return done;
 }

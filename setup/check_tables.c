@@ -72,9 +72,11 @@ static const char *full_statement(struct sb_checkup *up, const struct sb_cat_tab
         return sb_checkup_text(up, "ALTER TABLE %s REPLICA IDENTITY FULL;", name);
     const char *const params[] = {sb_checkup_text(up, "%u", table->oid)};
     struct sb_err ignored;
-    SB_CLEANUP(sb_rows_freep) struct sb_rows *rows = NULL;
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
     if (sb_conn_query(up->source.conn,
-            "SELECT pg_catalog.string_agg(pg_catalog.format('ALTER TABLE %s REPLICA IDENTITY FULL;', t.relid),"
+            "SELECT pg_catalog.string_agg(pg_catalog.format('ALTER TABLE %s REPLICA IDENTITY FULL;', "
+            "t.relid),"
             " ' ') FROM pg_catalog.pg_partition_tree($1::pg_catalog.oid) t",
             1, params, &rows, &ignored) < 0)
         return NULL;
@@ -92,8 +94,8 @@ static int identity_check(struct sb_checkup *up)
             return sb_checkup_full(up);
         if (sb_checkup_tell(up, SB_RESULT_WARN, SB_E_NO_IDENTITY, full_statement(up, scoped->table, name),
                 "%s %s: its inserts and truncates travel, its updates and deletes do not", name,
-                scoped->mixed ? "and its partitions differ in their replica identity" : "has no replica identity") <
-            0)
+                scoped->mixed ? "and its partitions differ in their replica identity"
+                              : "has no replica identity") < 0)
             return -1;
     }
     return 0;
@@ -224,12 +226,15 @@ static const char *key_statement(struct sb_checkup *up, const struct sb_cat_tabl
 static int key_check(struct sb_checkup *up)
 {
     const char *const params[] = {up->target_oids};
-    SB_CLEANUP(sb_rows_freep) struct sb_rows *rows = NULL;
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
     if (sb_conn_query(up->target.conn,
             "SELECT i.indrelid, i.indexrelid, a.attname FROM pg_catalog.pg_index i"
-            " CROSS JOIN LATERAL pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY u (attnum, place)"
+            " CROSS JOIN LATERAL pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY u (attnum, "
+            "place)"
             " LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.attnum"
-            " WHERE i.indrelid = ANY ($1::pg_catalog.oid[]) AND i.indisunique AND i.indimmediate AND i.indisvalid"
+            " WHERE i.indrelid = ANY ($1::pg_catalog.oid[]) AND i.indisunique AND i.indimmediate AND "
+            "i.indisvalid"
             " AND i.indpred IS NULL AND i.indexprs IS NULL AND u.place <= i.indnkeyatts"
             " ORDER BY i.indrelid, i.indexrelid, u.place",
             1, params, &rows, up->err) < 0)
@@ -262,7 +267,8 @@ static int enum_check(struct sb_checkup *up)
         " WHERE a.attrelid = ANY ($1::pg_catalog.oid[]) AND a.attnum > 0 AND NOT a.attisdropped"
         " ORDER BY 1, 2";
     const char *const of_source[] = {up->source_oids}, *const of_target[] = {up->target_oids};
-    SB_CLEANUP(sb_rows_freep) struct sb_rows *source = NULL, *target = NULL;
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *source = NULL, *target = NULL;
     if (sb_conn_query(up->source.conn, sql, 1, of_source, &source, up->err) < 0 ||
         sb_conn_query(up->target.conn, sql, 1, of_target, &target, up->err) < 0)
         return -1;

@@ -5,7 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { VERSION_LEAST = 14, VERSION_MOST = 18, ORIGIN_SETTING_SINCE = 180000, PARAMETER_GRANTS_SINCE = 150000 };
+enum {
+    VERSION_LEAST = 14,
+    VERSION_MOST = 18,
+    ORIGIN_SETTING_SINCE = 180000,
+    PARAMETER_GRANTS_SINCE = 150000
+};
 
 static int query(struct sb_checkup *up, const char *sql, const char *param, struct sb_rows **ret_rows)
 {
@@ -33,23 +38,31 @@ static int primary_check(struct sb_checkup *up)
 
 static int read_only_check(struct sb_checkup *up)
 {
-    SB_CLEANUP(sb_rows_freep) struct sb_rows *rows = NULL;
-    if (query(up, "SELECT pg_catalog.current_setting('default_transaction_read_only')::boolean", NULL, &rows) < 0)
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    if (query(up, "SELECT pg_catalog.current_setting('default_transaction_read_only')::boolean", NULL,
+            &rows) < 0)
         return -1;
-    const char *role = sb_checkup_ident(up, up->target.role);
     if (!sb_rows_bool(rows, 0, 0))
         return 0;
+    const char *role = sb_checkup_ident(up, up->target.role),
+               *base = sb_checkup_ident(up, up->target.database);
+    if (role == NULL || base == NULL)
+        return sb_checkup_full(up);
     return sb_checkup_tell(up, SB_RESULT_FAIL, SB_E_TARGET_CONFIG,
-        sb_checkup_text(up, "ALTER ROLE %s SET default_transaction_read_only = off;", role == NULL ? "" : role),
-        "sessions of role \"%s\" are read-only by default", up->target.role);
+        sb_checkup_text(
+            up, "ALTER ROLE %s IN DATABASE %s SET default_transaction_read_only = off;", role, base),
+        "sessions of role \"%s\" in database \"%s\" are read-only by default", up->target.role,
+        up->target.database);
 }
 
-/* The same database is told by a lock that both sessions see, whatever the addresses say; a physical clone made
- * after the preparation by the row it copied. */
+/* The same database is told by a lock that both sessions see, whatever the addresses say; a physical clone
+ * made after the preparation by the row it copied. */
 static int same_system_check(struct sb_checkup *up)
 {
     char key[32];
-    SB_CLEANUP(sb_rows_freep) struct sb_rows *mine = NULL, *theirs = NULL;
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *mine = NULL, *theirs = NULL;
     struct sb_server_id source, target;
     if (sb_catalog_server_id(up->source.conn, &source, up->err) < 0 ||
         sb_catalog_server_id(up->target.conn, &target, up->err) < 0)
@@ -57,8 +70,8 @@ static int same_system_check(struct sb_checkup *up)
     /* A number of its own for each process, so that two checks at a time do not meet. */
     snprintf(key, sizeof key, "%d", sb_conn_backend_pid(up->source.conn));
     const char *const params[] = {key};
-    if (sb_conn_query(up->source.conn, "SELECT pg_catalog.pg_try_advisory_lock(1935763064, $1::integer)", 1, params,
-            &mine, up->err) < 0)
+    if (sb_conn_query(up->source.conn, "SELECT pg_catalog.pg_try_advisory_lock(1935763064, $1::integer)", 1,
+            params, &mine, up->err) < 0)
         return -1;
     int done = query(up,
         "SELECT pg_catalog.pg_try_advisory_lock(1935763064, $1::integer),"
@@ -82,9 +95,9 @@ static int same_system_check(struct sb_checkup *up)
         return sb_checkup_tell(up, SB_RESULT_FAIL, SB_E_SAME_SYSTEM,
             "DELETE FROM switchback.identity; -- on the target: prepare makes a new row",
             "the target carries the source's identity row: it is a copy of the prepared source");
-    return sb_checkup_tell(up, SB_RESULT_PASS, SB_OK, NULL, "system identifiers %" PRIu64 " and %" PRIu64 "%s",
-        source.system_identifier, target.system_identifier,
-        one_server ? ", two databases or a clone and its original" : "");
+    return sb_checkup_tell(up, SB_RESULT_PASS, SB_OK, NULL,
+        "system identifiers %" PRIu64 " and %" PRIu64 "%s", source.system_identifier,
+        target.system_identifier, one_server ? ", two databases or a clone and its original" : "");
 }
 
 static int origins_check(struct sb_checkup *up)
@@ -92,9 +105,11 @@ static int origins_check(struct sb_checkup *up)
     uint32_t ours;
     if (sb_control_origin(up->target.conn, up->names.origin, &ours, up->err) < 0)
         return -1;
-    const char *setting = sb_conn_version(up->target.conn) >= ORIGIN_SETTING_SINCE ? "max_active_replication_origins"
-                                                                                    : "max_replication_slots";
-    SB_CLEANUP(sb_rows_freep) struct sb_rows *rows = NULL;
+    const char *setting = sb_conn_version(up->target.conn) >= ORIGIN_SETTING_SINCE
+                              ? "max_active_replication_origins"
+                              : "max_replication_slots";
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
     if (query(up,
             "SELECT pg_catalog.current_setting($1), (SELECT pg_catalog.count(*) FROM"
             " pg_catalog.pg_replication_origin)",
@@ -103,17 +118,21 @@ static int origins_check(struct sb_checkup *up)
     int64_t most = sb_rows_i64(rows, 0, 0), used = sb_rows_i64(rows, 0, 1);
     if (used - (ours != 0) < most)
         return sb_checkup_tell(up, SB_RESULT_PASS, SB_OK, NULL,
-            "%" PRId64 " of %" PRId64 " replication origins exist%s", used, most, ours != 0 ? ", one of them ours" : "");
+            "%" PRId64 " of %" PRId64 " replication origins exist%s", used, most,
+            ours != 0 ? ", one of them ours" : "");
     return sb_checkup_tell(up, SB_RESULT_FAIL, SB_E_TARGET_CONFIG,
-        sb_checkup_text(up, "ALTER SYSTEM SET %s = %" PRId64 "; -- then restart the target", setting, used + 4),
+        sb_checkup_text(
+            up, "ALTER SYSTEM SET %s = %" PRId64 "; -- then restart the target", setting, used + 4),
         "%" PRId64 " replication origins exist and %s is %" PRId64, used, setting, most);
 }
 
 static int origin_rights_check(struct sb_checkup *up)
 {
-    SB_CLEANUP(sb_rows_freep) struct sb_rows *rows = NULL;
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
     if (query(up,
-            "SELECT pg_catalog.string_agg('pg_catalog.' || p.oid::pg_catalog.regprocedure::pg_catalog.text, ', '"
+            "SELECT pg_catalog.string_agg('pg_catalog.' || p.oid::pg_catalog.regprocedure::pg_catalog.text, "
+            "', '"
             "  ORDER BY p.proname), pg_catalog.count(*)"
             " FROM pg_catalog.pg_proc p WHERE p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace"
             " AND p.proname IN ('pg_replication_origin_create', 'pg_replication_origin_drop',"
@@ -137,7 +156,8 @@ static int origin_rights_check(struct sb_checkup *up)
 static int replica_role_check(struct sb_checkup *up)
 {
     if (up->target.superuser)
-        return sb_checkup_tell(up, SB_RESULT_PASS, SB_OK, NULL, "role \"%s\" is a superuser", up->target.role);
+        return sb_checkup_tell(
+            up, SB_RESULT_PASS, SB_OK, NULL, "role \"%s\" is a superuser", up->target.role);
     const char *role = sb_checkup_ident(up, up->target.role);
     if (role == NULL)
         return sb_checkup_full(up);
@@ -145,8 +165,10 @@ static int replica_role_check(struct sb_checkup *up)
         return sb_checkup_tell(up, SB_RESULT_FAIL, SB_E_ACCESS,
             sb_checkup_text(up, "ALTER ROLE %s SUPERUSER;", role),
             "before PostgreSQL 15 only a superuser may set session_replication_role");
-    SB_CLEANUP(sb_rows_freep) struct sb_rows *rows = NULL;
-    if (query(up, "SELECT pg_catalog.has_parameter_privilege('session_replication_role', 'SET')", NULL, &rows) < 0)
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    if (query(up, "SELECT pg_catalog.has_parameter_privilege('session_replication_role', 'SET')", NULL,
+            &rows) < 0)
         return -1;
     if (sb_rows_bool(rows, 0, 0))
         return 0;
@@ -159,7 +181,8 @@ static int create_check(struct sb_checkup *up)
 {
     if (up->target.may_create || (up->target.control.schema && up->target.control.complete))
         return 0;
-    const char *role = sb_checkup_ident(up, up->target.role), *base = sb_checkup_ident(up, up->target.database);
+    const char *role = sb_checkup_ident(up, up->target.role),
+               *base = sb_checkup_ident(up, up->target.database);
     if (role == NULL || base == NULL)
         return sb_checkup_full(up);
     return sb_checkup_tell(up, SB_RESULT_FAIL, SB_E_ACCESS,
@@ -170,7 +193,8 @@ static int create_check(struct sb_checkup *up)
 
 static int rights_check(struct sb_checkup *up)
 {
-    SB_CLEANUP(sb_rows_freep) struct sb_rows *rows = NULL;
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
     if (query(up,
             "SELECT pg_catalog.quote_ident(n.nspname), pg_catalog.quote_ident(n.nspname) || '.' ||"
             " pg_catalog.quote_ident(c.relname), pg_catalog.has_schema_privilege(n.oid, 'USAGE'),"
@@ -188,12 +212,12 @@ static int rights_check(struct sb_checkup *up)
         const char *lacking = sb_rows_get(rows, i, 3);
         if (usage && lacking[0] == '\0')
             continue;
-        const char *on_schema = usage ? ""
-                                      : sb_checkup_text(up, "GRANT USAGE ON SCHEMA %s TO %s; ",
-                                            sb_rows_get(rows, i, 0), role);
+        const char *on_schema =
+            usage ? ""
+                  : sb_checkup_text(up, "GRANT USAGE ON SCHEMA %s TO %s; ", sb_rows_get(rows, i, 0), role);
         const char *on_table = lacking[0] == '\0' ? ""
-                                                  : sb_checkup_text(up, "GRANT %s ON TABLE %s TO %s;", lacking,
-                                                        sb_rows_get(rows, i, 1), role);
+                                                  : sb_checkup_text(up, "GRANT %s ON TABLE %s TO %s;",
+                                                        lacking, sb_rows_get(rows, i, 1), role);
         if (on_schema == NULL || on_table == NULL)
             return sb_checkup_full(up);
         if (sb_checkup_tell(up, SB_RESULT_FAIL, SB_E_ACCESS, sb_checkup_text(up, "%s%s", on_schema, on_table),
@@ -214,9 +238,10 @@ static int rls_check(struct sb_checkup *up)
         const struct sb_cat_table *table = up->pairs[i].target;
         if (table == NULL || !table->rls)
             continue;
-        if (sb_checkup_tell(up, SB_RESULT_FAIL, SB_E_RLS, sb_checkup_text(up, "ALTER ROLE %s BYPASSRLS;", role),
-                "row-level security of \"%s\".\"%s\" applies to role \"%s\"", table->schema.ptr, table->name.ptr,
-                up->target.role) < 0)
+        if (sb_checkup_tell(up, SB_RESULT_FAIL, SB_E_RLS,
+                sb_checkup_text(up, "ALTER ROLE %s BYPASSRLS;", role),
+                "row-level security of \"%s\".\"%s\" applies to role \"%s\"", table->schema.ptr,
+                table->name.ptr, up->target.role) < 0)
             return -1;
     }
     return 0;
@@ -224,15 +249,18 @@ static int rls_check(struct sb_checkup *up)
 
 static int triggers_check(struct sb_checkup *up)
 {
-    SB_CLEANUP(sb_rows_freep) struct sb_rows *rows = NULL;
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
     if (query(up,
-            "SELECT pg_catalog.format('ALTER TABLE %I.%I ENABLE %s %I;', n.nspname, c.relname, t.kind, t.name),"
+            "SELECT pg_catalog.format('ALTER TABLE %I.%I ENABLE %s %I;', n.nspname, c.relname, t.kind, "
+            "t.name),"
             " pg_catalog.format('%s %I of %I.%I', lower(t.kind), t.name, n.nspname, c.relname)"
             " FROM (SELECT tgrelid AS rel, tgname AS name, 'TRIGGER' AS kind FROM pg_catalog.pg_trigger"
             "   WHERE tgenabled IN ('A', 'R') AND NOT tgisinternal"
             "  UNION ALL SELECT ev_class, rulename, 'RULE' FROM pg_catalog.pg_rewrite"
             "   WHERE ev_enabled IN ('A', 'R') AND rulename <> '_RETURN') t"
-            " JOIN pg_catalog.pg_class c ON c.oid = t.rel JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+            " JOIN pg_catalog.pg_class c ON c.oid = t.rel JOIN pg_catalog.pg_namespace n ON n.oid = "
+            "c.relnamespace"
             " WHERE t.rel = ANY ($1::pg_catalog.oid[]) ORDER BY 2",
             up->target_oids, &rows) < 0)
         return -1;
@@ -246,21 +274,25 @@ static int triggers_check(struct sb_checkup *up)
 
 static int deferrable_check(struct sb_checkup *up)
 {
-    SB_CLEANUP(sb_rows_freep) struct sb_rows *rows = NULL;
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
     if (query(up,
-            "SELECT pg_catalog.format('ALTER TABLE %I.%I DROP CONSTRAINT %I, ADD CONSTRAINT %I %s;', n.nspname,"
+            "SELECT pg_catalog.format('ALTER TABLE %I.%I DROP CONSTRAINT %I, ADD CONSTRAINT %I %s;', "
+            "n.nspname,"
             "  c.relname, k.conname, k.conname,"
             "  pg_catalog.regexp_replace(pg_catalog.pg_get_constraintdef(k.oid), ' DEFERRABLE.*$', '')),"
             " pg_catalog.format('constraint %I of %I.%I', k.conname, n.nspname, c.relname)"
             " FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid"
             " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-            " WHERE k.condeferrable AND k.contype IN ('p', 'u', 'x') AND k.conrelid = ANY ($1::pg_catalog.oid[])"
+            " WHERE k.condeferrable AND k.contype IN ('p', 'u', 'x') AND k.conrelid = ANY "
+            "($1::pg_catalog.oid[])"
             " ORDER BY 2",
             up->target_oids, &rows) < 0)
         return -1;
     for (int i = 0; i < sb_rows_count(rows); i++) {
         if (sb_checkup_tell(up, SB_RESULT_WARN, SB_E_TARGET_STRUCTURE, sb_rows_get(rows, i, 0),
-                "%s is deferrable: the server does not check it for applied rows, so apply probes them, which costs "
+                "%s is deferrable: the server does not check it for applied rows, so apply probes them, "
+                "which costs "
                 "time",
                 sb_rows_get(rows, i, 1)) < 0)
             return -1;
@@ -277,7 +309,8 @@ static int progress_check(struct sb_checkup *up)
         return row.sequence == 0
                    ? sb_checkup_tell(up, SB_RESULT_INFO, SB_OK, NULL, "not prepared yet")
                    : sb_checkup_tell(up, SB_RESULT_FAIL, SB_E_PROGRESS_LOST, "switchback remove",
-                         "the target has progress of an earlier preparation, of which the source knows nothing");
+                         "the target has progress of an earlier preparation, of which the source knows "
+                         "nothing");
     if (row.found && strcmp(row.stream_uuid, up->capture.stream_uuid) == 0)
         return sb_checkup_tell(
             up, SB_RESULT_PASS, SB_OK, NULL, "the progress row belongs to stream %s", row.stream_uuid);
@@ -302,6 +335,7 @@ const struct sb_check sb_check_target[] = {
         triggers_check},
     {"target.deferrable", "every unique constraint is checked at once", SB_NEED_TARGET | SB_NEED_TABLES,
         deferrable_check},
-    {"target.progress", "the progress row is this migration's", SB_NEED_SOURCE | SB_NEED_TARGET, progress_check},
+    {"target.progress", "the progress row is this migration's", SB_NEED_SOURCE | SB_NEED_TARGET,
+        progress_check},
     {NULL, NULL, 0, NULL},
 };

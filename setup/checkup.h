@@ -1,6 +1,6 @@
 /*
- * What the single checks share while they run. Each is one row of a table and one function: it looks, and calls
- * sb_checkup_tell for what it finds. A check that told nothing has passed.
+ * What the single checks share while they run. Each is one row of a table and one function: it looks, and
+ * calls sb_checkup_tell for what it finds. A check that told nothing has passed.
  */
 #ifndef SB_SETUP_CHECKUP_H
 #define SB_SETUP_CHECKUP_H
@@ -44,14 +44,15 @@ struct sb_checkup {
     const char *target_oids;
     const struct sb_check *running;
     bool told;
+    bool mendable; /* what is told next is mended by prepare */
 };
 
 enum { SB_NEED_SOURCE = 1, SB_NEED_TARGET = 2, SB_NEED_TABLES = 4 };
 
 struct sb_check {
-    const char *id;   /* API */
-    const char *what; /* the prerequisite, in words */
-    unsigned needs;   /* left out where these are not there */
+    const char *id;                    /* API */
+    const char *what;                  /* the prerequisite, in words */
+    unsigned needs;                    /* left out where these are not there */
     int (*run)(struct sb_checkup *up); /* 0, or -1 with up->err set */
 };
 
@@ -59,7 +60,8 @@ struct sb_check {
 int sb_checkup_tell(struct sb_checkup *up, enum sb_result result, enum sb_code code, const char *statement,
     const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 /* Text in the arena; NULL when it is full. */
-const char *sb_checkup_text(struct sb_checkup *up, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+const char *sb_checkup_text(struct sb_checkup *up, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 /* Quoted, in the arena; NULL when it is full. */
 const char *sb_checkup_ident(struct sb_checkup *up, const char *ident);
 const char *sb_checkup_table(struct sb_checkup *up, struct sb_view schema, struct sb_view name);

@@ -10,12 +10,25 @@ static void text_copy(char *out, size_t cap, const char *text)
     snprintf(out, cap, "%s", text == NULL ? "" : text);
 }
 
+int sb_control_lock(struct sb_conn *source, const char *migration, struct sb_err *err)
+{
+    const char *const params[] = {migration};
+    if (sb_conn_exec(source, "SET lock_timeout = '10s'", err) < 0)
+        return -1;
+    if (sb_conn_query(source,
+            "SELECT pg_catalog.pg_advisory_lock(1935763064, pg_catalog.hashtext('switchback ' || $1))", 1,
+            params, NULL, err) < 0)
+        return sb_err_add(err, "waiting for another `prepare` or `remove` of migration \"%s\"", migration);
+    return sb_conn_exec(source, "SET lock_timeout = 0", err);
+}
+
 /* -- the schema ------------------------------------------------------------------------------------------ */
 
 static int table_exists(struct sb_conn *conn, const char *name, bool *ret_exists, struct sb_err *err)
 {
     const char *const params[] = {name};
-    SB_CLEANUP(sb_rows_freep) struct sb_rows *rows = NULL;
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
     if (sb_conn_query(conn,
             "SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
             " WHERE n.nspname = 'switchback' AND c.relname = $1 AND c.relkind = 'r'",
@@ -41,7 +54,8 @@ static int tables_exist(struct sb_conn *conn, const char *sql, bool *ret_exist, 
 
 static int identity_read(struct sb_conn *conn, struct sb_control *control, struct sb_err *err)
 {
-    SB_CLEANUP(sb_rows_freep) struct sb_rows *rows = NULL;
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
     if (sb_conn_query(conn, "SELECT uuid, format FROM switchback.identity", 0, NULL, &rows, err) < 0)
         return sb_err_add(err, "reading the control schema");
     if (sb_rows_count(rows) == 0) {
@@ -59,9 +73,10 @@ static int identity_read(struct sb_conn *conn, struct sb_control *control, struc
 int sb_control_read(struct sb_conn *conn, enum sb_side as, struct sb_control *ret_control, struct sb_err *err)
 {
     struct sb_control control = {.complete = true};
-    SB_CLEANUP(sb_rows_freep) struct sb_rows *rows = NULL;
-    if (sb_conn_query(conn,
-            "SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'switchback'", 0, NULL, &rows, err) < 0)
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    if (sb_conn_query(conn, "SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'switchback'", 0, NULL,
+            &rows, err) < 0)
         return -1;
     control.schema = sb_rows_count(rows) > 0;
     bool identity = false;
@@ -89,16 +104,19 @@ static int row_read(struct sb_conn *conn, const char *table, const char *sql, co
     if (!exists)
         return 0;
     const char *const params[] = {migration, sb_direction_name(direction)};
-    return sb_conn_query(conn, sql, 2, params, ret_rows, err) < 0 ? sb_err_add(err, "reading the control schema")
-                                                                  : 0;
+    return sb_conn_query(conn, sql, 2, params, ret_rows, err) < 0
+               ? sb_err_add(err, "reading the control schema")
+               : 0;
 }
 
 int sb_control_capture(struct sb_conn *source, const char *migration, enum sb_direction direction,
     struct sb_capture_row *ret_row, struct sb_err *err)
 {
-    SB_CLEANUP(sb_rows_freep) struct sb_rows *rows = NULL;
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
     if (row_read(source, "capture",
-            "SELECT stream_uuid, target_uuid, system_identifier, database_oid, slot, start_lsn, publication_oid,"
+            "SELECT stream_uuid, target_uuid, system_identifier, database_oid, slot, start_lsn, "
+            "publication_oid,"
             " publication_keyless_oid, epoch FROM switchback.capture"
             " WHERE migration = $1 AND direction = $2 AND lane = 0",
             migration, direction, &rows, err) < 0)
@@ -122,7 +140,8 @@ int sb_control_capture(struct sb_conn *source, const char *migration, enum sb_di
 int sb_control_progress(struct sb_conn *target, const char *migration, enum sb_direction direction,
     struct sb_progress_row *ret_row, struct sb_err *err)
 {
-    SB_CLEANUP(sb_rows_freep) struct sb_rows *rows = NULL;
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
     if (row_read(target, "progress",
             "SELECT stream_uuid, source_uuid, sequence FROM switchback.progress"
             " WHERE migration = $1 AND direction = $2 AND lane = 0",
@@ -141,7 +160,8 @@ int sb_control_progress(struct sb_conn *target, const char *migration, enum sb_d
 int sb_control_slot(struct sb_conn *source, const char *slot, struct sb_slot_row *ret_row, struct sb_err *err)
 {
     const char *const params[] = {slot};
-    SB_CLEANUP(sb_rows_freep) struct sb_rows *rows = NULL;
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
     if (sb_conn_query(source,
             "SELECT plugin, database, confirmed_flush_lsn, active_pid,"
             " slot_type = 'logical' AND plugin = 'pgoutput' AND NOT temporary"
@@ -162,10 +182,12 @@ int sb_control_slot(struct sb_conn *source, const char *slot, struct sb_slot_row
     return 0;
 }
 
-static int oid_read(struct sb_conn *conn, const char *sql, const char *name, uint32_t *ret_oid, struct sb_err *err)
+static int oid_read(
+    struct sb_conn *conn, const char *sql, const char *name, uint32_t *ret_oid, struct sb_err *err)
 {
     const char *const params[] = {name};
-    SB_CLEANUP(sb_rows_freep) struct sb_rows *rows = NULL;
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
     if (sb_conn_query(conn, sql, 1, params, &rows, err) < 0)
         return -1;
     *ret_oid = sb_rows_count(rows) == 0 ? 0 : (uint32_t)sb_rows_u64(rows, 0, 0);
@@ -174,7 +196,8 @@ static int oid_read(struct sb_conn *conn, const char *sql, const char *name, uin
 
 int sb_control_publication(struct sb_conn *source, const char *name, uint32_t *ret_oid, struct sb_err *err)
 {
-    return oid_read(source, "SELECT oid FROM pg_catalog.pg_publication WHERE pubname = $1", name, ret_oid, err);
+    return oid_read(
+        source, "SELECT oid FROM pg_catalog.pg_publication WHERE pubname = $1", name, ret_oid, err);
 }
 
 int sb_control_origin(struct sb_conn *target, const char *name, uint32_t *ret_oid, struct sb_err *err)

@@ -14,6 +14,10 @@ extern const char sb_control_both_sql[];
 extern const char sb_control_source_sql[];
 extern const char sb_control_target_sql[];
 
+/* One prepare or remove of a migration at a time: held until the session ends. Waits 10 s for another one, then
+ * SB-SOURCE-UNAVAILABLE. */
+int sb_control_lock(struct sb_conn *source, const char *migration, struct sb_err *err);
+
 /* What exists in one database. */
 struct sb_control {
     bool schema;   /* schema switchback */
@@ -21,7 +25,8 @@ struct sb_control {
     char uuid[SB_UUID_BYTES];
 };
 /* SB-STATE-FORMAT if the schema was made by a newer version, SB-ACCESS if it belongs to somebody else. */
-int sb_control_read(struct sb_conn *conn, enum sb_side as, struct sb_control *ret_control, struct sb_err *err);
+int sb_control_read(
+    struct sb_conn *conn, enum sb_side as, struct sb_control *ret_control, struct sb_err *err);
 
 /* The row of switchback.capture (on the source of the direction); found false: none, or no such table. */
 struct sb_capture_row {
@@ -51,14 +56,15 @@ int sb_control_progress(struct sb_conn *target, const char *migration, enum sb_d
 
 struct sb_slot_row {
     bool found;
-    bool ours;     /* plugin pgoutput, of this database, permanent */
-    bool lost;     /* invalidated: its WAL is gone */
+    bool ours;      /* plugin pgoutput, of this database, permanent */
+    bool lost;      /* invalidated: its WAL is gone */
     int active_pid; /* 0: nobody reads it */
     char plugin[SB_NAME_BYTES];
     char database[SB_NAME_BYTES];
     char confirmed_lsn[SB_LSN_BYTES];
 };
-int sb_control_slot(struct sb_conn *source, const char *slot, struct sb_slot_row *ret_row, struct sb_err *err);
+int sb_control_slot(
+    struct sb_conn *source, const char *slot, struct sb_slot_row *ret_row, struct sb_err *err);
 
 /* Oid of a publication, of an origin; 0 if there is none. */
 int sb_control_publication(struct sb_conn *source, const char *name, uint32_t *ret_oid, struct sb_err *err);

@@ -25,27 +25,33 @@ static const char *setting(const struct sb_rows *rows, int col)
 
 static int put_source(struct impact *impact, struct sb_err *err)
 {
-    SB_CLEANUP(sb_rows_freep) struct sb_rows *rows = NULL;
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
     if (sb_conn_query(impact->source,
             "SELECT pg_catalog.current_setting('max_replication_slots'),"
             " (SELECT pg_catalog.count(*) FROM pg_catalog.pg_replication_slots),"
-            " pg_catalog.current_setting('max_wal_senders'), pg_catalog.current_setting('max_slot_wal_keep_size'),"
+            " pg_catalog.current_setting('max_wal_senders'), "
+            "pg_catalog.current_setting('max_slot_wal_keep_size'),"
             " (SELECT pg_catalog.count(*) FROM pg_catalog.pg_prepared_xacts)",
             0, NULL, &rows, err) < 0)
         return -1;
     struct sb_buf *out = impact->out;
-    sb_buf_putf(out, "source:\n"
-                     "  locks: SHARE UPDATE EXCLUSIVE on %zu tables for a moment, waited for at most 5 s (reads and\n"
-                     "    writes go on; VACUUM, ALTER TABLE and CREATE INDEX CONCURRENTLY wait)\n",
+    sb_buf_putf(out,
+        "source:\n"
+        "  locks: SHARE UPDATE EXCLUSIVE on %zu tables for a moment, waited for at most 5 s (reads and\n"
+        "    writes go on; VACUUM, ALTER TABLE and CREATE INDEX CONCURRENTLY wait)\n",
         impact->scope.published);
-    sb_buf_putf(out, "  slots: one of max_replication_slots = %s (%s used), one of max_wal_senders = %s while running\n",
+    sb_buf_putf(out,
+        "  slots: one of max_replication_slots = %s (%s used), one of max_wal_senders = %s while running\n",
         setting(rows, 0), setting(rows, 1), setting(rows, 2));
     sb_buf_put_str(out, "  sessions: one walsender and one ordinary session while running\n");
-    sb_buf_putf(out, "  the slot waits until every transaction that is writing now has ended, at most %" PRId64
-                     " s;\n    %s prepared transactions are open\n",
+    sb_buf_putf(out,
+        "  the slot waits until every transaction that is writing now has ended, at most %" PRId64
+        " s;\n    %s prepared transactions are open\n",
         impact->config->capture.slot_create_timeout_s, setting(rows, 4));
-    sb_buf_putf(out, "  WAL: kept from the slot on until the target has it, max_slot_wal_keep_size = %s%s;\n"
-                     "    dead rows of the system catalogs are kept as long\n",
+    sb_buf_putf(out,
+        "  WAL: kept from the slot on until the target has it, max_slot_wal_keep_size = %s%s;\n"
+        "    dead rows of the system catalogs are kept as long\n",
         setting(rows, 3), strcmp(setting(rows, 3), "-1") == 0 ? " (no limit: the disk is the limit)" : "");
     return 0;
 }
@@ -56,25 +62,29 @@ static void put_failing(struct impact *impact)
     size_t keyless = 0;
     for (size_t i = 0; i < impact->scope.count; i++)
         keyless += impact->scope.tables[i].klass == SB_SCOPE_KEYLESS;
-    sb_buf_put_str(out, "  statements of the application that start to fail: none of INSERT, UPDATE, DELETE,\n"
-                        "    TRUNCATE; while the tables are published ALTER TABLE ... SET UNLOGGED fails on them, and so\n"
-                        "    do UPDATE and DELETE of a keyed table whose primary key or replica identity is dropped\n");
-    sb_buf_putf(out, "  tables without replica identity: %zu; their updates and deletes work, but do not travel\n",
+    sb_buf_put_str(out,
+        "  statements of the application that start to fail: none of INSERT, UPDATE, DELETE,\n"
+        "    TRUNCATE; while the tables are published ALTER TABLE ... SET UNLOGGED fails on them, and so\n"
+        "    do UPDATE and DELETE of a keyed table whose primary key or replica identity is dropped\n");
+    sb_buf_putf(out,
+        "  tables without replica identity: %zu; their updates and deletes work, but do not travel\n",
         keyless);
 }
 
 static int put_target(struct impact *impact, struct sb_err *err)
 {
-    SB_CLEANUP(sb_rows_freep) struct sb_rows *rows = NULL;
-    if (sb_conn_query(impact->target, "SELECT pg_catalog.count(*) FROM pg_catalog.pg_replication_origin", 0, NULL,
-            &rows, err) < 0)
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    if (sb_conn_query(impact->target, "SELECT pg_catalog.count(*) FROM pg_catalog.pg_replication_origin", 0,
+            NULL, &rows, err) < 0)
         return -1;
     sb_buf_putf(impact->out,
         "target:\n"
         "  origins: one more than the %s that exist; each takes an entry of max_replication_slots\n"
         "    (PostgreSQL 18: max_active_replication_origins) for good\n"
         "  sessions: one of apply, one of capture (which asks how far the target has flushed)\n"
-        "  apply writes with session_replication_role = replica: ordinary triggers, rules and foreign keys do\n"
+        "  apply writes with session_replication_role = replica: ordinary triggers, rules and foreign keys "
+        "do\n"
         "    not run for applied rows\n",
         setting(rows, 0));
     return 0;
@@ -84,8 +94,10 @@ static void put_stream(struct impact *impact)
 {
     const struct sb_config *config = impact->config;
     if (config->stream.store == SB_CONFIG_EMBEDDED)
-        sb_buf_putf(impact->out, "stream:\n  disk: up to %" PRId64 " bytes (stream.retention_max_bytes) in %s\n",
-            config->stream.retention_max_bytes, config->stream.path == NULL ? config->state_dir : config->stream.path);
+        sb_buf_putf(impact->out,
+            "stream:\n  disk: up to %" PRId64 " bytes (stream.retention_max_bytes) in %s\n",
+            config->stream.retention_max_bytes,
+            config->stream.path == NULL ? config->state_dir : config->stream.path);
     else
         sb_buf_put_str(impact->out, "stream:\n  disk of the brokers: as the topics' retention says\n");
 }
@@ -97,7 +109,8 @@ static int lines_put(
     struct sb_conn *conn, const char *sql, const char *param, struct sb_buf *out, struct sb_err *err)
 {
     const char *const params[] = {param};
-    SB_CLEANUP(sb_rows_freep) struct sb_rows *rows = NULL;
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
     if (sb_conn_query(conn, sql, param == NULL ? 0 : 1, params, &rows, err) < 0)
         return -1;
     for (int i = 0; i < sb_rows_count(rows); i++)
@@ -124,8 +137,10 @@ static int put_source_grants(struct impact *impact, struct sb_err *err)
     if (done == 0)
         done = lines_put(impact->source,
             "SELECT DISTINCT pg_catalog.format('GRANT %I TO %I; -- for prepare and remove: owner of tables',"
-            " r.rolname, current_user) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_roles r ON r.oid = c.relowner"
-            " WHERE c.oid = ANY ($1::pg_catalog.oid[]) AND r.rolname <> current_user AND NOT r.rolsuper ORDER BY 1",
+            " r.rolname, current_user) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_roles r ON r.oid = "
+            "c.relowner"
+            " WHERE c.oid = ANY ($1::pg_catalog.oid[]) AND r.rolname <> current_user AND NOT r.rolsuper "
+            "ORDER BY 1",
             sb_buf_str(&oids), impact->out, err);
     sb_buf_clear(&oids);
     return done;
@@ -153,7 +168,8 @@ static void put_table_grants(struct impact *impact, const char *role)
 static int put_target_grants(struct impact *impact, struct sb_err *err)
 {
     sb_buf_put_str(impact->out, "-- on the target, as an administrator:\n");
-    SB_CLEANUP(sb_rows_freep) struct sb_rows *rows = NULL;
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
     if (lines_put(impact->target,
             "SELECT pg_catalog.format('GRANT CREATE ON DATABASE %I TO %I; -- for prepare',"
             "  pg_catalog.current_database(), current_user)"
@@ -164,11 +180,12 @@ static int put_target_grants(struct impact *impact, struct sb_err *err)
             "session_is_setup|xact_setup|xact_reset)$'",
             NULL, impact->out, err) < 0)
         return -1;
-    const char *sql = sb_conn_version(impact->target) >= 150000
-                          ? "SELECT pg_catalog.format('GRANT SET ON PARAMETER session_replication_role TO %I;',"
-                            " current_user)"
-                          : "SELECT pg_catalog.format('ALTER ROLE %I SUPERUSER; -- before PostgreSQL 15 there is no"
-                            " other way to session_replication_role', current_user)";
+    const char *sql =
+        sb_conn_version(impact->target) >= 150000
+            ? "SELECT pg_catalog.format('GRANT SET ON PARAMETER session_replication_role TO %I;',"
+              " current_user)"
+            : "SELECT pg_catalog.format('ALTER ROLE %I SUPERUSER; -- before PostgreSQL 15 there is no"
+              " other way to session_replication_role', current_user)";
     if (lines_put(impact->target, sql, NULL, impact->out, err) < 0 ||
         sb_conn_query(impact->target, "SELECT pg_catalog.quote_ident(current_user)", 0, NULL, &rows, err) < 0)
         return -1;
@@ -200,7 +217,8 @@ static int with_servers(const struct sb_config *config, enum sb_direction direct
     impact_fn *fn, struct sb_err *err)
 {
     struct impact impact = {.config = config, .out = out, .arena = sb_arena_new("impact", ARENA_MAX_BYTES)};
-    struct sb_endpoint source = sb_wiring_source(config, direction), target = sb_wiring_target(config, direction);
+    struct sb_endpoint source = sb_wiring_source(config, direction),
+                       target = sb_wiring_target(config, direction);
     int done = -1;
     if (impact.arena == NULL)
         sb_err_set(err, SB_E_NO_MEMORY, "no memory for an arena");

@@ -1,6 +1,6 @@
 /*
- * The words of `prepare --dry-run` besides its statements: what the preparation and a running migration cost on
- * both servers, and the grants with which roles that are no superusers can do both.
+ * The words of `prepare --dry-run` besides its statements: what the preparation and a running migration cost
+ * on both servers, and the grants with which roles that are no superusers can do both.
  */
 #ifndef SB_SETUP_IMPACT_H
 #define SB_SETUP_IMPACT_H

@@ -1,6 +1,6 @@
 /*
- * What prepare or remove does, or would do: steps in order, each with its statements as they are sent, and notes
- * for people (impact, grants). All text lives in the plan's arena.
+ * What prepare or remove does, or would do: steps in order, each with its statements as they are sent, and
+ * notes for people (impact, grants). All text lives in the plan's arena.
  */
 #ifndef SB_SETUP_PLAN_H
 #define SB_SETUP_PLAN_H

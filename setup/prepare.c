@@ -43,8 +43,8 @@ struct prepare {
 static int step_add(struct prepare *prep, enum sb_place place, const char *what, struct sb_err *err)
 {
     if (prep->sql.failed)
-        return sb_err_set(err, SB_E_LIMIT, "%s: the statement is larger than %d bytes, or a name is not UTF-8",
-            what, SQL_MAX_BYTES);
+        return sb_err_set(err, SB_E_LIMIT,
+            "%s: the statement is larger than %d bytes, or a name is not UTF-8", what, SQL_MAX_BYTES);
     return sb_plan_add(prep->plan, place, what, sb_buf_str(&prep->sql), err);
 }
 
@@ -98,7 +98,9 @@ static int publications_step(struct prepare *prep, struct sb_err *err)
     sb_buf_clear(&mend);
     if (!needed)
         return 0;
-    if (step_run(prep, SB_AT_SOURCE, "publish the tables", err) < 0)
+    const char *what = prep->capture.found ? "publish other tables (rows they already hold do not travel)"
+                                           : "publish the tables";
+    if (step_run(prep, SB_AT_SOURCE, what, err) < 0)
         return -1;
     return prep->plan->dry_run
                ? 0
@@ -143,7 +145,8 @@ static int state_dir_make(struct prepare *prep, struct sb_err *err)
     return step_add(prep, SB_AT_STREAM, "make the state directory", err);
 }
 
-/* The store describes what it lacks; it may have to be made although the capture row is there (a new broker). */
+/* The store describes what it lacks; it may have to be made although the capture row is there (a new broker).
+ */
 static int stream_step(struct prepare *prep, struct sb_err *err)
 {
     char path[SB_PATH_BYTES];
@@ -175,8 +178,9 @@ static int slot_step(struct prepare *prep, struct sb_err *err)
             return -1;
     }
     sb_buf_reset(&prep->sql);
-    sb_buf_putf(&prep->sql, "SELECT pg_catalog.pg_create_logical_replication_slot('%s', 'pgoutput', false%s);",
-        slot, sb_conn_version(prep->source) >= 170000 ? ", false, true" : "");
+    sb_buf_putf(&prep->sql,
+        "SELECT pg_catalog.pg_create_logical_replication_slot('%s', 'pgoutput', false%s);", slot,
+        sb_conn_version(prep->source) >= 170000 ? ", false, true" : "");
     struct sb_endpoint endpoint = sb_wiring_source(prep->config, prep->direction);
     if (!prep->plan->dry_run &&
         sb_slot_create(&endpoint, slot, prep->config->capture.slot_create_timeout_s, err) < 0)
@@ -190,11 +194,13 @@ static int capture_step(struct prepare *prep, struct sb_err *err)
         return 0;
     sb_buf_reset(&prep->sql);
     sb_buf_putf(&prep->sql,
-        "INSERT INTO switchback.capture (migration, direction, lane, stream_uuid, target_uuid, system_identifier,\n"
+        "INSERT INTO switchback.capture (migration, direction, lane, stream_uuid, target_uuid, "
+        "system_identifier,\n"
         "  database_oid, slot, start_lsn, publication_oid, publication_keyless_oid)\n"
         "SELECT '%s', '%s', 0, '%s', '%s', c.system_identifier, d.oid, s.slot_name, s.confirmed_flush_lsn,\n"
         "  k.oid, n.oid\n"
-        "FROM pg_catalog.pg_control_system() c, pg_catalog.pg_database d, pg_catalog.pg_replication_slots s,\n"
+        "FROM pg_catalog.pg_control_system() c, pg_catalog.pg_database d, pg_catalog.pg_replication_slots "
+        "s,\n"
         "  pg_catalog.pg_publication k, pg_catalog.pg_publication n\n"
         "WHERE d.datname = pg_catalog.current_database() AND s.slot_name = '%s'\n"
         "  AND k.pubname = '%s' AND n.pubname = '%s';",
@@ -210,8 +216,8 @@ static int capture_step(struct prepare *prep, struct sb_err *err)
         return -1;
     return prep->capture.found
                ? 0
-               : sb_err_set(err, SB_E_SLOT_LOST, "slot \"%s\" or a publication vanished while it was being prepared",
-                     prep->names.slot);
+               : sb_err_set(err, SB_E_SLOT_LOST,
+                     "slot \"%s\" or a publication vanished while it was being prepared", prep->names.slot);
 }
 
 /* -- what must not contradict ---------------------------------------------------------------------------- */
@@ -228,13 +234,18 @@ static int prepared_agrees(struct prepare *prep, struct sb_err *err)
             row->system_identifier, row->database_oid, prep->source_id.system_identifier,
             prep->source_id.database_oid);
     if (!prep->slot.found || prep->slot.lost || !prep->slot.ours)
-        return sb_err_set(err, SB_E_SLOT_LOST, "the migration was prepared, but slot \"%s\" %s", prep->names.slot,
-            !prep->slot.found ? "is gone" : prep->slot.lost ? "was invalidated" : "is not ours");
-    if (prep->pubs.keyed.oid != row->publication_oid || prep->pubs.keyless.oid != row->publication_keyless_oid)
-        return sb_err_set(err, SB_E_PUBLICATION,
-            "a publication was dropped or made anew since the migration was prepared");
+        return sb_err_set(err, SB_E_SLOT_LOST, "the migration was prepared, but slot \"%s\" %s",
+            prep->names.slot,
+            !prep->slot.found ? "is gone"
+            : prep->slot.lost ? "was invalidated"
+                              : "is not ours");
+    if (prep->pubs.keyed.oid != row->publication_oid ||
+        prep->pubs.keyless.oid != row->publication_keyless_oid)
+        return sb_err_set(
+            err, SB_E_PUBLICATION, "a publication was dropped or made anew since the migration was prepared");
     if (prep->target_control.uuid[0] != '\0' && strcmp(row->target_uuid, prep->target_control.uuid) != 0)
-        return sb_err_set(err, SB_E_TARGET_IDENTITY, "the migration was prepared for another target database");
+        return sb_err_set(
+            err, SB_E_TARGET_IDENTITY, "the migration was prepared for another target database");
     if (!prep->progress.found || strcmp(prep->progress.stream_uuid, row->stream_uuid) != 0)
         return sb_err_set(err, SB_E_PROGRESS_LOST, "the target has %s",
             prep->progress.found ? "the progress of another stream" : "no progress row of this migration");
@@ -248,7 +259,8 @@ static int unprepared_agrees(struct prepare *prep, struct sb_err *err)
             "slot \"%s\" exists with plugin \"%s\" in database \"%s\"; it is not ours", prep->names.slot,
             prep->slot.plugin, prep->slot.database);
     if (prep->pubs.keyed.wide || prep->pubs.keyless.wide)
-        return sb_err_set(err, SB_E_PUBLICATION, "a publication of our name is for all tables or whole schemas");
+        return sb_err_set(
+            err, SB_E_PUBLICATION, "a publication of our name is for all tables or whole schemas");
     if (!prep->progress.found)
         return 0;
     if (prep->progress.sequence > 0)
@@ -257,7 +269,8 @@ static int unprepared_agrees(struct prepare *prep, struct sb_err *err)
     if (prep->source_control.uuid[0] == '\0' ||
         strcmp(prep->progress.source_uuid, prep->source_control.uuid) != 0)
         return sb_err_set(err, SB_E_PROGRESS_LOST,
-            "the target's progress row of migration \"%s\" belongs to another source", prep->config->migration);
+            "the target's progress row of migration \"%s\" belongs to another source",
+            prep->config->migration);
     return 0;
 }
 
@@ -290,7 +303,7 @@ static int state_read(struct prepare *prep, struct sb_err *err)
 /* One uuid for both sides and the store: the one already written down, else a new one. */
 static int stream_uuid_choose(struct prepare *prep, struct sb_err *err)
 {
-    const char *known = prep->capture.found ? prep->capture.stream_uuid
+    const char *known = prep->capture.found    ? prep->capture.stream_uuid
                         : prep->progress.found ? prep->progress.stream_uuid
                                                : NULL;
     bool fine = known != NULL ? sb_uuid_parse(known, &prep->stream_uuid) : sb_uuid_random(&prep->stream_uuid);
@@ -328,6 +341,8 @@ static int steps_run(struct prepare *prep, struct sb_err *err)
 
 static int prepare_run(struct prepare *prep, struct sb_err *err)
 {
+    if (!prep->plan->dry_run && sb_control_lock(prep->source, prep->config->migration, err) < 0)
+        return -1;
     if (state_read(prep, err) < 0)
         return -1;
     if ((prep->capture.found ? prepared_agrees(prep, err) : unprepared_agrees(prep, err)) < 0 ||
@@ -340,7 +355,8 @@ int sb_prepare(
     const struct sb_config *config, enum sb_direction direction, struct sb_plan *plan, struct sb_err *err)
 {
     struct prepare prep = {.config = config, .direction = direction, .plan = plan};
-    struct sb_endpoint source = sb_wiring_source(config, direction), target = sb_wiring_target(config, direction);
+    struct sb_endpoint source = sb_wiring_source(config, direction),
+                       target = sb_wiring_target(config, direction);
     sb_wiring_names(config, direction, &prep.names);
     sb_buf_init(&prep.sql, SQL_MAX_BYTES);
     int done = -1;

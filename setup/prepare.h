@@ -1,6 +1,6 @@
 /*
- * Everything a migration needs on its servers and in its stream, made in an order in which a crash at any point
- * can be mended by running it again:
+ * Everything a migration needs on its servers and in its stream, made in an order in which a crash at any
+ * point can be mended by running it again:
  *
  *   1 control schema and identity row on the target, then on the source
  *   2 the two publications on the source          (before the slot: a later one cannot be decoded)
@@ -10,9 +10,9 @@
  *   6 the slot on the source                      (last: from here on the source keeps WAL)
  *   7 capture row on the source                   (there: prepared)
  *
- * A slot without capture row was never read: it is dropped and made anew, behind the publications. What exists
- * and is right is left alone; what exists and contradicts (another stream, a lost slot, a recreated publication)
- * is an error, never mended silently.
+ * A slot without capture row was never read: it is dropped and made anew, behind the publications. What
+ * exists and is right is left alone; what exists and contradicts (another stream, a lost slot, a recreated
+ * publication) is an error, never mended silently.
  */
 #ifndef SB_SETUP_PREPARE_H
 #define SB_SETUP_PREPARE_H

@@ -13,12 +13,14 @@ enum { SQL_MAX_BYTES = 64 * 1024 * 1024 };
 /* Row filters, column lists and whole schemas came with PostgreSQL 15. */
 static const char tables_sql_14[] =
     "SELECT c.oid, n.nspname, c.relname, false FROM pg_catalog.pg_publication_rel r"
-    " JOIN pg_catalog.pg_class c ON c.oid = r.prrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+    " JOIN pg_catalog.pg_class c ON c.oid = r.prrelid JOIN pg_catalog.pg_namespace n ON n.oid = "
+    "c.relnamespace"
     " WHERE r.prpubid = $1::oid ORDER BY c.oid";
 static const char tables_sql[] =
     "SELECT c.oid, n.nspname, c.relname, r.prqual IS NOT NULL OR r.prattrs IS NOT NULL"
     " FROM pg_catalog.pg_publication_rel r"
-    " JOIN pg_catalog.pg_class c ON c.oid = r.prrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+    " JOIN pg_catalog.pg_class c ON c.oid = r.prrelid JOIN pg_catalog.pg_namespace n ON n.oid = "
+    "c.relnamespace"
     " WHERE r.prpubid = $1::oid ORDER BY c.oid";
 static const char head_sql_14[] =
     "SELECT p.oid, p.puballtables, p.pubinsert, p.pubupdate, p.pubdelete, p.pubtruncate, p.pubviaroot,"
@@ -35,7 +37,8 @@ static int tables_read(
     char oid[16];
     snprintf(oid, sizeof oid, "%u", pub->oid);
     const char *const params[] = {oid};
-    SB_CLEANUP(sb_rows_freep) struct sb_rows *rows = NULL;
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
     const char *sql = sb_conn_version(source) < 150000 ? tables_sql_14 : tables_sql;
     if (sb_conn_query(source, sql, 1, params, &rows, err) < 0)
         return -1;
@@ -59,7 +62,8 @@ static int publication_read(struct sb_conn *source, const char *name, struct sb_
     struct sb_publication *ret_pub, struct sb_err *err)
 {
     const char *const params[] = {name};
-    SB_CLEANUP(sb_rows_freep) struct sb_rows *rows = NULL;
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
     const char *sql = sb_conn_version(source) < 150000 ? head_sql_14 : head_sql;
     if (sb_conn_query(source, sql, 1, params, &rows, err) < 0)
         return -1;
@@ -159,7 +163,8 @@ static bool needs_adding(
     return table == NULL || table->cut;
 }
 
-static bool needs_dropping(const struct sb_scope *scope, const struct wanted *want, const struct sb_pub_table *table)
+static bool needs_dropping(
+    const struct sb_scope *scope, const struct wanted *want, const struct sb_pub_table *table)
 {
     return table->cut || !is_wanted(scope, want->klass, table->oid);
 }
@@ -186,12 +191,12 @@ static void put_options(struct sb_buf *sql, const struct wanted *want)
 
 static bool options_right(const struct sb_publication *pub, const struct wanted *want)
 {
-    return pub->insert && pub->truncate && pub->update == want->update && pub->delete == want->delete &&
-           pub->via_root;
+    return pub->insert && pub->truncate && pub->update == want->update &&
+           pub->delete == want->delete &&pub->via_root;
 }
 
-static void mend_dropped(const struct sb_publication *pub, const struct wanted *want, const struct sb_scope *scope,
-    struct sb_buf *sql)
+static void mend_dropped(const struct sb_publication *pub, const struct wanted *want,
+    const struct sb_scope *scope, struct sb_buf *sql)
 {
     for (size_t i = 0; i < pub->count; i++) {
         if (!needs_dropping(scope, want, &pub->tables[i]))
@@ -202,8 +207,8 @@ static void mend_dropped(const struct sb_publication *pub, const struct wanted *
     }
 }
 
-static void mend_added(const struct sb_publication *pub, const struct wanted *want, const struct sb_scope *scope,
-    struct sb_buf *sql)
+static void mend_added(const struct sb_publication *pub, const struct wanted *want,
+    const struct sb_scope *scope, struct sb_buf *sql)
 {
     struct sb_buf additions;
     sb_buf_init(&additions, SQL_MAX_BYTES);
@@ -296,8 +301,9 @@ static int judge_tables(struct judge *judge)
         const struct sb_pub_table *table = &judge->pub->tables[i];
         if (table->cut || !needs_dropping(judge->scope, judge->want, table))
             continue;
-        sb_buf_putf(&judge->evidence, "publication \"%s\" holds table \"%s\".\"%s\", which does not belong there",
-            judge->want->name, table->schema.ptr, table->name.ptr);
+        sb_buf_putf(&judge->evidence,
+            "publication \"%s\" holds table \"%s\".\"%s\", which does not belong there", judge->want->name,
+            table->schema.ptr, table->name.ptr);
         put_alter(&judge->statement, judge->want, " DROP TABLE ONLY ");
         sb_ident_put_table(&judge->statement, table->schema, table->name);
         sb_buf_put_str(&judge->statement, ";");
@@ -316,7 +322,8 @@ static int judge_one(struct judge *judge)
     }
     if (judge->pub->wide || !judge->pub->owned) {
         sb_buf_putf(&judge->evidence, "publication \"%s\" %s", name,
-            judge->pub->wide ? "is for all tables or for whole schemas: it is not ours" : "belongs to another role");
+            judge->pub->wide ? "is for all tables or for whole schemas: it is not ours"
+                             : "belongs to another role");
         sb_buf_put_str(&judge->statement, "DROP PUBLICATION ");
         sb_ident_put(&judge->statement, sb_view_str(name));
         sb_buf_put_str(&judge->statement, ";");

@@ -66,7 +66,8 @@ static int slot_remove(struct removal *removal, int side, const struct sb_names 
     return sb_plan_add(removal->plan, place_of(side), "drop the slot", sb_buf_str(&removal->sql), err);
 }
 
-static int publications_remove(struct removal *removal, int side, const struct sb_names *names, struct sb_err *err)
+static int publications_remove(
+    struct removal *removal, int side, const struct sb_names *names, struct sb_err *err)
 {
     const char *const pubs[] = {names->publication, names->publication_keyless};
     sb_buf_reset(&removal->sql);
@@ -120,7 +121,8 @@ static int others_use_it(struct sb_conn *conn, const struct sb_rows *tables, con
     *ret_used = false;
     int done = 0;
     for (int i = 0; i < sb_rows_count(tables) && done == 0 && !*ret_used; i++) {
-        SB_CLEANUP(sb_rows_freep) struct sb_rows *rows = NULL;
+        SB_CLEANUP(sb_rows_freep)
+        struct sb_rows *rows = NULL;
         sb_buf_reset(&sql);
         sb_buf_put_str(&sql, "SELECT FROM switchback.");
         sb_ident_put(&sql, sb_view_str(sb_rows_get(tables, i, 0)));
@@ -135,9 +137,10 @@ static int others_use_it(struct sb_conn *conn, const struct sb_rows *tables, con
 
 static int schema_exists(struct sb_conn *conn, bool *ret_exists, struct sb_err *err)
 {
-    SB_CLEANUP(sb_rows_freep) struct sb_rows *rows = NULL;
-    if (sb_conn_query(
-            conn, "SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'switchback'", 0, NULL, &rows, err) < 0)
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    if (sb_conn_query(conn, "SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'switchback'", 0, NULL,
+            &rows, err) < 0)
         return -1;
     *ret_exists = sb_rows_count(rows) > 0;
     return 0;
@@ -148,7 +151,8 @@ static int control_remove(struct removal *removal, int side, struct sb_err *err)
     struct sb_conn *conn = removal->sides[side];
     const char *migration = removal->config->migration;
     bool exists = false, shared = false;
-    SB_CLEANUP(sb_rows_freep) struct sb_rows *tables = NULL;
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *tables = NULL;
     if (schema_exists(conn, &exists, err) < 0)
         return -1;
     if (!exists)
@@ -199,7 +203,8 @@ static void stream_remove(struct removal *removal, enum sb_direction direction)
     }
     sb_buf_putf(&removal->sql, "%s %s", options.store == SB_STORE_EMBEDDED ? "rm" : "delete topics of",
         options.store == SB_STORE_EMBEDDED ? options.path : sb_direction_name(direction));
-    if (sb_plan_add(removal->plan, SB_AT_STREAM, "delete the stream's store", sb_buf_str(&removal->sql), &err) < 0)
+    if (sb_plan_add(
+            removal->plan, SB_AT_STREAM, "delete the stream's store", sb_buf_str(&removal->sql), &err) < 0)
         failed(removal, &err);
 }
 
@@ -217,7 +222,8 @@ static void page_remove(struct removal *removal)
     }
     sb_buf_reset(&removal->sql);
     sb_buf_putf(&removal->sql, "rm %s", path);
-    if (sb_plan_add(removal->plan, SB_AT_STREAM, "delete the metrics page", sb_buf_str(&removal->sql), &err) < 0)
+    if (sb_plan_add(removal->plan, SB_AT_STREAM, "delete the metrics page", sb_buf_str(&removal->sql), &err) <
+        0)
         failed(removal, &err);
 }
 
@@ -240,6 +246,12 @@ int sb_remove(const struct sb_config *config, struct sb_plan *plan, struct sb_er
     sb_buf_init(&removal.sql, SQL_MAX_BYTES);
     for (int side = 0; side < SIDES; side++)
         side_open(&removal, side);
+    if (removal.sides[0] != NULL && !plan->dry_run &&
+        sb_control_lock(removal.sides[0], config->migration, &one) < 0) {
+        failed(&removal, &one);
+        sb_conn_close(removal.sides[0]);
+        removal.sides[0] = NULL;
+    }
     for (int i = 0; i < 2; i++)
         direction_remove(&removal, directions[i]);
     for (int side = 0; side < SIDES; side++) {

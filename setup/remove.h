@@ -1,8 +1,8 @@
 /*
- * Takes away everything this migration ever made: the slot first (a forgotten one fills the source's disk), then
- * publications, origin, control rows, the control schema when no other migration uses it, and the stream. Both
- * directions are looked at. What is not there is fine; a side that does not answer is left for the next time,
- * and the other side is done all the same.
+ * Takes away everything this migration ever made: the slot first (a forgotten one fills the source's disk),
+ * then publications, origin, control rows, the control schema when no other migration uses it, and the
+ * stream. Both directions are looked at. What is not there is fine; a side that does not answer is left for
+ * the next time, and the other side is done all the same.
  */
 #ifndef SB_SETUP_REMOVE_H
 #define SB_SETUP_REMOVE_H

@@ -39,5 +39,6 @@ int sb_report_add(struct sb_report *report, const struct sb_report_row *row, str
     kept->statement = statement;
     report->failed += row->result == SB_RESULT_FAIL;
     report->warned += row->result == SB_RESULT_WARN;
+    report->mendable += row->result == SB_RESULT_FAIL && row->mendable;
     return 0;
 }

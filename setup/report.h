@@ -12,12 +12,13 @@ enum sb_result { SB_RESULT_PASS, SB_RESULT_INFO, SB_RESULT_WARN, SB_RESULT_FAIL 
 const char *sb_result_name(enum sb_result result); /* "pass" */
 
 struct sb_report_row {
-    const char *id;        /* "source.wal_level": API, never renamed */
-    const char *what;      /* the prerequisite, in words */
+    const char *id;   /* "source.wal_level": API, never renamed */
+    const char *what; /* the prerequisite, in words */
     enum sb_result result;
     enum sb_code code;     /* of a failure or warning: the error it would become; SB_OK else */
     const char *evidence;  /* what was found */
     const char *statement; /* what to run, exactly; "" if there is nothing to run */
+    bool mendable;         /* `prepare` mends it by itself */
 };
 
 struct sb_report {
@@ -27,6 +28,7 @@ struct sb_report {
     size_t room;
     size_t failed;
     size_t warned;
+    size_t mendable; /* of the failed ones */
 };
 
 void sb_report_init(struct sb_report *report, struct sb_arena *arena);

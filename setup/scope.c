@@ -10,7 +10,8 @@ bool sb_scope_identified(const struct sb_cat_table *table)
     return table->identity == 'f' || (table->identity != 'n' && table->has_key);
 }
 
-static bool chosen_by(const struct sb_config_list *patterns, const struct sb_cat_table *table, bool *ret_by_name)
+static bool chosen_by(
+    const struct sb_config_list *patterns, const struct sb_cat_table *table, bool *ret_by_name)
 {
     bool chosen = false;
     for (size_t i = 0; i < patterns->count; i++) {
@@ -62,8 +63,7 @@ static struct sb_scope_table *table_of(const struct tree *tree, uint32_t oid)
 static struct sb_scope_table *parent_of(const struct tree *tree, const struct sb_scope_table *scoped)
 {
     const struct sb_scope_parent key = {.oid = scoped->table->oid};
-    const struct sb_scope_parent *found =
-        bsearch(&key, tree->parents, tree->count, sizeof key, parent_order);
+    const struct sb_scope_parent *found = bsearch(&key, tree->parents, tree->count, sizeof key, parent_order);
     return found == NULL ? NULL : table_of(tree, found->parent);
 }
 
@@ -128,8 +128,8 @@ int sb_scope_make(const struct sb_config *config, const struct sb_cat_table *tab
     struct sb_scope_table **by_oid = sb_arena_alloc(arena, count * sizeof(void *) + 1);
     struct sb_scope_parent *sorted = sb_arena_alloc(arena, parent_count * sizeof *sorted + 1);
     if (scope.tables == NULL || by_oid == NULL || sorted == NULL)
-        return sb_err_set(err, SB_E_LIMIT, "%zu tables are too many for arena \"%s\"", count,
-            sb_arena_name(arena));
+        return sb_err_set(
+            err, SB_E_LIMIT, "%zu tables are too many for arena \"%s\"", count, sb_arena_name(arena));
     for (size_t i = 0; i < count; i++) {
         struct sb_scope_table *scoped = &scope.tables[i];
         scoped->table = &tables[i];
@@ -153,7 +153,8 @@ int sb_scope_read(const struct sb_config *config, struct sb_conn *source, struct
 {
     struct sb_cat_table *tables;
     size_t count;
-    SB_CLEANUP(sb_rows_freep) struct sb_rows *rows = NULL;
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
     if (sb_catalog_tables(source, true, arena, &tables, &count, err) < 0)
         return -1;
     if (sb_conn_query(source,

@@ -2,11 +2,11 @@
  * The tables of a migration: which of the source's tables the patterns choose, and how each is published.
  * Pure: catalog values in, values out.
  *
- * A partitioned table that is chosen stands for all its partitions (it is published via its root); a partition
- * is published by itself only when no ancestor of it is chosen.
+ * A partitioned table that is chosen stands for all its partitions (it is published via its root); a
+ * partition is published by itself only when no ancestor of it is chosen.
  *
- * Keyed tables have a replica identity with which updates and deletes can be told row by row. All others go to
- * the second publication, with inserts and truncates only: to publish updates of a table without identity
+ * Keyed tables have a replica identity with which updates and deletes can be told row by row. All others go
+ * to the second publication, with inserts and truncates only: to publish updates of a table without identity
  * makes the *application's* UPDATE fail.
  */
 #ifndef SB_SETUP_SCOPE_H
@@ -26,9 +26,9 @@ enum sb_scope_class {
 struct sb_scope_table {
     const struct sb_cat_table *table;
     enum sb_scope_class klass;
-    bool by_name;            /* a pattern without wildcards named it */
+    bool by_name;             /* a pattern without wildcards named it */
     bool excluded_under_root; /* excluded by a pattern, yet published as part of its root */
-    bool mixed;              /* root and partitions have different identities: told as keyless */
+    bool mixed;               /* root and partitions have different identities: told as keyless */
 };
 
 struct sb_scope {

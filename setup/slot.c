@@ -12,12 +12,13 @@ enum { FAILOVER_SINCE = 170000, GRACE_MS = 10000, LEAVE_MS = 5000, STEP_MS = 100
 
 /* -- who is waited for ----------------------------------------------------------------------------------- */
 
-/* The creating session waits for the lock that a transaction holds on its own number; a holder without a process
- * is a prepared transaction. */
+/* The creating session waits for the lock that a transaction holds on its own number; a holder without a
+ * process is a prepared transaction. */
 static const char blocker_sql[] =
     "SELECT p.gid, p.database, p.prepared, h.pid, a.usename, a.application_name, a.state, a.xact_start"
     " FROM pg_catalog.pg_locks w"
-    " JOIN pg_catalog.pg_locks h ON h.locktype = 'transactionid' AND h.transactionid = w.transactionid AND h.granted"
+    " JOIN pg_catalog.pg_locks h ON h.locktype = 'transactionid' AND h.transactionid = w.transactionid AND "
+    "h.granted"
     " LEFT JOIN pg_catalog.pg_prepared_xacts p ON p.transaction = w.transactionid"
     " LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = h.pid"
     " WHERE w.pid = $1::integer AND w.locktype = 'transactionid' AND NOT w.granted LIMIT 1";
@@ -32,7 +33,8 @@ static int blocker_find(struct sb_conn *watcher, int pid, char out[BLOCKER_BYTES
     char text[16];
     snprintf(text, sizeof text, "%d", pid);
     const char *const params[] = {text};
-    SB_CLEANUP(sb_rows_freep) struct sb_rows *rows = NULL;
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
     if (sb_conn_query(watcher, blocker_sql, 1, params, &rows, err) < 0)
         return -1;
     if (sb_rows_count(rows) == 0)
@@ -70,9 +72,10 @@ static int answer_wait(struct sb_conn *conn, int64_t timeout_ms, struct sb_err *
 static int creation_send(struct sb_conn *conn, const char *slot, struct sb_err *err)
 {
     const char *const params[] = {slot};
-    const char *sql = sb_conn_version(conn) >= FAILOVER_SINCE
-                          ? "SELECT pg_catalog.pg_create_logical_replication_slot($1, 'pgoutput', false, false, true)"
-                          : "SELECT pg_catalog.pg_create_logical_replication_slot($1, 'pgoutput', false)";
+    const char *sql =
+        sb_conn_version(conn) >= FAILOVER_SINCE
+            ? "SELECT pg_catalog.pg_create_logical_replication_slot($1, 'pgoutput', false, false, true)"
+            : "SELECT pg_catalog.pg_create_logical_replication_slot($1, 'pgoutput', false)";
     return sb_conn_send(conn, sql, 1, params, err);
 }
 
@@ -85,8 +88,8 @@ static int backend_cancel(struct sb_conn *watcher, int pid, struct sb_err *err)
 }
 
 /* The deadline has passed: name the blocker, cancel, and see to it that no slot is left. */
-static int creation_give_up(struct sb_conn *maker, struct sb_conn *watcher, const char *slot, int64_t timeout_s,
-    struct sb_err *err)
+static int creation_give_up(
+    struct sb_conn *maker, struct sb_conn *watcher, const char *slot, int64_t timeout_s, struct sb_err *err)
 {
     char blocker[BLOCKER_BYTES];
     struct sb_err ignored;
@@ -97,15 +100,16 @@ static int creation_give_up(struct sb_conn *maker, struct sb_conn *watcher, cons
     if (sb_slot_drop(watcher, slot, NULL, err) < 0)
         return -1;
     sb_err_set(err, SB_E_SOURCE_CONFIG,
-        "slot \"%s\" could not be made within %" PRId64 " s, because the source waits for %s; no slot was left behind",
+        "slot \"%s\" could not be made within %" PRId64
+        " s, because the source waits for %s; no slot was left behind",
         slot, timeout_s, blocker);
     return sb_err_hint(err,
         "End that transaction (COMMIT PREPARED or ROLLBACK PREPARED, or pg_terminate_backend), or raise "
         "capture.slot_create_timeout_s; then run `switchback prepare` again.");
 }
 
-static int creation_run(struct sb_conn *maker, struct sb_conn *watcher, const char *slot, int64_t timeout_s,
-    struct sb_err *err)
+static int creation_run(
+    struct sb_conn *maker, struct sb_conn *watcher, const char *slot, int64_t timeout_s, struct sb_err *err)
 {
     /* Should this process die meanwhile, the server gives up by itself. */
     char sql[64];
@@ -140,7 +144,8 @@ int sb_slot_create(const struct sb_endpoint *source, const char *slot, int64_t t
 static int drop_try(struct sb_conn *conn, const char *slot, bool *ret_dropped, struct sb_err *err)
 {
     const char *const params[] = {slot};
-    SB_CLEANUP(sb_rows_freep) struct sb_rows *rows = NULL;
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
     if (sb_conn_query(conn,
             "SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots"
             " WHERE slot_name = $1",

@@ -1,10 +1,10 @@
 /*
  * Making the replication slot. The server waits with it until every transaction that was writing has ended; a
- * forgotten prepared transaction makes it wait for ever. So there is a deadline, and when it passes the one that
- * is waited for is named: a prepared transaction by its gid, a session by its process, role and start.
+ * forgotten prepared transaction makes it wait for ever. So there is a deadline, and when it passes the one
+ * that is waited for is named: a prepared transaction by its gid, a session by its process, role and start.
  *
- * Afterwards there is a slot or there is none: a creation that was cancelled may have finished all the same, so
- * the slot is looked for, and dropped.
+ * Afterwards there is a slot or there is none: a creation that was cancelled may have finished all the same,
+ * so the slot is looked for, and dropped.
  */
 #ifndef SB_SETUP_SLOT_H
 #define SB_SETUP_SLOT_H

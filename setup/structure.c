@@ -132,8 +132,7 @@ static int tell(struct compare *cmp, enum sb_mismatch mismatch)
 {
     if (cmp->statement.len > 0)
         sb_buf_put_str(&cmp->statement, ";");
-    return cmp->fn(
-        cmp->arg, mismatch, sb_buf_str(&cmp->evidence), sb_buf_str(&cmp->statement), cmp->err);
+    return cmp->fn(cmp->arg, mismatch, sb_buf_str(&cmp->evidence), sb_buf_str(&cmp->statement), cmp->err);
 }
 
 static void put_column_action(struct compare *cmp, const char *verb, struct sb_view column)
@@ -145,7 +144,8 @@ static void put_column_action(struct compare *cmp, const char *verb, struct sb_v
 static int missing(struct compare *cmp, const struct sb_cat_column *col)
 {
     begin(cmp);
-    sb_buf_putf(&cmp->evidence, "column \"%s\" %s is missing on the target", col->name.ptr, col->type_full.ptr);
+    sb_buf_putf(
+        &cmp->evidence, "column \"%s\" %s is missing on the target", col->name.ptr, col->type_full.ptr);
     put_column_action(cmp, "ADD COLUMN ", col->name);
     sb_buf_putf(&cmp->statement, " %s", col->type_full.ptr);
     return tell(cmp, SB_MISMATCH_MISSING);
@@ -166,7 +166,8 @@ static int wrong_type(struct compare *cmp, const struct sb_cat_column *from, con
 static int generated_there(struct compare *cmp, const struct sb_cat_column *col)
 {
     begin(cmp);
-    sb_buf_putf(&cmp->evidence, "column \"%s\" is generated on the target but not on the source", col->name.ptr);
+    sb_buf_putf(
+        &cmp->evidence, "column \"%s\" is generated on the target but not on the source", col->name.ptr);
     put_column_action(cmp, "ALTER COLUMN ", col->name);
     sb_buf_put_str(&cmp->statement, " DROP EXPRESSION");
     return tell(cmp, SB_MISMATCH_GENERATED);
@@ -175,7 +176,8 @@ static int generated_there(struct compare *cmp, const struct sb_cat_column *col)
 static int not_null_there(struct compare *cmp, const struct sb_cat_column *col)
 {
     begin(cmp);
-    sb_buf_putf(&cmp->evidence, "column \"%s\" may be NULL on the source but not on the target", col->name.ptr);
+    sb_buf_putf(
+        &cmp->evidence, "column \"%s\" may be NULL on the source but not on the target", col->name.ptr);
     put_column_action(cmp, "ALTER COLUMN ", col->name);
     sb_buf_put_str(&cmp->statement, " DROP NOT NULL");
     return tell(cmp, SB_MISMATCH_NOT_NULL);
@@ -199,7 +201,8 @@ static int unfilled_there(struct compare *cmp, const struct sb_cat_column *to)
     begin(cmp);
     sb_buf_reset(&cmp->statement);
     sb_buf_putf(&cmp->evidence,
-        "column \"%s\" is generated on the source and does not travel; on the target it is an ordinary column and "
+        "column \"%s\" is generated on the source and does not travel; on the target it is an ordinary "
+        "column and "
         "stays at its default",
         to->name.ptr);
     return tell(cmp, SB_MISMATCH_UNFILLED);

@@ -2,9 +2,9 @@
  * Can a target table hold what the stream brings of a source table? Pure: two catalog tables in, mismatches
  * out, each with the statement that mends it on the target.
  *
- * Columns match by name. A column may be wider on the target (smallint -> bigint, varchar(10) -> text) but not
- * narrower and not of another type. Columns only the target has must be able to stay unset. Generated columns
- * do not travel.
+ * Columns match by name. A column may be wider on the target (smallint -> bigint, varchar(10) -> text) but
+ * not narrower and not of another type. Columns only the target has must be able to stay unset. Generated
+ * columns do not travel.
  */
 #ifndef SB_SETUP_STRUCTURE_H
 #define SB_SETUP_STRUCTURE_H
@@ -12,14 +12,14 @@
 #include "pg/catalog.h"
 
 enum sb_mismatch {
-    SB_MISMATCH_TABLE_KIND,  /* a view or foreign table */
-    SB_MISMATCH_UNLOGGED,    /* rows that a crash of the target would empty */
-    SB_MISMATCH_MISSING,     /* the column is not there */
-    SB_MISMATCH_TYPE,        /* another or a narrower type */
-    SB_MISMATCH_GENERATED,   /* the target computes what the stream brings */
-    SB_MISMATCH_NOT_NULL,    /* NULL fits on the source only */
-    SB_MISMATCH_EXTRA,       /* only there, NOT NULL and without a default */
-    SB_MISMATCH_UNFILLED,    /* generated on the source, ordinary there: stays NULL. A warning */
+    SB_MISMATCH_TABLE_KIND, /* a view or foreign table */
+    SB_MISMATCH_UNLOGGED,   /* rows that a crash of the target would empty */
+    SB_MISMATCH_MISSING,    /* the column is not there */
+    SB_MISMATCH_TYPE,       /* another or a narrower type */
+    SB_MISMATCH_GENERATED,  /* the target computes what the stream brings */
+    SB_MISMATCH_NOT_NULL,   /* NULL fits on the source only */
+    SB_MISMATCH_EXTRA,      /* only there, NOT NULL and without a default */
+    SB_MISMATCH_UNFILLED,   /* generated on the source, ordinary there: stays NULL. A warning */
 };
 bool sb_mismatch_is_fatal(enum sb_mismatch mismatch);
 

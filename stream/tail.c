@@ -1,75 +1,12 @@
 #include "stream/tail.h"
 
-#include "core/clock.h"
+#include "stream/range.h"
 
 #include <inttypes.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    TAIL_PATIENCE_MS = 30000, /* a store that says it has records must give one within this time */
-    TAIL_POLL_MAX_MS = 20,
-    TAIL_OPEN_MAX_BYTES = 1 << 16, /* bodies of open and commit are a few hundred */
-};
-
-/* -- reading up to a known end ------------------------------------------------------------------------ */
-
-enum { RANGE_END = 1 };
-
-/* Records in [next, limit), where limit is not beyond what the store said it has. */
-struct range {
-    struct sb_stream *stream;
-    struct sb_uuid uuid;
-    int64_t next;
-    int64_t limit;
-};
-
-static int range_open(
-    struct range *range, struct sb_stream *stream, int64_t from, int64_t limit, struct sb_err *err)
-{
-    *range = (struct range){.stream = stream, .uuid = sb_stream_uuid(stream), .next = from, .limit = limit};
-    return from < limit ? sb_stream_seek(stream, from, err) : 0;
-}
-
-static void wait_readable(struct sb_stream *stream, int wait_ms)
-{
-    struct pollfd poll_fd = {.fd = sb_stream_fd(stream), .events = POLLIN};
-    poll(&poll_fd, poll_fd.fd >= 0 ? 1 : 0, wait_ms);
-}
-
-/* The store's "nothing more now" is not the end: what it said it has may still be on its way. */
-static int range_wait(struct range *range, struct sb_record *ret_record, struct sb_err *err)
-{
-    int64_t deadline = sb_clock_mono_ms() + TAIL_PATIENCE_MS;
-    for (int wait_ms = 1;; wait_ms = wait_ms < TAIL_POLL_MAX_MS ? wait_ms * 2 : wait_ms) {
-        int result = sb_stream_read(range->stream, ret_record, err);
-        if (result != SB_STREAM_END)
-            return result;
-        if (sb_clock_mono_ms() >= deadline)
-            return sb_err_set(err, SB_E_STREAM_UNAVAILABLE,
-                "the stream says that it ends at offset %" PRId64 ", but gives nothing at or behind %" PRId64,
-                range->limit, range->next);
-        wait_readable(range->stream, wait_ms);
-    }
-}
-
-static int range_next(struct range *range, struct sb_record *ret_record, struct sb_err *err)
-{
-    if (range->next >= range->limit)
-        return RANGE_END;
-    if (range_wait(range, ret_record, err) != 0)
-        return -1;
-    if (ret_record->offset >= range->limit) {
-        range->next = range->limit;
-        return RANGE_END;
-    }
-    range->next = ret_record->offset + 1;
-    if (!sb_uuid_eq(&ret_record->frame.stream, &range->uuid))
-        return sb_err_set(err, SB_E_LOG_FOREIGN, "the record at offset %" PRId64 " is of another stream",
-            ret_record->offset);
-    return 0;
-}
+enum { TAIL_OPEN_MAX_BYTES = 1 << 16 }; /* bodies of open and commit are a few hundred */
 
 /* -- the tail ----------------------------------------------------------------------------------------- */
 
@@ -163,10 +100,10 @@ static int scan_window(
     scan->epoch = 0;
     sb_buf_reset(&scan->open);
     sb_buf_reset(&scan->commit);
-    struct range range;
+    struct sb_range range;
     struct sb_record record;
-    int result = range_open(&range, stream, from, to, err);
-    while (result == 0 && (result = range_next(&range, &record, err)) == 0)
+    int result = sb_range_open(&range, stream, from, to, err);
+    while (result == 0 && (result = sb_range_next(&range, &record, err)) == 0)
         scan_record(scan, &record);
     if (result < 0)
         return -1;
@@ -294,12 +231,12 @@ static int any_entry(void *arg, struct sb_view key, struct sb_view value, struct
 static int locate_beginning(
     struct sb_stream *stream, const struct sb_stream_bounds *bounds, int64_t *ret_offset, struct sb_err *err)
 {
-    struct range range;
+    struct sb_range range;
     struct sb_record record;
     bool opened = false;
-    if (range_open(&range, stream, bounds->oldest, bounds->next, err) != 0)
+    if (sb_range_open(&range, stream, bounds->oldest, bounds->next, err) != 0)
         return -1;
-    int result = range_next(&range, &record, err);
+    int result = sb_range_next(&range, &record, err);
     if (result < 0)
         return -1;
     if (result == 0 && (record.frame.kind != SB_KIND_OPEN || record.frame.sequence != 1))
@@ -307,7 +244,7 @@ static int locate_beginning(
             "the oldest record retained (offset %" PRId64 ", epoch %" PRIu64 ", sequence %" PRIu64
             ") is not the stream's first",
             record.offset, record.frame.epoch, record.frame.sequence);
-    if (result == RANGE_END) {
+    if (result == SB_RANGE_END) {
         if (sb_stream_control_each(stream, sb_view_str(SB_CONTROL_OPEN), any_entry, &opened, err) != 0)
             return -1;
         if (opened)
@@ -324,14 +261,14 @@ static int locate_by_hint(struct sb_stream *stream, const struct sb_stream_bound
     const struct sb_position *position, int64_t hint, int64_t *ret_offset, struct sb_err *err)
 {
     int64_t from = hint > bounds->oldest ? hint - 1 : bounds->oldest;
-    struct range range;
+    struct sb_range range;
     struct sb_record record;
     if (hint < 0 || from >= bounds->next)
         return HINT_WRONG;
-    if (range_open(&range, stream, from, bounds->next, err) != 0)
+    if (sb_range_open(&range, stream, from, bounds->next, err) != 0)
         return -1;
     for (int i = 0; i < 2; i++) {
-        int result = range_next(&range, &record, err);
+        int result = sb_range_next(&range, &record, err);
         if (result != 0)
             return result < 0 ? -1 : HINT_WRONG;
         if (is_commit_of(&record.frame, position)) {
@@ -349,10 +286,10 @@ static int locate_by_hint(struct sb_stream *stream, const struct sb_stream_bound
 static int locate_by_reading(struct sb_stream *stream, const struct sb_stream_bounds *bounds,
     const struct sb_position *position, int64_t *ret_offset, struct sb_err *err)
 {
-    struct range range;
+    struct sb_range range;
     struct sb_record record;
-    int result = range_open(&range, stream, bounds->oldest, bounds->next, err);
-    while (result == 0 && (result = range_next(&range, &record, err)) == 0) {
+    int result = sb_range_open(&range, stream, bounds->oldest, bounds->next, err);
+    while (result == 0 && (result = sb_range_next(&range, &record, err)) == 0) {
         bool behind = is_commit_of(&record.frame, position);
         if (behind || (record.frame.kind == SB_KIND_OPEN && record.frame.epoch > position->epoch)) {
             *ret_offset = behind ? record.offset + 1 : record.offset;
@@ -401,11 +338,11 @@ static enum side time_side(const struct sb_record *record, int64_t want)
 static int first_side(struct sb_stream *stream, int64_t from, int64_t to, side_fn *side_of, int64_t want,
     bool reached_only, enum side *ret_side, int64_t *ret_offset, struct sb_err *err)
 {
-    struct range range;
+    struct sb_range range;
     struct sb_record record;
-    int result = range_open(&range, stream, from, to, err);
+    int result = sb_range_open(&range, stream, from, to, err);
     *ret_side = SIDE_UNKNOWN;
-    while (result == 0 && (result = range_next(&range, &record, err)) == 0) {
+    while (result == 0 && (result = sb_range_next(&range, &record, err)) == 0) {
         enum side side = side_of(&record, want);
         if (side == SIDE_REACHED || (side == SIDE_BELOW && !reached_only)) {
             *ret_side = side;

@@ -154,7 +154,7 @@ int main(int argc, char **argv)
     static struct bench bench;
     struct sb_err err;
     struct sb_view schema_body, key, body;
-    long rows = argc > 1 ? atol(argv[1]) : 1000000;
+    long rows = argc > 1 ? strtol(argv[1], NULL, 10) : 1000000;
     must(sb_codec_new(&bench.codec, &err), &err);
     must(sb_codec_relation(bench.codec, &rel, &schema_body, &err), &err);
     bench.arena = sb_arena_new("bench", 1 << 20);

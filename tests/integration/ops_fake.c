@@ -10,7 +10,6 @@
  * (returns 0 unasked), deaf (never reads its signals), stuck (hangs once told to stop), sour (fails once
  * told).
  */
-#include "core/log.h"
 #include "core/loop.h"
 #include "ops/render.h"
 #include "ops/supervisor.h"
@@ -121,7 +120,7 @@ static int run(const struct sb_config *config, struct sb_err *err)
         {.stage = SB_STAGE_CAPTURE_FORWARD, .direction = SB_FORWARD, .run = fake_capture},
         {.stage = SB_STAGE_APPLY_FORWARD, .direction = SB_FORWARD, .run = fake_apply},
     };
-    return sb_supervise(config, specs, 2, SB_LOG_LOGFMT, SB_LOG_DEBUG, err);
+    return sb_supervise(config, specs, 2, err);
 }
 
 static int alone(const struct sb_config *config, struct sb_err *err)
@@ -154,10 +153,12 @@ static int status(const struct sb_config *config, struct sb_err *err)
 int main(int argc, char **argv)
 {
     struct sb_err err = {.code = SB_OK};
-    struct sb_config config = {.migration = "fake", .state_dir = argc > 2 ? argv[2] : "", .insecure = true};
+    struct sb_config config = {.migration = "fake",
+        .state_dir = argc > 2 ? argv[2] : "",
+        .insecure = true,
+        .log = {.level = "debug"}};
     int result = 64;
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* of the test */
-    sb_log_init(SB_LOG_LOGFMT, SB_LOG_DEBUG, "supervisor");
     if (argc == 6 && strcmp(argv[1], "run") == 0) {
         config.http.listen = argv[3];
         capture_manner = argv[4];

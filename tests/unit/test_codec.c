@@ -222,11 +222,11 @@ START_TEST(the_envelope_has_the_field_names_of_debezium)
     struct sb_change chg = {.op = SB_OP_UPDATE, .rel = rel, .before = old, .after = row, .old_is_key = true};
     avro_value_t value = generic_of(rel), branch, source, got;
     ck_assert(generic_read(&value, encode(&chg)));
-    int number;
-    int32_t small;
-    int64_t large;
-    size_t size;
-    const char *text;
+    int number = 0;
+    int32_t small = 0;
+    int64_t large = 0;
+    size_t size = 0;
+    const char *text = "";
     got = field(&value, "before");
     avro_value_get_discriminant(&got, &number);
     ck_assert_int_eq(number, 2); /* key-only */

@@ -48,7 +48,7 @@ static struct sb_value text(const char *value)
 
 static int key_of(const struct sb_value *row)
 {
-    return atoi(row[0].text.ptr);
+    return (int)strtol(row[0].text.ptr, NULL, 10);
 }
 
 static bool same(const struct model *a, const struct model *b)

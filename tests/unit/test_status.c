@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #define MIB (INT64_C(1024) * 1024)
@@ -364,13 +365,17 @@ END_TEST
 /* -- readings ---------------------------------------------------------------------------------------------
  */
 
-START_TEST(only_our_own_processes_count)
+START_TEST(only_processes_of_the_right_name_count)
 {
-    ck_assert(sb_process_is_ours(getpid()));
-    ck_assert(!sb_process_is_ours(0));
-    ck_assert(!sb_process_is_ours(-1));
-    ck_assert(!sb_process_is_ours(1));
-    ck_assert(!sb_process_is_ours(INT32_MAX));
+    ck_assert(sb_process_is(getpid(), SB_STAGE_SUPERVISOR));
+    ck_assert(!sb_process_is(getpid(), SB_STAGE_APPLY_FORWARD));
+    prctl(PR_SET_NAME, "apply-forward");
+    ck_assert(sb_process_is(getpid(), SB_STAGE_APPLY_FORWARD));
+    ck_assert(!sb_process_is(getpid(), SB_STAGE_CAPTURE_FORWARD));
+    ck_assert(!sb_process_is(0, SB_STAGE_SUPERVISOR));
+    ck_assert(!sb_process_is(-1, SB_STAGE_SUPERVISOR));
+    ck_assert(!sb_process_is(1, SB_STAGE_SUPERVISOR));
+    ck_assert(!sb_process_is(INT32_MAX, SB_STAGE_SUPERVISOR));
 }
 END_TEST
 
@@ -384,6 +389,7 @@ START_TEST(a_reading_is_what_the_page_says)
     sb_metrics_attach(page, SB_STAGE_APPLY_FORWARD);
     sb_metric_set(SB_M_APPLY_LSN, 77);
     sb_report_state(SB_STATE_RUNNING, NULL);
+    prctl(PR_SET_NAME, "apply-forward");
     sb_reading_take(page, &now);
     ck_assert_int_eq(now.stages[SB_STAGE_APPLY_FORWARD].values[SB_M_APPLY_LSN], 77);
     ck_assert(now.stages[SB_STAGE_APPLY_FORWARD].alive);
@@ -425,7 +431,7 @@ int main(void)
     tcase_add_test(tc, text_says_what_to_do);
     tcase_add_test(tc, json_is_whole_and_unknown_is_null);
     tcase_add_test(tc, json_that_does_not_fit_fails);
-    tcase_add_test(tc, only_our_own_processes_count);
+    tcase_add_test(tc, only_processes_of_the_right_name_count);
     tcase_add_test(tc, a_reading_is_what_the_page_says);
     Suite *suite = suite_create("status");
     suite_add_tcase(suite, tc);

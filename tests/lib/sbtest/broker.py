@@ -1,6 +1,7 @@
 """A real Apache Kafka broker: one node, KRaft, its own directory; started, killed, frozen, edited and restarted."""
 
 import contextlib
+import fcntl
 import os
 import pathlib
 import shutil
@@ -8,7 +9,7 @@ import signal
 import socket
 import subprocess
 
-from sbtest import need, process, things
+from sbtest import need, places, process, things
 from sbtest.servers import copy_dir, free_port
 from sbtest.wait import wait_until
 
@@ -19,6 +20,7 @@ log4j.appender.out=org.apache.log4j.ConsoleAppender
 log4j.appender.out.layout=org.apache.log4j.PatternLayout
 log4j.appender.out.layout.ConversionPattern=[%d] %p %m (%c)%n
 """
+CLUSTER_ID = "c3dpdGNoYmFjay10ZXN0cw"  # any 16 bytes in base64
 # Small segments and short checks, so that retention and compaction happen within a test.
 SETTINGS = {
     "process.roles": "broker,controller",
@@ -32,6 +34,9 @@ SETTINGS = {
     "transaction.state.log.min.isr": 1,
     "transaction.state.log.num.partitions": 1,
     "group.initial.rebalance.delay.ms": 0,
+    # A killed broker may register again only when its session has expired: 9 s unless told otherwise.
+    "broker.session.timeout.ms": 2000,
+    "broker.heartbeat.interval.ms": 250,
     "log.segment.bytes": 1 << 20,
     "log.retention.check.interval.ms": 500,
     "log.segment.delete.delay.ms": 200,
@@ -73,12 +78,7 @@ class Broker:
             "controller.quorum.voters": f"1@127.0.0.1:{self._controller}",
         }
         self.configure(**(settings or {}))
-        cluster = "c3dpdGNoYmFjay10ZXN0cw"  # any 16 bytes in base64
-        done = subprocess.run(
-            [*self._java(), "kafka.tools.StorageTool", "format", "-t", cluster, "-c", self._file()],
-            capture_output=True, text=True, timeout=60,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+        self._format()
         things.add(self)
 
     def __repr__(self):
@@ -89,6 +89,24 @@ class Broker:
 
     def _java(self):
         return ["java", *JAVA, f"-Dlog4j.configuration=file:{self.folder}/log4j.properties", "-cp", f"{self.libraries}/*"]
+
+    def _format(self):
+        """An empty formatted data directory, made once a run and copied: a JVM less for every test."""
+        folder = places.shared() / "templates"
+        folder.mkdir(parents=True, exist_ok=True)
+        made = folder / "kafka"
+        with open(folder / "kafka.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not made.exists():
+                done = subprocess.run(
+                    [*self._java(), "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", self._file()],
+                    capture_output=True, text=True, timeout=60,
+                )
+                assert done.returncode == 0, done.stdout + done.stderr
+                copy_dir(self.data, folder / "kafka.half")
+                (folder / "kafka.half").rename(made)
+                return
+        copy_dir(made, self.data)
 
     def configure(self, **settings):
         """Settings by their own names, dots as they are (a dict with **). They hold from the next start."""

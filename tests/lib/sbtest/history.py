@@ -27,7 +27,7 @@ class History:
     def __init__(self, seed, keys=25):
         self.random = random.Random(seed)
         self.keys = keys
-        self.slots = 10**6
+        self.slots = 10**6 + seed % 1000 * 100000  # two histories one after the other do not meet
         self.step = 0
 
     def key(self):
@@ -150,7 +150,7 @@ class History:
 
     def bulk(self, run):
         run(
-            "INSERT INTO wide (id, f) SELECT g, g FROM generate_series(%s, %s) g ON CONFLICT (id) DO UPDATE SET f = excluded.f + 1",
+            "INSERT INTO wide (id, f) SELECT g, g FROM generate_series(%s::int, %s::int) g ON CONFLICT (id) DO UPDATE SET f = excluded.f + 1",
             (1000, 1000 + self.random.randrange(300)),
         )
 

@@ -1,0 +1,124 @@
+/* switchback prepare [--dry-run] [--json]: make what a migration needs, after checking that it can. */
+#include "cli/steps.h"
+#include "cli/verbs.h"
+#include "setup/check.h"
+#include "setup/impact.h"
+#include "setup/prepare.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const struct sb_opt sb_opts_prepare[] = {
+    {"dry-run", 0, NULL, NULL, "print every statement, its impact and the rights it needs; touch nothing"},
+    {"json", 0, NULL, NULL, "print JSON"},
+    {.name = NULL},
+};
+
+enum { TEXT_MAX_BYTES = 64 * 1024 * 1024 };
+
+struct preparing {
+    const struct sb_config *config;
+    struct sb_arena *arena;
+    bool dry_run;
+    bool json;
+    struct sb_report report;
+    struct sb_plan plan;
+    struct sb_buf impact;
+    struct sb_buf grants;
+};
+
+/* Failed checks that prepare does not mend by itself. */
+static size_t blockers(const struct preparing *prep)
+{
+    return prep->report.failed - prep->report.mendable;
+}
+
+static void failures_print(const struct sb_report *report)
+{
+    for (size_t i = 0; i < report->count; i++) {
+        const struct sb_report_row *row = &report->rows[i];
+        if (row->result != SB_RESULT_FAIL || row->mendable)
+            continue;
+        fprintf(stderr, "%s (%s): %s\n", row->id, sb_err_info(row->code)->id, row->evidence);
+        if (row->statement[0] != '\0')
+            fprintf(stderr, "    run: %s\n", row->statement);
+    }
+}
+
+static json_t *failures_json(const struct sb_report *report)
+{
+    json_t *failures = json_array();
+    for (size_t i = 0; i < report->count; i++) {
+        const struct sb_report_row *row = &report->rows[i];
+        if (row->result == SB_RESULT_FAIL && !row->mendable)
+            json_array_append_new(failures,
+                json_pack("{s:s, s:s, s:s, s:s}", "id", row->id, "error", sb_err_info(row->code)->id,
+                    "evidence", row->evidence, "statement", row->statement));
+    }
+    return failures;
+}
+
+static int answer_json(struct preparing *prep, struct sb_err *err)
+{
+    return sb_steps_dump(
+        json_pack("{s:b, s:b, s:o, s:o, s:s, s:s}", "ok", blockers(prep) == 0, "dry_run", prep->dry_run,
+            "failed", failures_json(&prep->report), "steps", sb_steps_json(&prep->plan), "impact",
+            sb_buf_str(&prep->impact), "grants", sb_buf_str(&prep->grants)),
+        err);
+}
+
+/* A dry run shows the way also where checks fail: that is when the grants are needed. */
+static int dry_run(struct preparing *prep, struct sb_err *err)
+{
+    if (sb_grants_put(prep->config, SB_FORWARD, &prep->grants, err) < 0 ||
+        sb_impact_put(prep->config, SB_FORWARD, &prep->impact, err) < 0 ||
+        sb_prepare(prep->config, SB_FORWARD, &prep->plan, err) < 0)
+        return -1;
+    if (prep->json)
+        return 0;
+    printf("%s\n-- impact --\n%s\n-- rights, for roles that are no superusers --\n%s",
+        prep->plan.count == 0 ? "-- everything is there: prepare would change nothing\n" : "",
+        sb_buf_str(&prep->impact), sb_buf_str(&prep->grants));
+    return 0;
+}
+
+static int prepare_run(struct preparing *prep, struct sb_err *err)
+{
+    if (sb_check_run(prep->config, SB_FORWARD, &prep->report, err) < 0)
+        return -1;
+    if (!prep->json)
+        failures_print(&prep->report);
+    if (prep->dry_run) {
+        if (dry_run(prep, err) < 0)
+            return -1;
+    } else if (blockers(prep) == 0) {
+        if (sb_prepare(prep->config, SB_FORWARD, &prep->plan, err) < 0)
+            return -1;
+        if (!prep->json)
+            printf("%s", prep->plan.count == 0 ? "everything is there: nothing was changed\n" : "prepared\n");
+    } else if (!prep->json) {
+        fprintf(stderr, "%zu checks failed: nothing was changed\n", blockers(prep));
+    }
+    if (prep->json && answer_json(prep, err) < 0)
+        return -1;
+    return blockers(prep) > 0 ? 1 : 0;
+}
+
+int sb_verb_prepare(const struct sb_cli *cli, struct sb_err *err)
+{
+    struct preparing prep = {
+        .config = cli->config, .dry_run = sb_opts_flag(cli->opts, "dry-run"), .json = cli->json};
+    prep.arena = sb_arena_new("prepare", SB_CHECK_ARENA_BYTES);
+    if (prep.arena == NULL)
+        return sb_err_set(err, SB_E_NO_MEMORY, "no memory for an arena");
+    sb_report_init(&prep.report, prep.arena);
+    sb_plan_init(&prep.plan, prep.arena, prep.dry_run);
+    prep.plan.on_step = prep.json ? NULL : sb_steps_print;
+    sb_buf_init(&prep.impact, TEXT_MAX_BYTES);
+    sb_buf_init(&prep.grants, TEXT_MAX_BYTES);
+    int done = prepare_run(&prep, err);
+    sb_buf_clear(&prep.impact);
+    sb_buf_clear(&prep.grants);
+    sb_arena_free(prep.arena);
+    return done;
+}

@@ -1,0 +1,29 @@
+/* switchback run, capture, apply: the stages, supervised or alone. */
+#include "cli/stages.h"
+#include "cli/verbs.h"
+#include "ops/supervisor.h"
+
+int sb_verb_run(const struct sb_cli *cli, struct sb_err *err)
+{
+    struct sb_stage_spec specs[] = {sb_cli_stage(true, SB_FORWARD), sb_cli_stage(false, SB_FORWARD)};
+    return sb_supervise(cli->config, specs, sizeof specs / sizeof *specs, err);
+}
+
+static int alone(bool capture, const struct sb_cli *cli, struct sb_err *err)
+{
+    enum sb_direction direction;
+    if (sb_cli_direction(cli, &direction, err) != 0)
+        return -1;
+    struct sb_stage_spec spec = sb_cli_stage(capture, direction);
+    return sb_stage_alone(&spec, cli->config, err);
+}
+
+int sb_verb_capture(const struct sb_cli *cli, struct sb_err *err)
+{
+    return alone(true, cli, err);
+}
+
+int sb_verb_apply(const struct sb_cli *cli, struct sb_err *err)
+{
+    return alone(false, cli, err);
+}

@@ -1,0 +1,135 @@
+#include "cli/verbs.h"
+
+#include "config/nearest.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* In the order of help: what is done first comes first. */
+const struct sb_verb sb_verbs[] = {
+    {"check", sb_verb_check, NULL, sb_opts_check, SB_VERB_CONFIG, "",
+        "say what each server and the stream still need, with the statement to run",
+        "Nothing is changed. Exit code 1 if a check failed."},
+    {"prepare", sb_verb_prepare, NULL, sb_opts_prepare, SB_VERB_CONFIG, "",
+        "make publications, slot, control schemas, origin and stream",
+        "Running it again changes nothing. Exit code 1, and nothing made, if a check failed."},
+    {"remove", sb_verb_remove, NULL, sb_opts_remove, SB_VERB_CONFIG, "",
+        "take away everything switchback made, slots first",
+        "Both servers are left as they were. The retained stream is deleted, too."},
+    {"run", sb_verb_run, NULL, NULL, SB_VERB_CONFIG, "", "capture and apply, supervised, until told to stop",
+        "SIGTERM or SIGINT stops within 10 s; SIGUSR1 makes halted stages try again."},
+    {"capture", sb_verb_capture, NULL, sb_opts_direction, SB_VERB_CONFIG, "",
+        "only capture: source to stream, in this process", NULL},
+    {"apply", sb_verb_apply, NULL, sb_opts_direction, SB_VERB_CONFIG, "",
+        "only apply: stream to target, in this process", NULL},
+    {"status", sb_verb_status, NULL, sb_opts_status, SB_VERB_CONFIG, "",
+        "positions, lag, rate, time to catch up and why it waits",
+        "Exit code 1 if a stage is halted or not there."},
+    {"pause", sb_verb_pause, NULL, sb_opts_direction, SB_VERB_CONFIG, "", "let apply wait; capture goes on",
+        NULL},
+    {"resume", sb_verb_resume, NULL, sb_opts_direction, SB_VERB_CONFIG, "",
+        "let apply go on, and halted stages try again", NULL},
+    {"stream", sb_verb_stream, sb_subs_stream, sb_opts_stream, SB_VERB_CONFIG, "",
+        "read the retained stream, or prove it whole", NULL},
+    {"conflicts", sb_verb_conflicts, sb_subs_conflicts, sb_opts_conflicts, SB_VERB_CONFIG, "",
+        "rows found other than expected, with both versions", NULL},
+    {"poison", sb_verb_poison, sb_subs_poison, sb_opts_poison, SB_VERB_CONFIG, "",
+        "the transaction apply stands at, and leaving it out",
+        "`poison skip` leaves out the whole transaction, records who asked and why, and leaves a debt of its "
+        "keys. `switchback resume` then goes on."},
+    {"stream", sb_verb_stream, sb_subs_stream, sb_opts_stream, SB_VERB_CONFIG, "",
+        "show the log's records, or verify that it is whole",
+        "A PLACE is @OFFSET, an LSN, or a time in UTC. `stream show` prints row values. `stream verify` "
+        "exits with 1 "
+        "and names every break if the log is not whole."},
+    {"config", sb_verb_config, sb_subs_config, sb_opts_config, SB_VERB_ROOT, "",
+        "check, show and describe the configuration", NULL},
+    {"explain", sb_verb_explain, NULL, sb_opts_explain, SB_VERB_ROOT, "[ID]",
+        "say what an error means and what to do about it", NULL},
+    {"completion", sb_verb_completion, sb_subs_completion, NULL, SB_VERB_ROOT, "",
+        "print the completion script of a shell", NULL},
+    {"version", sb_verb_version, NULL, sb_opts_version, SB_VERB_ROOT, "", "print the version", NULL},
+    {"help", sb_verb_help, NULL, sb_opts_help, SB_VERB_ROOT, "[VERB]", "list the verbs, or describe one",
+        NULL},
+    {.name = NULL},
+};
+
+const struct sb_opt sb_opts_global[] = {
+    {"config", 'c', "FILE", NULL, "the configuration; else $SWITCHBACK_CONFIG, else ./switchback.yaml"},
+    {"help", 'h', NULL, NULL, "list the verbs"},
+    {"version", 'V', NULL, NULL, "print the version"},
+    {.name = NULL},
+};
+
+const struct sb_opt sb_opts_any_verb[] = {
+    {"config", 'c', "FILE", NULL, "the configuration; else $SWITCHBACK_CONFIG, else ./switchback.yaml"},
+    {"help", 'h', NULL, NULL, "describe this verb"},
+    {.name = NULL},
+};
+
+const struct sb_verb *sb_verb_find(const char *name)
+{
+    for (const struct sb_verb *verb = sb_verbs; verb->name != NULL; verb++) {
+        if (strcmp(verb->name, name) == 0)
+            return verb;
+    }
+    return NULL;
+}
+
+const char *sb_verb_nearest(const char *name)
+{
+    const char *nearest = NULL;
+    size_t best = sb_nearest_limit(name) + 1;
+    for (const struct sb_verb *verb = sb_verbs; verb->name != NULL; verb++) {
+        size_t distance = sb_nearest_distance(name, verb->name);
+        if (distance < best) {
+            best = distance;
+            nearest = verb->name;
+        }
+    }
+    return nearest;
+}
+
+const struct sb_sub *sb_verb_sub(const struct sb_verb *verb, const char *name)
+{
+    for (const struct sb_sub *sub = verb->subs; sub != NULL && sub->name != NULL; sub++) {
+        if (strcmp(sub->name, name) == 0)
+            return sub;
+    }
+    return NULL;
+}
+
+int sb_verb_check_args(const char *args, int argc, struct sb_err *err)
+{
+    int least = 0, most = 0;
+    for (const char *word = args; *word != '\0'; word += strcspn(word, " ")) {
+        word += strspn(word, " ");
+        least += *word != '[';
+        most++;
+    }
+    if (argc < least)
+        return sb_err_set(err, SB_E_USAGE, "something is missing: %s", args);
+    if (argc > most)
+        return most == 0 ? sb_err_set(err, SB_E_USAGE, "nothing was expected behind it")
+                         : sb_err_set(err, SB_E_USAGE, "nothing was expected behind %s", args);
+    return 0;
+}
+
+int sb_verb_check_user(const struct sb_verb *verb, unsigned uid, struct sb_err *err)
+{
+    if (uid != 0 || (verb->flags & SB_VERB_ROOT) != 0)
+        return 0;
+    sb_err_set(err, SB_E_INSECURE, "`switchback %s` does not run as root", verb->name);
+    return sb_err_hint(err,
+        "Run it as an ordinary user who owns the state directory: runuser -u USER -- switchback %s",
+        verb->name);
+}
+
+int sb_cli_print(const struct sb_buf *out, struct sb_err *err)
+{
+    if (out->failed)
+        return sb_err_set(err, SB_E_NO_MEMORY, "no memory for what is to be printed");
+    if (out->len > 0)
+        fwrite(out->ptr, 1, out->len, stdout); /* main looks at ferror */
+    return 0;
+}

@@ -1,0 +1,347 @@
+"""`switchback check`: each prerequisite is broken on a real server; check must name it by its id and error, and the
+statement it prints must mend it."""
+
+import pathlib
+import shutil
+import socket
+import subprocess
+
+import pytest
+from setup_pair import BASE, Between, failures, findings, run_statement, servers, shop  # noqa: F401
+
+from sbtest import need
+from sbtest.servers import copy_dir, free_port
+
+
+def test_a_sound_pair_passes(shop):
+    done = shop.ok("check")
+    assert "fail" not in [line.split()[0] for line in done.out.splitlines()]
+    assert shop.ok("check", "--json").json()["ok"] is True
+
+
+# id, error, the side the statement runs on, what breaks it: (side, SQL)...
+TABLES = [
+    ("tables.missing", "SB-TARGET-STRUCTURE", [("new", "DROP TABLE item")]),
+    ("tables.missing", "SB-TARGET-STRUCTURE", [("old", 'CREATE SCHEMA "Odd"'), ("old", 'CREATE TABLE "Odd"."t;""x" (a int)')]),
+    ("tables.structure", "SB-TARGET-STRUCTURE", [("new", "ALTER TABLE item DROP COLUMN name")]),
+    ("tables.structure", "SB-TARGET-STRUCTURE", [("new", "ALTER TABLE item ADD more text NOT NULL")]),
+    ("tables.structure", "SB-TARGET-STRUCTURE", [("new", "ALTER TABLE item ALTER name SET NOT NULL")]),
+    ("tables.structure", "SB-TARGET-STRUCTURE", [("new", "ALTER TABLE item ALTER name TYPE varchar(10)")]),
+    ("tables.structure", "SB-TARGET-STRUCTURE", [("new", "ALTER TABLE item ALTER id TYPE smallint")]),
+    ("tables.structure", "SB-TARGET-STRUCTURE", [("old", "ALTER TABLE item ADD n numeric(10,2)"), ("new", "ALTER TABLE item ADD n numeric(12,4)")]),
+    ("tables.structure", "SB-TARGET-STRUCTURE", [("new", "ALTER TABLE item SET UNLOGGED")]),
+    ("tables.structure", "SB-TARGET-STRUCTURE", [("old", "ALTER TABLE item ADD g int"), ("new", "ALTER TABLE item ADD g int GENERATED ALWAYS AS (id * 2) STORED")]),
+    ("tables.key", "SB-TARGET-STRUCTURE", [("new", "ALTER TABLE item DROP CONSTRAINT item_pkey")]),
+    ("tables.enum", "SB-TARGET-STRUCTURE", [
+        ("both", "CREATE TYPE mood AS ENUM ('fine')"), ("both", "ALTER TABLE item ADD m mood"),
+        ("old", "ALTER TYPE mood ADD VALUE 'it''s bad'")]),
+]
+
+
+@pytest.mark.parametrize("ident,error,broken", TABLES, ids=lambda value: None if isinstance(value, list) else value)
+def test_the_statement_mends_what_the_check_names(shop, ident, error, broken):
+    for side, statement in broken:
+        for name, cluster in (("old", shop.old), ("new", shop.new)):
+            if side in (name, "both"):
+                cluster.sql(statement, db=shop.db)
+    found = failures(shop)
+    assert list(found) == [ident], found
+    assert found[ident]["error"] == error
+    assert shop.verb("check").code == 1
+    run_statement(shop.new, shop.db, found[ident]["statement"])
+    assert not failures(shop)
+
+
+def test_a_read_only_default_is_mended_by_its_statement(shop):
+    shop.new.sql(f"ALTER DATABASE {shop.db} SET default_transaction_read_only = on")
+    row = failures(shop)["target.read_only"]
+    assert row["error"] == "SB-TARGET-CONFIG"
+    run_statement(shop.new, "postgres", row["statement"])
+    assert not failures(shop)
+
+
+WARNINGS = [
+    ("target.triggers", "new", [
+        "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+        'CREATE TRIGGER "loud one" BEFORE INSERT ON item FOR EACH ROW EXECUTE FUNCTION f()',
+        'ALTER TABLE item ENABLE ALWAYS TRIGGER "loud one"']),
+    ("target.triggers", "new", [
+        "CREATE RULE quiet AS ON DELETE TO item DO INSTEAD NOTHING", "ALTER TABLE item ENABLE REPLICA RULE quiet"]),
+    ("target.deferrable", "new", ['ALTER TABLE item ADD CONSTRAINT "u n" UNIQUE (name) DEFERRABLE INITIALLY DEFERRED']),
+    ("tables.identity", "old", ["ALTER TABLE item REPLICA IDENTITY NOTHING"]),
+    ("tables.identity", "old", ["ALTER TABLE item DROP CONSTRAINT item_pkey"]),
+    ("source.retention", "old", ["ALTER SYSTEM SET max_slot_wal_keep_size = '512MB'", "SELECT pg_reload_conf()"]),
+]
+
+
+@pytest.mark.parametrize("ident,side,broken", WARNINGS, ids=lambda value: None if isinstance(value, list) else value)
+def test_a_warning_has_its_statement_and_does_not_fail(shop, ident, side, broken):
+    cluster = getattr(shop, side)
+    for statement in broken:
+        cluster.sql(statement, db=shop.db)
+    if ident == "source.retention":
+        cluster.reload()
+    (row,) = findings(shop, ident, "warn")
+    shop.ok("check")
+    run_statement(cluster, shop.db, row["statement"])
+    if ident == "source.retention":
+        cluster.reload()
+    assert not findings(shop, ident, "warn")
+    if ident == "source.retention":
+        cluster.sql("ALTER SYSTEM RESET max_slot_wal_keep_size")
+        cluster.reload()
+
+
+def test_an_old_writing_transaction_is_named(shop):
+    with shop.old.connect(shop.db, autocommit=False, application_name="lazy") as session:
+        session.execute("INSERT INTO item VALUES (1, 'x')")
+        assert not findings(shop, "source.old_transactions", "warn"), "a young one is no reason to warn"
+        session.rollback()
+
+
+def test_a_prepared_transaction_is_named_and_ended_by_its_statement(servers, shop):
+    old = servers[0]
+    if old.value("SHOW max_prepared_transactions") == "0":
+        old.restart(max_prepared_transactions=5)
+    with old.connect(shop.db) as session:
+        session.execute("BEGIN")
+        session.execute("INSERT INTO item VALUES (1, 'x')")
+        session.execute("PREPARE TRANSACTION 'it''s \"held\"'")
+    (row,) = findings(shop, "source.prepared_transactions", "warn")
+    assert "it's \"held\"" in row["evidence"]
+    run_statement(old, shop.db, row["statement"])
+    assert not findings(shop, "source.prepared_transactions", "warn")
+
+
+# -- what the patterns choose
+
+
+def test_a_table_named_that_is_not_there_fails(shop):
+    shop.configure(tables={"include": ["public.item", "public.nowhere"]})
+    assert list(failures(shop)) == ["tables.patterns"]
+
+
+@pytest.mark.parametrize("kind,statement", [
+    ("view", "CREATE VIEW seen AS SELECT 1 AS id"),
+    ("materialized view", "CREATE MATERIALIZED VIEW seen AS SELECT 1 AS id"),
+    ("unlogged", "CREATE UNLOGGED TABLE seen (id int PRIMARY KEY)"),
+])
+def test_what_no_stream_carries_fails_when_named_and_is_listed_otherwise(shop, kind, statement):
+    shop.old.sql(statement, db=shop.db)
+    assert any(kind in row["evidence"] for row in findings(shop, "tables.barred", "info"))
+    shop.ok("check")
+    shop.configure(tables={"include": ["public.item", "public.seen"]})
+    row = failures(shop)["tables.barred"]
+    assert row["error"] == "SB-CONFIG"
+    if kind == "unlogged":
+        run_statement(shop.old, shop.db, row["statement"])
+        assert "tables.barred" not in failures(shop)
+
+
+def test_nothing_chosen_fails(shop):
+    shop.configure(tables={"include": ["nowhere.*"]})
+    assert "tables.chosen" in failures(shop)
+
+
+def test_a_partitioned_table_stands_for_its_partitions(shop):
+    for cluster in (shop.old, shop.new):
+        cluster.sql("CREATE TABLE part (id int PRIMARY KEY) PARTITION BY RANGE (id)", db=shop.db)
+    shop.old.sql("CREATE TABLE part_1 PARTITION OF part FOR VALUES FROM (1) TO (10)", db=shop.db)
+    shop.ok("check")
+    # Named alone, the partition is a table like others: then the target must have it.
+    shop.configure(tables={"include": ["public.item", "public.part_1"]})
+    assert list(failures(shop)) == ["tables.missing"]
+    shop.configure(tables={"include": ["public.*"], "exclude": ["public.part_1"]})
+    assert findings(shop, "tables.excluded", "warn")
+
+
+def test_partitions_with_another_identity_are_warned_of_and_mended(shop):
+    for cluster in (shop.old, shop.new):
+        cluster.sql("CREATE TABLE part (id int) PARTITION BY RANGE (id)", db=shop.db)
+        cluster.sql("CREATE TABLE part_1 PARTITION OF part FOR VALUES FROM (1) TO (10)", db=shop.db)
+    shop.old.sql("ALTER TABLE part_1 REPLICA IDENTITY FULL", db=shop.db)
+    (row,) = findings(shop, "tables.identity", "warn")
+    assert row["error"] == "SB-NO-IDENTITY" and "partitions differ" in row["evidence"]
+    run_statement(shop.old, shop.db, row["statement"])
+    assert not findings(shop, "tables.identity", "warn")
+
+
+def test_what_the_stream_does_not_carry_is_listed(shop):
+    for statement in ["CREATE SEQUENCE s", "CREATE MATERIALIZED VIEW m AS SELECT 1 AS x", "CREATE UNLOGGED TABLE u (x int)",
+                      "SELECT lo_create(0)", "CREATE TABLE g (a int PRIMARY KEY, b int GENERATED ALWAYS AS (a) STORED)"]:
+        shop.old.sql(statement, db=shop.db)
+    said = " ".join(row["evidence"] for row in findings(shop, "coverage.objects"))
+    for noun in ("sequences", "materialized views", "unlogged tables", "large objects", "generated columns"):
+        assert noun in said
+    assert any("DDL" in row["evidence"] for row in findings(shop, "coverage.always"))
+
+
+# -- settings of the servers
+
+
+@pytest.mark.parametrize("ident,settings,error", [
+    ("source.wal_level", {"wal_level": "replica"}, "SB-SOURCE-CONFIG"),
+    ("source.slots", {"max_replication_slots": 1}, "SB-SOURCE-CONFIG"),
+    ("source.walsenders", {"max_wal_senders": 0}, "SB-SOURCE-CONFIG"),
+])
+def test_a_setting_of_the_source_is_mended_by_its_statement(clusters, switchback, ident, settings, error):
+    old, new = clusters(15, "old", settings=settings), clusters(15, "new")
+    for cluster in (old, new):
+        cluster.sql(BASE)
+    if ident == "source.slots":
+        old.sql("SELECT pg_create_physical_replication_slot('taken')")
+    product = switchback(old, new)
+    row = failures(product)[ident]
+    assert row["error"] == error
+    old.configure(**{name: None for name in settings})
+    run_statement(old, "postgres", row["statement"])
+    old.restart()
+    assert not failures(product)
+
+
+def test_a_full_set_of_origins_is_mended_by_its_statement(clusters, switchback):
+    old, new = clusters(15, "old"), clusters(15, "new", settings={"max_replication_slots": 1})
+    for cluster in (old, new):
+        cluster.sql(BASE)
+    new.sql("SELECT pg_replication_origin_create('stranger')")
+    product = switchback(old, new)
+    row = failures(product)["target.origins"]
+    assert row["error"] == "SB-TARGET-CONFIG"
+    new.configure(max_replication_slots=None)
+    run_statement(new, "postgres", row["statement"])
+    new.restart()
+    assert not failures(product)
+
+
+def test_an_encoding_that_cannot_hold_the_source_fails(shop):
+    db = f"{shop.db}l"
+    shop.new.sql(f"CREATE DATABASE {db} ENCODING 'LATIN1' TEMPLATE template0")
+    shop.new.sql(BASE, db=db)
+    shop.configure(target={"dsn": shop.new.dsn(db)})
+    row = failures(shop)["source.encoding"]
+    assert row["error"] == "SB-ENCODING"
+    shop.new.sql(f"ALTER DATABASE {db} RENAME TO {db}_before")
+    run_statement(shop.new, "postgres", row["statement"])
+    shop.new.sql(BASE, db=db)
+    assert not failures(shop)
+
+
+def test_a_standby_is_refused_on_either_side(clusters, switchback):
+    old, new, standby = clusters(15, "old"), clusters(15, "new"), clusters(15, "standby", start=False)
+    for cluster in (old, new):
+        cluster.sql(BASE)
+    old.stop()
+    shutil.rmtree(standby.data)
+    copy_dir(old.data, standby.data)
+    standby.configure()
+    (standby.data / "standby.signal").touch()
+    standby.start()
+    old.start()
+    product = switchback(old, new)
+    product.configure(source={"dsn": standby.dsn()})
+    assert failures(product)["source.primary"]["error"] == "SB-SOURCE-CONFIG"
+    product.configure(source={"dsn": old.dsn()}, target={"dsn": standby.dsn()})
+    assert failures(product)["target.primary"]["error"] == "SB-TARGET-CONFIG"
+
+
+# -- who is who
+
+
+def test_source_and_target_the_same_database_by_two_addresses_is_refused(clusters, switchback):
+    old = clusters(15, "old", tcp=True)
+    old.sql(BASE)
+    product = switchback(old, old)
+    product.configure(target={"dsn": old.tcp_dsn()})
+    assert failures(product)["target.same_system"]["error"] == "SB-SAME-SYSTEM"
+    product.verb("prepare")
+    assert old.value("SELECT count(*) FROM pg_namespace WHERE nspname = 'switchback'") == 0
+
+
+def test_two_databases_of_one_server_are_fine(servers, shop):
+    old = servers[0]
+    other = old.create_db(f"{shop.db}x")
+    old.sql(BASE, db=other)
+    shop.configure(target={"dsn": old.dsn(other)})
+    shop.ok("check")
+
+
+def test_a_clone_of_the_prepared_source_is_told_by_its_identity_row(clusters, switchback):
+    old, new, clone = clusters(15, "old"), clusters(15, "new"), clusters(15, "clone", start=False)
+    for cluster in (old, new):
+        cluster.sql(BASE)
+    switchback(old, new, migration="first").ok("prepare")
+    old.stop()
+    shutil.rmtree(clone.data)
+    copy_dir(old.data, clone.data)
+    clone.configure()
+    old.start()
+    clone.start()
+    product = switchback(old, clone, migration="second")
+    row = failures(product)["target.same_system"]
+    assert row["error"] == "SB-SAME-SYSTEM" and "copy" in row["evidence"]
+    run_statement(clone, "postgres", row["statement"])
+    assert "target.same_system" not in failures(product)
+
+
+@pytest.mark.parametrize("side,error", [("source", "SB-SOURCE-CONFIG"), ("target", "SB-TARGET-POOLED")])
+def test_a_pool_is_told_by_the_process_it_names(shop, side, error):
+    between = Between(shop.old if side == "source" else shop.new, pid=1)
+    shop.configure(**{side: {"dsn": between.dsn(shop.db)}})
+    row = failures(shop)[f"{side}.connect"]
+    assert row["error"] == error and "pool" in row["evidence"]
+    assert shop.verb("prepare").code == 1
+    between.close()
+
+
+def test_pgbouncer_is_told_to_be_a_pool(shop, place):
+    program = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin")
+    if program is None:
+        need.missing("pgbouncer is not installed", required=False)
+    with free_port() as port:
+        users = pathlib.Path(place) / "users.txt"
+        users.write_text('"postgres" ""\n')
+        ini = pathlib.Path(place) / "pgbouncer.ini"
+        ini.write_text(
+            f"[databases]\n* = host={shop.new.folder} port={shop.new.port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
+            f"listen_port = {port}\nunix_socket_dir =\nauth_type = trust\nauth_file = {users}\npool_mode = transaction\n"
+        )
+        pool = subprocess.Popen([program, ini], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            def answers():
+                with socket.socket() as probe:
+                    return probe.connect_ex(("127.0.0.1", port)) == 0
+
+            from sbtest.wait import wait_until
+            wait_until(answers, 10, "pgbouncer to listen")
+            shop.configure(target={"dsn": f"host=127.0.0.1 port={port} dbname={shop.db} user=postgres sslmode=disable"})
+            assert failures(shop)["target.connect"]["error"] == "SB-TARGET-POOLED"
+        finally:
+            pool.terminate()
+            pool.wait(10)
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+@pytest.mark.parametrize("version", ["13.9", "19.1"])
+def test_a_version_that_is_not_supported_is_refused(shop, side, version):
+    between = Between(shop.old if side == "source" else shop.new, version=version)
+    shop.configure(**{side: {"dsn": between.dsn(shop.db)}})
+    assert failures(shop)[f"{side}.version"]["error"] == "SB-UNSUPPORTED"
+    between.close()
+
+
+def test_a_server_that_does_not_answer_leaves_the_other_one_checked(shop):
+    with free_port() as port:
+        shop.configure(source={"dsn": f"host=127.0.0.1 port={port} dbname=x user=x"})
+        found = failures(shop)
+    assert found["source.connect"]["error"] == "SB-SOURCE-UNAVAILABLE"
+    assert findings(shop, "target.origins", "pass")
+
+
+def test_check_touches_nothing(shop):
+    from setup_pair import fingerprint
+
+    before = [fingerprint(cluster, shop.db) for cluster in (shop.old, shop.new)]
+    state = sorted(path.name for path in (shop.folder / "state").iterdir())
+    shop.ok("check")
+    assert before == [fingerprint(cluster, shop.db) for cluster in (shop.old, shop.new)]
+    assert state == sorted(path.name for path in (shop.folder / "state").iterdir())
