@@ -219,9 +219,9 @@ static int open_epoch(struct capture *cap, struct sb_err *err)
 
 static int stall(struct capture *cap, struct sb_err *err)
 {
-    sb_loop_timer_set(cap->loop, cap->stall_timer, STALL_MS, STALL_MS);
     if (cap->stalled)
         return 0;
+    sb_loop_timer_set(cap->loop, cap->stall_timer, 1, STALL_MS); /* often it takes no more than a service */
     cap->stalled = true;
     cap->stalled_since_ms = sb_clock_mono_ms();
     cap->next_release_ms = 0;
