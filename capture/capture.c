@@ -21,6 +21,7 @@ enum {
     TICK_MS = 100,
     SERVICE_APART_MS = 2, /* under load so much is gathered for one write to stable storage */
     SERVICE_WAIT_MS = 10, /* while the store still works on what it was given */
+    STALL_SAID_MS = 1000,
     STALL_MS = 20,        /* between two tries while the stream takes nothing */
     BUNCH_FRAMES = 16384, /* between two looks at everything else */
     BUNCH_BYTES = 8 << 20,
@@ -44,9 +45,11 @@ struct capture {
     struct sb_watch *socket;
     struct sb_watch *service_timer;
     struct sb_watch *stall_timer;
-    bool stalled;           /* the stream is full: the message at hand waits, the socket is not read */
-    bool more;              /* libpq may hold more messages although the socket is quiet */
-    bool want_write;        /* a status is not out yet */
+    bool stalled;    /* the stream is full: the message at hand waits, the socket is not read */
+    bool more;       /* libpq may hold more messages although the socket is quiet */
+    bool want_write; /* a status is not out yet */
+    int64_t stalled_since_ms;
+    bool stall_said;
     uint64_t recorded_lsn;  /* what the control table says was durable once */
     uint64_t confirmed_lsn; /* last sent */
     int64_t status_max_ms;  /* a status is sent at least so often */
@@ -216,10 +219,11 @@ static int open_epoch(struct capture *cap, struct sb_err *err)
 
 static int stall(struct capture *cap, struct sb_err *err)
 {
-    sb_loop_timer_set(cap->loop, cap->stall_timer, STALL_MS, STALL_MS);
     if (cap->stalled)
         return 0;
+    sb_loop_timer_set(cap->loop, cap->stall_timer, 1, STALL_MS); /* often it takes no more than a service */
     cap->stalled = true;
+    cap->stalled_since_ms = sb_clock_mono_ms();
     cap->next_release_ms = 0;
     return watch_socket(cap, err);
 }
@@ -229,6 +233,9 @@ static int unstall(struct capture *cap, struct sb_err *err)
     sb_loop_timer_set(cap->loop, cap->stall_timer, HOUR_MS, 0);
     cap->stalled = false;
     cap->more = true;
+    if (cap->stall_said)
+        SB_INFO("the stream has room again");
+    cap->stall_said = false;
     sb_report_state(SB_STATE_RUNNING, NULL);
     return watch_socket(cap, err);
 }
@@ -319,6 +326,16 @@ static void on_service(void *arg)
         stop_failed(cap, &err);
 }
 
+/* A moment's stall is how a fast source meets a slow store; a second's is worth a word. */
+static void say_stalled(struct capture *cap)
+{
+    if (cap->stall_said || sb_clock_mono_ms() - cap->stalled_since_ms < STALL_SAID_MS)
+        return;
+    cap->stall_said = true;
+    sb_report_state(SB_STATE_WAITING, "the stream takes no more: it is full, or its store is slow");
+    SB_WARN("the stream takes no more; capture waits, and the source keeps its WAL");
+}
+
 static void on_stall(void *arg)
 {
     struct capture *cap = arg;
@@ -329,7 +346,7 @@ static void on_stall(void *arg)
     if (rc == 0)
         rc = sb_flow_again(cap->flow, &err);
     if (rc == SB_FLOW_BUSY) {
-        sb_report_state(SB_STATE_WAITING, "the stream takes no more: it is full, or its store is slow");
+        say_stalled(cap);
         return;
     }
     if (rc >= 0)

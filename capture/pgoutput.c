@@ -126,6 +126,8 @@ static bool text_valid(struct sb_view text)
     static const uint64_t high = UINT64_C(0x8080808080808080);
     static const uint64_t ones = UINT64_C(0x0101010101010101);
     size_t i = 0;
+    if (text.len == 0)
+        return true; /* a failed cursor's view has no address */
     for (; i + sizeof(uint64_t) <= text.len; i += sizeof(uint64_t)) {
         uint64_t word;
         memcpy(&word, text.ptr + i, sizeof word);

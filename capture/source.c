@@ -165,18 +165,23 @@ static int take_answer(struct sb_source *source, struct sb_pulse *ret_pulse, str
     return read_pulse(rows, ret_pulse, err) == 0 ? SB_SOURCE_PULSE : -1;
 }
 
+/* Whichever is due; the other one gets the next turn. */
+static int send_due(struct sb_source *source, int64_t now_ms, struct sb_err *err)
+{
+    source->asked_ms = now_ms;
+    if (source->heartbeat_due)
+        return send_heartbeat(source, err);
+    if (now_ms < source->next_pulse_ms)
+        return 0;
+    source->next_pulse_ms = now_ms + SB_SOURCE_PULSE_MS;
+    return send_pulse(source, err);
+}
+
 int sb_source_turn(struct sb_source *source, int64_t now_ms, struct sb_pulse *ret_pulse, struct sb_err *err)
 {
     int rc = source->asked == ASKED_NOTHING ? 0 : take_answer(source, ret_pulse, err);
-    if (rc >= 0 && source->asked == ASKED_NOTHING) {
-        bool pulse_due = now_ms >= source->next_pulse_ms;
-        if (pulse_due)
-            source->next_pulse_ms = now_ms + SB_SOURCE_PULSE_MS;
-        source->asked_ms = now_ms;
-        if ((source->heartbeat_due && send_heartbeat(source, err) != 0) ||
-            (source->asked == ASKED_NOTHING && pulse_due && send_pulse(source, err) != 0))
-            rc = -1;
-    }
+    if (rc >= 0 && source->asked == ASKED_NOTHING && send_due(source, now_ms, err) != 0)
+        rc = -1;
     return rc < 0 ? sb_err_add(err, "session with the source") : rc;
 }
 

@@ -134,8 +134,12 @@ static int ended(struct sb_walsender *sender, struct sb_err *err)
 {
     SB_CLEANUP(result_freep)
     PGresult *result = PQgetResult(sender->pg);
-    if (result != NULL && PQresultStatus(result) == PGRES_FATAL_ERROR)
-        return failed(sender, result, "replication failed", err);
+    if (result != NULL && PQresultStatus(result) == PGRES_FATAL_ERROR) {
+        /* 'slot "x", output plugin "pgoutput", in the change callback, associated LSN 0/1234' */
+        const char *context = PQresultErrorField(result, PG_DIAG_CONTEXT);
+        failed(sender, result, "replication failed", err);
+        return context == NULL ? -1 : sb_err_add(err, "%.200s", context);
+    }
     return sb_err_set(err, SB_E_SOURCE_UNAVAILABLE, "the source ended the replication stream");
 }
 

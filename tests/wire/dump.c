@@ -10,7 +10,7 @@
 enum { FILE_MAX_BYTES = 16 << 20, TEXT_SHOWN = 60 };
 
 /* Of PostgreSQL's pg_type.dat, as far as the topics use them. */
-static const char *builtin(void *arg, uint32_t oid)
+const char *wire_type_name(void *arg, uint32_t oid)
 {
     static const struct {
         uint32_t oid;
@@ -158,9 +158,21 @@ static void put_event(struct sb_buf *out, const struct sb_pgoutput_event *event)
     sb_buf_put_str(out, "\n");
 }
 
+void wire_dump_change(struct sb_buf *out, const struct sb_change *chg)
+{
+    put_change(out, chg);
+    sb_buf_put_str(out, "\n");
+}
+
+void wire_dump_message(struct sb_buf *out, const struct sb_message *msg)
+{
+    put_message(out, msg, true);
+    sb_buf_put_str(out, "\n");
+}
+
 int wire_dump(struct sb_view frames, struct sb_buf *out, struct sb_err *err)
 {
-    struct sb_pgoutput_options options = {.type_name = builtin};
+    struct sb_pgoutput_options options = {.type_name = wire_type_name};
     struct sb_pgoutput *decoder = sb_pgoutput_new(&options);
     struct sb_cursor cur = sb_cursor(frames);
     int rc = decoder == NULL ? sb_err_set(err, SB_E_NO_MEMORY, "no memory") : 0;
