@@ -1,111 +1,113 @@
-/* switchback status [--json] [--watch], pause, resume. */
-#include "cli/stages.h"
 #include "cli/verbs.h"
-#include "ops/control.h"
+#include "config/wiring.h"
 #include "ops/render.h"
 
-#include <poll.h>
+#include <errno.h>
+#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-enum { TEXT_MAX_BYTES = 1024 * 1024, WATCH_MS = 1000, RATE_MS = 200 };
+#include <string.h>
+#include <time.h>
 
 const struct sb_opt sb_opts_status[] = {
     {"json", 0, NULL, NULL, "print JSON"},
-    {"watch", 0, NULL, NULL, "again every second, until interrupted"},
+    {"watch", 'w', NULL, NULL, "again every second, until interrupted"},
     {.name = NULL},
 };
 
-static int open_page(const struct sb_config *config, struct sb_page **ret_page, struct sb_err *err)
+enum { STATUS_MAX_BYTES = 1024 * 1024 };
+
+/* 0 read; 1 nothing was ever started here, *ret_reading is empty; -1. Opened anew each time: a supervisor
+ * that starts makes a new page. */
+static int take(const struct sb_config *config, struct sb_reading *ret_reading, struct sb_err *err)
 {
     char path[SB_PATH_BYTES];
+    struct sb_page *page;
     sb_wiring_page_path(config, path);
-    if (sb_page_open(path, false, ret_page, err) == 0)
-        return 0;
-    if (err->code == SB_E_IO)
-        sb_err_hint(err, "Nothing has run with this configuration yet: `switchback run` starts it.");
-    return -1;
+    memset(ret_reading, 0, sizeof *ret_reading);
+    if (sb_page_open(path, false, &page, err) < 0)
+        return err->os_errno == ENOENT ? 1 : -1;
+    sb_reading_take(page, ret_reading);
+    sb_page_close(page);
+    return 0;
 }
 
-static int print(const struct sb_reading *before, const struct sb_reading *now,
-    const struct sb_config *config, bool json, bool home, struct sb_err *err)
+static int print(const struct sb_cli *cli, const struct sb_status *status, bool redraw, struct sb_err *err)
 {
-    static struct sb_status status; /* large */
-    struct sb_buf text SB_CLEANUP(sb_buf_clear);
-    sb_status_compute(before, now, config->insecure, &status);
-    sb_buf_init(&text, TEXT_MAX_BYTES);
-    if (json)
-        sb_render_json(&status, &text);
+    struct sb_buf out;
+    sb_buf_init(&out, STATUS_MAX_BYTES);
+    if (redraw)
+        sb_buf_put_str(&out, "\033[H\033[J"); /* home, and clear from there */
+    if (cli->json)
+        sb_render_json(status, &out);
     else
-        sb_render_text(&status, &text);
-    if (text.failed)
-        return sb_err_set(err, SB_E_LIMIT, "the status has more than %d bytes", TEXT_MAX_BYTES);
-    printf("%s%s", home ? "\033[H\033[J" : "", sb_buf_str(&text));
-    fflush(stdout);
+        sb_render_text(status, &out);
+    int result = sb_cli_print(&out, err);
+    sb_buf_clear(&out);
+    return result;
+}
+
+static void say_if_nothing_runs(const struct sb_cli *cli, const struct sb_status *status)
+{
+    if (!status->runs)
+        fprintf(stderr, "nothing runs in \"%s\"; start it with `switchback run`\n", cli->config->state_dir);
+}
+
+/* A second, or less if told to stop. */
+static bool wait_a_second(const sigset_t *stop)
+{
+    const struct timespec second = {.tv_sec = 1};
+    return sigtimedwait(stop, NULL, &second) > 0;
+}
+
+static int watch(const struct sb_cli *cli, const sigset_t *stop, struct sb_err *err)
+{
+    struct sb_reading before, now;
+    struct sb_status status;
+    bool redraw = cli->terminal && !cli->json;
+    if (take(cli->config, &before, err) < 0)
+        return -1;
+    do {
+        int taken = take(cli->config, &now, err);
+        if (taken < 0)
+            return -1;
+        sb_status_compute(
+            taken == 0 && before.mono_us > 0 ? &before : NULL, &now, cli->config->insecure, &status);
+        if (print(cli, &status, redraw, err) < 0)
+            return -1;
+        say_if_nothing_runs(cli, &status);
+        if (fflush(stdout) != 0)
+            break; /* whoever read it has gone; main says so */
+        before = now;
+    } while (!wait_a_second(stop));
     return sb_status_standing(&status) ? 0 : 1;
 }
 
-/* Rates come from two readings: a short moment apart, or, watching, a second. */
-static int show(
-    const struct sb_page *page, const struct sb_config *config, bool json, bool watch, struct sb_err *err)
+static int once(const struct sb_cli *cli, const sigset_t *stop, struct sb_err *err)
 {
-    static struct sb_reading readings[2]; /* large */
-    int now = 0, code;
-    sb_reading_take(page, &readings[now]);
-    poll(NULL, 0, RATE_MS);
-    do {
-        now = !now;
-        sb_reading_take(page, &readings[now]);
-        code = print(&readings[!now], &readings[now], config, json, watch && isatty(STDOUT_FILENO), err);
-        if (watch && code >= 0)
-            poll(NULL, 0, WATCH_MS);
-    } while (watch && code >= 0);
-    return code;
+    struct sb_reading before, now;
+    struct sb_status status;
+    int taken = take(cli->config, &before, err);
+    if (taken == 0) {
+        wait_a_second(stop);
+        taken = take(cli->config, &now, err);
+    }
+    if (taken < 0)
+        return -1;
+    sb_status_compute(
+        taken == 0 ? &before : NULL, taken == 0 ? &now : &before, cli->config->insecure, &status);
+    say_if_nothing_runs(cli, &status);
+    /* Words for people when there is nothing to show; JSON is always one object. */
+    if ((taken == 0 || cli->json) && print(cli, &status, false, err) < 0)
+        return -1;
+    return sb_status_standing(&status) ? 0 : 1;
 }
 
 int sb_verb_status(const struct sb_cli *cli, struct sb_err *err)
 {
-    struct sb_page *page;
-    if (open_page(cli->config, &page, err) != 0)
-        return -1;
-    int code = show(page, cli->config, cli->json, sb_opts_flag(cli->opts, "watch"), err);
-    sb_page_close(page);
-    return code;
-}
-
-int sb_verb_pause(const struct sb_cli *cli, struct sb_err *err)
-{
-    enum sb_direction direction;
-    bool changed;
-    if (sb_cli_direction(cli, &direction, err) != 0 ||
-        sb_control_pause(cli->config, direction, true, &changed, err) != 0)
-        return -1;
-    printf(changed ? "apply pauses within a second; capture goes on\n" : "apply is paused already\n");
-    return 0;
-}
-
-/* Halted stages on this machine are woken; those elsewhere need a SIGUSR1 there. */
-int sb_verb_resume(const struct sb_cli *cli, struct sb_err *err)
-{
-    static struct sb_reading reading; /* large */
-    enum sb_direction direction;
-    struct sb_page *page;
-    bool changed;
-    int woken = 0;
-    if (sb_cli_direction(cli, &direction, err) != 0 ||
-        sb_control_pause(cli->config, direction, false, &changed, err) != 0)
-        return -1;
-    if (open_page(cli->config, &page, err) == 0) {
-        sb_reading_take(page, &reading);
-        woken = sb_control_wake(&reading);
-        sb_page_close(page);
-    }
-    if (changed)
-        printf("apply goes on within a second\n");
-    if (woken > 0)
-        printf("%d halted stage%s woken to try again\n", woken, woken == 1 ? " was" : "s were");
-    if (!changed && woken == 0)
-        printf("nothing was paused or halted\n");
-    return 0;
+    sigset_t stop;
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGINT);
+    sigaddset(&stop, SIGTERM);
+    sigprocmask(SIG_BLOCK, &stop, NULL);
+    return sb_opts_flag(cli->opts, "watch") ? watch(cli, &stop, err) : once(cli, &stop, err);
 }

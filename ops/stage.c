@@ -25,19 +25,9 @@ struct life {
     char logged[SB_ERR_TEXT_BYTES];
 };
 
-static enum sb_log_level log_level(const char *name)
-{
-    static const char *const names[] = {"debug", "info", "warning", "error"};
-    for (int level = SB_LOG_DEBUG; name != NULL && level <= SB_LOG_ERROR; level++)
-        if (strcmp(names[level], name) == 0)
-            return (enum sb_log_level)level;
-    return SB_LOG_INFO; /* the configuration knows no other */
-}
-
 void sb_stage_log(const struct sb_config *config, const char *name)
 {
-    enum sb_log_format format = config->log.format == SB_CONFIG_JSON ? SB_LOG_JSON : SB_LOG_LOGFMT;
-    sb_log_init(format, log_level(config->log.level), name);
+    sb_log_init(sb_wiring_log_format(config), sb_wiring_log_level(config), name);
 }
 
 enum sb_stage sb_stage_of(bool capture, enum sb_direction direction)

@@ -35,8 +35,9 @@ void sb_stage_log(const struct sb_config *config, const char *name);
 enum sb_stage sb_stage_of(bool capture, enum sb_direction direction);
 enum sb_direction sb_stage_direction(enum sb_stage stage);
 
-/* The longest that a stage may take to stop; the supervisor and the watchdog kill it then. */
-enum { SB_STAGE_STOP_MS = 9000 };
+/* The longest that a stage may take to stop; the supervisor and the watchdog kill it then. Ten seconds are
+ * promised for the whole; the rest is for a process to end on a machine whose disk is busy. */
+enum { SB_STAGE_STOP_MS = 8000 };
 
 /* Blocks SIGTERM, SIGINT, SIGUSR1 and SIGHUP, ignores SIGPIPE, names the process after the stage
  * ("apply-forward" in ps and /proc/PID/comm), and lives. The page is attached already. Returns the exit code;

@@ -74,9 +74,11 @@ static int lock_take(const char *dir, int fd, int operation, struct sb_err *err)
             return lock_refused(dir, fd, err);
         nanosleep(&step, NULL);
     }
+    /* Of one width, so that nothing is cut off: ext4 flushes a file that was truncated when it is closed (its
+     * auto_da_alloc), and on a busy disk the last step of stopping would take seconds. */
     char text[32];
-    int len = snprintf(text, sizeof text, "%d\n", (int)getpid());
-    if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)len, 0) != len)
+    int len = snprintf(text, sizeof text, "%-10d\n", (int)getpid());
+    if (pwrite(fd, text, (size_t)len, 0) != len)
         return sb_err_errno(err, SB_E_IO, "could not write the lock of \"%s\"", dir);
     return 0;
 }

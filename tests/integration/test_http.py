@@ -17,8 +17,8 @@ LIFE_S = 10  # from accept to the last byte
 
 
 @pytest.fixture(scope="module")
-def fake(tmp_path_factory):
-    with ops_fake.run(tmp_path_factory.mktemp("http")) as one:
+def fake(workspace):
+    with ops_fake.run(workspace / "http") as one:
         one.wait_running()
         yield one
         one.status()["running"] or pytest.fail("the server did not survive its tests")
@@ -111,13 +111,13 @@ def test_metrics_outlive_a_killed_stage(fake):
     assert 'switchback_stage_restarts_total{stage="apply",direction="forward"} 1' in get(fake, "/metrics")[2]
 
 
-def test_readiness_says_why_not(tmp_path):
-    with ops_fake.run(tmp_path, apply="halt") as halted:
+def test_readiness_says_why_not(place):
+    with ops_fake.run(place, apply="halt") as halted:
         halted.wait_state("apply", "halted")
         status, _, body = get(halted, "/readyz")
         assert status == 503 and "apply-forward is halted by SB-POISON" in body
         assert get(halted, "/livez")[0] == 200
-    with ops_fake.run(tmp_path, apply="retry") as trying:
+    with ops_fake.run(place, apply="retry") as trying:
         trying.wait_state("apply", "backoff")
         status, _, body = get(trying, "/readyz")
         assert status == 503 and "SB-TARGET-UNAVAILABLE" in body

@@ -12,8 +12,8 @@ from sbtest.wait import wait_until
 STOP_MAX_S = 10
 
 
-def test_a_killed_stage_is_started_again_and_counted(tmp_path):
-    with ops_fake.run(tmp_path) as fake:
+def test_a_killed_stage_is_started_again_and_counted(place):
+    with ops_fake.run(place) as fake:
         pids = fake.wait_running()
         for restarts in (1, 2):
             killed = fake.wait_state("apply", "running")["pid"]
@@ -25,16 +25,16 @@ def test_a_killed_stage_is_started_again_and_counted(tmp_path):
         assert 'how="was killed by SIGKILL"' in fake.text()
 
 
-def test_counters_survive_a_killed_stage(tmp_path):
-    with ops_fake.run(tmp_path) as fake:
+def test_counters_survive_a_killed_stage(place):
+    with ops_fake.run(place) as fake:
         pid = fake.wait_running()["apply"]
         wait_until(lambda: fake.status()["directions"][0]["positions"]["applied_lsn"] not in (None, "0/100000"), 10, "work")
         os.kill(pid, signal.SIGKILL)
         assert fake.status()["directions"][0]["positions"]["applied_lsn"] is not None
 
 
-def test_children_die_with_their_supervisor(tmp_path):
-    with ops_fake.run(tmp_path) as fake:
+def test_children_die_with_their_supervisor(place):
+    with ops_fake.run(place) as fake:
         pids = fake.wait_running()
         fake.signal(signal.SIGKILL)
         fake.process.wait(5)
@@ -44,18 +44,18 @@ def test_children_die_with_their_supervisor(tmp_path):
         assert all(stage["gone"] for stage in status["directions"][0]["stages"].values())
 
 
-def test_a_new_supervisor_recovers_after_a_kill(tmp_path):
-    with ops_fake.run(tmp_path) as fake:
+def test_a_new_supervisor_recovers_after_a_kill(place):
+    with ops_fake.run(place) as fake:
         fake.wait_running()
         fake.signal(signal.SIGKILL)
-        with ops_fake.run(tmp_path) as heir:
+        with ops_fake.run(place) as heir:
             heir.wait_running()
             assert heir.stop() == 0
 
 
-def test_sigterm_stops_everything(tmp_path):
+def test_sigterm_stops_everything(place):
     for signo in (signal.SIGTERM, signal.SIGINT):
-        with ops_fake.run(tmp_path) as fake:
+        with ops_fake.run(place) as fake:
             pids = fake.wait_running()
             fake.signal(signo)
             assert fake.process.wait(STOP_MAX_S) == 0
@@ -64,8 +64,8 @@ def test_sigterm_stops_everything(tmp_path):
             assert "killing them" not in fake.text()
 
 
-def test_sigterm_is_obeyed_within_ten_seconds_by_stages_that_hang(tmp_path):
-    with ops_fake.run(tmp_path, "stuck", "deaf") as fake:
+def test_sigterm_is_obeyed_within_ten_seconds_by_stages_that_hang(place):
+    with ops_fake.run(place, "stuck", "deaf") as fake:
         pids = fake.wait_running()
         began = time.monotonic()
         assert fake.stop(STOP_MAX_S + 1) == 0
@@ -73,8 +73,8 @@ def test_sigterm_is_obeyed_within_ten_seconds_by_stages_that_hang(tmp_path):
         assert all(gone(pid) for pid in pids.values())
 
 
-def test_http_answers_while_stages_drain(tmp_path):
-    with ops_fake.run(tmp_path, "stuck") as fake:
+def test_http_answers_while_stages_drain(place):
+    with ops_fake.run(place, "stuck") as fake:
         fake.wait_running()
         fake.signal(signal.SIGTERM)
         wait_until(lambda: fake.stage("apply")["state"] == "stopped", 5, "apply to stop")
@@ -83,16 +83,16 @@ def test_http_answers_while_stages_drain(tmp_path):
         assert fake.process.wait(STOP_MAX_S) == 0
 
 
-def test_a_stage_that_fails_while_it_drains_does_not_start_again(tmp_path):
-    with ops_fake.run(tmp_path, apply="sour") as fake:
+def test_a_stage_that_fails_while_it_drains_does_not_start_again(place):
+    with ops_fake.run(place, apply="sour") as fake:
         fake.wait_running()
         assert fake.stop() == 0
         assert fake.text().count("the broker went away while draining") == 1
         assert "told to stop: the next start recovers" in fake.text()
 
 
-def test_a_halted_stage_stays_halted_until_resumed(tmp_path):
-    with ops_fake.run(tmp_path, apply="halt") as fake:
+def test_a_halted_stage_stays_halted_until_resumed(place):
+    with ops_fake.run(place, apply="halt") as fake:
         halted = fake.wait_state("apply", "halted")
         assert halted["error"] == "SB-POISON" and "poison show" in halted["hint"]
         assert fake.status()["standing"] is False
@@ -105,15 +105,15 @@ def test_a_halted_stage_stays_halted_until_resumed(tmp_path):
         assert fake.text().count("a row will not go in") == 1, "an error is logged exactly once"
 
 
-def test_a_halted_stage_stops_when_told(tmp_path):
-    with ops_fake.run(tmp_path, apply="halt") as fake:
+def test_a_halted_stage_stops_when_told(place):
+    with ops_fake.run(place, apply="halt") as fake:
         fake.wait_state("apply", "halted")
         assert fake.stop(5) == 0
 
 
-def test_a_resume_before_the_halt_means_nothing(tmp_path):
+def test_a_resume_before_the_halt_means_nothing(place):
     """The stage runs, gets SIGUSR1, and is killed: its successor halts, and must stay so."""
-    with ops_fake.run(tmp_path, capture="follow", apply="halt") as fake:
+    with ops_fake.run(place, capture="follow", apply="halt") as fake:
         fake.wait_state("apply", "halted")
         fake.signal(signal.SIGUSR1)
         pid = fake.wait_state("apply", "running")["pid"]
@@ -123,8 +123,8 @@ def test_a_resume_before_the_halt_means_nothing(tmp_path):
         fake.wait_state("apply", "halted")
 
 
-def test_an_outage_is_retried_in_the_same_process_and_is_no_flood(tmp_path):
-    with ops_fake.run(tmp_path, apply="retry") as fake:
+def test_an_outage_is_retried_in_the_same_process_and_is_no_flood(place):
+    with ops_fake.run(place, apply="retry") as fake:
         stage = fake.wait_state("apply", "backoff")
         assert stage["error"] == "SB-TARGET-UNAVAILABLE" and stage["pid"]
         for sent in range(1, 6):
@@ -135,8 +135,8 @@ def test_an_outage_is_retried_in_the_same_process_and_is_no_flood(tmp_path):
         assert fake.stop(5) == 0, "a stage in back-off stops when told"
 
 
-def test_a_fatal_error_ends_the_process_and_the_supervisor_backs_off(tmp_path):
-    with ops_fake.run(tmp_path, apply="fatal") as fake:
+def test_a_fatal_error_ends_the_process_and_the_supervisor_backs_off(place):
+    with ops_fake.run(place, apply="fatal") as fake:
         began = time.monotonic()
         wait_until(lambda: fake.restarts() >= 4, 20, "four restarts")
         assert time.monotonic() - began > 0.2 + 0.4 + 0.8, "restarts did not slow down"
@@ -146,13 +146,13 @@ def test_a_fatal_error_ends_the_process_and_the_supervisor_backs_off(tmp_path):
         assert fake.stop(5) == 0, "a supervisor with a child in back-off stops when told"
 
 
-def test_a_stage_that_ends_unasked_is_started_again(tmp_path):
-    with ops_fake.run(tmp_path, apply="quit") as fake:
+def test_a_stage_that_ends_unasked_is_started_again(place):
+    with ops_fake.run(place, apply="quit") as fake:
         wait_until(lambda: fake.restarts() >= 2, 10, "restarts")
 
 
-def test_sighup_storm_changes_nothing(tmp_path):
-    with ops_fake.run(tmp_path) as fake:
+def test_sighup_storm_changes_nothing(place):
+    with ops_fake.run(place) as fake:
         pids = fake.wait_running()
         for _ in range(200):
             fake.signal(signal.SIGHUP)
@@ -160,33 +160,33 @@ def test_sighup_storm_changes_nothing(tmp_path):
         assert fake.wait_running() == pids
 
 
-def test_a_second_supervisor_is_refused(tmp_path):
-    with ops_fake.run(tmp_path) as first:
+def test_a_second_supervisor_is_refused(place):
+    with ops_fake.run(place) as first:
         pids = first.wait_running()
-        with ops_fake.run(tmp_path) as second:
+        with ops_fake.run(place) as second:
             assert second.process.wait(10) == 75
             assert "SB-STATE-LOCKED" in second.text() and str(first.pid) in second.text()
-        with ops_fake.alone(tmp_path) as single:
+        with ops_fake.alone(place) as single:
             assert single.process.wait(10) == 75
             assert "SB-STATE-LOCKED" in single.text()
         assert first.wait_running() == pids, "the first one noticed"
 
 
-def test_a_stage_runs_alone_once(tmp_path):
-    with ops_fake.alone(tmp_path) as single:
+def test_a_stage_runs_alone_once(place):
+    with ops_fake.alone(place) as single:
         single.wait_state("apply", "running")
         assert single.status()["running"] is True and single.status()["standing"] is False, "capture is not there"
-        with ops_fake.alone(tmp_path) as second:
+        with ops_fake.alone(place) as second:
             assert second.process.wait(10) == 75
-        with ops_fake.run(tmp_path) as supervisor:
+        with ops_fake.run(place) as supervisor:
             assert supervisor.process.wait(10) == 75
         assert single.stop(5) == 0
         assert single.stage("apply")["state"] == "stopped"
 
 
-def test_a_stage_alone_that_hangs_kills_itself(tmp_path):
+def test_a_stage_alone_that_hangs_kills_itself(place):
     for manner in ("deaf", "stuck"):
-        with ops_fake.alone(tmp_path, manner) as single:
+        with ops_fake.alone(place, manner) as single:
             single.wait_state("apply", "running")
             began = time.monotonic()
             assert single.stop(STOP_MAX_S + 1) == -signal.SIGKILL
@@ -194,13 +194,13 @@ def test_a_stage_alone_that_hangs_kills_itself(tmp_path):
             assert "kills itself" in single.text()
 
 
-def test_a_stage_alone_ends_with_the_exit_code_of_its_error(tmp_path):
-    with ops_fake.alone(tmp_path, "fatal") as single:
+def test_a_stage_alone_ends_with_the_exit_code_of_its_error(place):
+    with ops_fake.alone(place, "fatal") as single:
         assert single.process.wait(10) == 74
         assert single.text().count("the disk under the fake is gone") == 1
 
 
-def test_a_full_log_pipe_blocks_nobody(tmp_path):
+def test_a_full_log_pipe_blocks_nobody(place):
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     try:
@@ -208,7 +208,7 @@ def test_a_full_log_pipe_blocks_nobody(tmp_path):
             os.write(writing, b"x" * 4096)
     except BlockingIOError:
         os.set_blocking(writing, True)
-    with ops_fake.run(tmp_path, apply="halt", stderr=writing) as fake:
+    with ops_fake.run(place, apply="halt", stderr=writing) as fake:
         fake.wait_state("apply", "halted", timeout=20)
         fake.signal(signal.SIGTERM)
         assert fake.process.wait(STOP_MAX_S) == 0
@@ -216,9 +216,9 @@ def test_a_full_log_pipe_blocks_nobody(tmp_path):
     os.close(writing)
 
 
-def test_a_log_pipe_without_a_reader_kills_nobody(tmp_path):
+def test_a_log_pipe_without_a_reader_kills_nobody(place):
     reading, writing = os.pipe()
-    with ops_fake.run(tmp_path, stderr=writing) as fake:
+    with ops_fake.run(place, stderr=writing) as fake:
         os.close(reading)
         os.close(writing)
         pids = fake.wait_running()
@@ -228,21 +228,21 @@ def test_a_log_pipe_without_a_reader_kills_nobody(tmp_path):
         assert fake.process.wait(STOP_MAX_S) == 0
 
 
-def test_a_state_directory_of_others_is_refused(tmp_path):
-    (tmp_path / "state").mkdir()
-    (tmp_path / "state").chmod(0o777)
-    with ops_fake.run(tmp_path) as fake:
+def test_a_state_directory_of_others_is_refused(place):
+    (place / "state").mkdir()
+    (place / "state").chmod(0o777)
+    with ops_fake.run(place) as fake:
         assert fake.process.wait(5) == 77 and "SB-INSECURE" in fake.text() and "chmod 700" not in fake.text()
-    (tmp_path / "state").rmdir()
-    (tmp_path / "state").write_text("a file")
-    with ops_fake.run(tmp_path) as fake:
+    (place / "state").rmdir()
+    (place / "state").write_text("a file")
+    with ops_fake.run(place) as fake:
         assert fake.process.wait(5) == 74 and "is not a directory" in fake.text()
 
 
-def test_the_state_directory_is_private(tmp_path):
+def test_the_state_directory_is_private(place):
     old = os.umask(0)
     try:
-        with ops_fake.run(tmp_path) as fake:
+        with ops_fake.run(place) as fake:
             fake.wait_running()
             assert fake.state.stat().st_mode & 0o777 == 0o700
             assert all(one.stat().st_mode & 0o077 == 0 for one in fake.state.iterdir())
@@ -250,19 +250,19 @@ def test_the_state_directory_is_private(tmp_path):
         os.umask(old)
 
 
-def test_an_address_in_use_is_a_clear_error(tmp_path):
-    with ops_fake.run(tmp_path / "a") as first:
+def test_an_address_in_use_is_a_clear_error(place):
+    with ops_fake.run(place / "a") as first:
         port = first.port()
-        with ops_fake.run(tmp_path / "b", listen=f"127.0.0.1:{port}") as second:
+        with ops_fake.run(place / "b", listen=f"127.0.0.1:{port}") as second:
             assert second.process.wait(5) == 74
             assert "SB-IO" in second.text() and "http.listen" in second.text() and "in use" in second.text()
     for nonsense in ("9187", "127.0.0.1", "127.0.0.1:99999", "::1:9187", "no.such.host.invalid:1"):
-        with ops_fake.run(tmp_path / "b", listen=nonsense) as third:
+        with ops_fake.run(place / "b", listen=nonsense) as third:
             assert third.process.wait(15) == 78 and "SB-CONFIG" in third.text(), nonsense
 
 
-def test_no_listen_address_means_no_http(tmp_path):
-    with ops_fake.run(tmp_path, listen="") as fake:
+def test_no_listen_address_means_no_http(place):
+    with ops_fake.run(place, listen="") as fake:
         fake.wait_running()
         assert "HTTP listens" not in fake.text()
         assert fake.stop() == 0

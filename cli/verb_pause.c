@@ -1,0 +1,52 @@
+/* `switchback pause` and `switchback resume`. */
+#include "cli/stages.h"
+#include "cli/verbs.h"
+#include "ops/control.h"
+
+#include <stdio.h>
+
+int sb_verb_pause(const struct sb_cli *cli, struct sb_err *err)
+{
+    enum sb_direction direction;
+    bool changed;
+    if (sb_cli_direction(cli, &direction, err) < 0 ||
+        sb_control_pause(cli->config, direction, true, &changed, err) < 0)
+        return -1;
+    fprintf(stderr, "%s: %s\n", sb_direction_name(direction),
+        changed ? "paused; apply stops behind its present batch, capture goes on" : "was paused already");
+    return 0;
+}
+
+/* Stages of this machine; no page, none here. */
+static int wake_stages(const struct sb_config *config)
+{
+    char path[SB_PATH_BYTES];
+    struct sb_page *page;
+    struct sb_reading now;
+    struct sb_err ignored;
+    sb_wiring_page_path(config, path);
+    if (sb_page_open(path, false, &page, &ignored) < 0)
+        return 0;
+    sb_reading_take(page, &now);
+    sb_page_close(page);
+    return sb_control_wake(&now);
+}
+
+int sb_verb_resume(const struct sb_cli *cli, struct sb_err *err)
+{
+    enum sb_direction direction;
+    bool changed;
+    if (sb_cli_direction(cli, &direction, err) < 0)
+        return -1;
+    /* First those that need no target: it may be the one that is away. */
+    int woken = wake_stages(cli->config);
+    if (woken > 0)
+        fprintf(stderr, "%d halted stage%s told to try again\n", woken, woken == 1 ? " was" : "s were");
+    if (sb_control_pause(cli->config, direction, false, &changed, err) < 0)
+        return -1;
+    if (changed)
+        fprintf(stderr, "%s: not paused any more\n", sb_direction_name(direction));
+    else if (woken == 0)
+        fprintf(stderr, "%s: was not paused, and no stage is halted here\n", sb_direction_name(direction));
+    return 0;
+}
