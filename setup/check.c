@@ -15,7 +15,8 @@ int sb_checkup_full(struct sb_checkup *up)
         sb_arena_max(up->arena), sb_arena_name(up->arena));
 }
 
-static const char *text_keep(struct sb_checkup *up, const char *fmt, va_list args)
+__attribute__((format(printf, 2, 0))) static const char *text_keep(
+    struct sb_checkup *up, const char *fmt, va_list args)
 {
     va_list again;
     va_copy(again, args);

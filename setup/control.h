@@ -14,8 +14,8 @@ extern const char sb_control_both_sql[];
 extern const char sb_control_source_sql[];
 extern const char sb_control_target_sql[];
 
-/* One prepare or remove of a migration at a time: held until the session ends. Waits 10 s for another one, then
- * SB-SOURCE-UNAVAILABLE. */
+/* One prepare or remove of a migration at a time: held until the session ends. Waits 10 s for another one,
+ * then SB-SOURCE-UNAVAILABLE. */
 int sb_control_lock(struct sb_conn *source, const char *migration, struct sb_err *err);
 
 /* What exists in one database. */

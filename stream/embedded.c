@@ -670,7 +670,8 @@ static int fetch(struct embedded *store, struct sb_err *err)
     if (rc == 0 && step != SQLITE_ROW && step != SQLITE_DONE)
         rc = failed(store, "could not read", err);
     sqlite3_reset(store->select);
-    /* What stands before a damaged record is good and is given first; the next fetch meets the damage again. */
+    /* What stands before a damaged record is good and is given first; the next fetch meets the damage again.
+     */
     return store->ahead_count > 0 ? 0 : rc;
 }
 
