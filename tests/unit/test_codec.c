@@ -485,6 +485,18 @@ static struct sb_open sample_open(void)
         .program = sb_view_str("switchback 0.1.0")};
 }
 
+/* All but the program; field by field, because the padding between them may hold anything. */
+static bool same_open(const struct sb_open *a, const struct sb_open *b)
+{
+    return a->epoch == b->epoch && memcmp(&a->incarnation, &b->incarnation, sizeof a->incarnation) == 0 &&
+           a->start_lsn == b->start_lsn && a->base_commit_lsn == b->base_commit_lsn &&
+           a->base_sequence == b->base_sequence && sb_digest_eq(&a->base_chain, &b->base_chain) &&
+           a->hole_from_lsn == b->hole_from_lsn && a->system_identifier == b->system_identifier &&
+           a->timeline == b->timeline && a->database_oid == b->database_oid &&
+           memcmp(&a->source_uuid, &b->source_uuid, sizeof a->source_uuid) == 0 &&
+           a->server_version_num == b->server_version_num && a->opened_us == b->opened_us;
+}
+
 START_TEST(fixed_kinds_come_back)
 {
     struct sb_view body;
@@ -493,8 +505,7 @@ START_TEST(fixed_kinds_come_back)
     fine(sb_codec_read_open(codec, body, arena, &got_open, &err));
     ck_assert(sb_view_eq(open.program, got_open.program));
     ck_assert_int_eq(got_open.program.ptr[got_open.program.len], 0);
-    got_open.program = open.program;
-    ck_assert_mem_eq(&open, &got_open, sizeof open);
+    ck_assert(same_open(&open, &got_open));
     struct sb_commit commit = {UINT64_MAX, 2, 3, INT64_MIN, 5, {{6}}, {{7}}}, got_commit;
     fine(sb_codec_commit(codec, &commit, &body, &err));
     fine(sb_codec_read_commit(codec, body, &got_commit, &err));
