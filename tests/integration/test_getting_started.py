@@ -1,0 +1,58 @@
+"""docs/GETTING-STARTED.md, typed on two real servers."""
+
+import os
+import re
+import subprocess
+
+from sbtest import compare, tree
+from sbtest.product import program
+
+PAGE = "docs/GETTING-STARTED.md"
+WALK = re.compile(r"^<!-- walk -->\n```sh\n(.*?)^```$", re.M | re.S)
+YAML = re.compile(r"^```yaml\n(.*?)^```$", re.M | re.S)
+TABLES = ["CREATE TABLE item (id int PRIMARY KEY, note text)", "CREATE TABLE visit (at timestamptz, who text)"]
+STEPS = ["pg_dump", "check", "prepare", "status", "explain", "remove"]
+
+
+def test_the_page_as_typed(clusters, switchback):
+    old, new = clusters(15, "old"), clusters(15, "new")
+    for statement in TABLES:
+        old.sql(statement)
+    product = switchback(old, new)
+    text = tree.read(PAGE)
+    (config,) = YAML.findall(text)
+    config = config.replace("host=old.example.org dbname=shop user=switchback", old.dsn())
+    config = config.replace("host=new.example.org dbname=shop user=switchback", new.dsn())
+    config = config.replace("/var/lib/switchback/shop", str(product.folder / "state"))
+    assert "example.org" not in config
+    product.write_config(config + 'http:\n  listen: ""\n')
+
+    def type_in(block):
+        done = subprocess.run(
+            ["bash", "-euc", "set -o pipefail\n" + block], cwd=product.folder, capture_output=True, text=True, timeout=60,
+            env={**product.environment(), "OLD": old.dsn(), "NEW": new.dsn(),
+                 "PATH": f"{program().parent}:{old.programs.bin}:{os.environ['PATH']}"},
+        )
+        assert done.returncode == 0, f"{block}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    blocks = WALK.findall(text)
+    assert [next(word for word in STEPS if word in block) for block in blocks] == STEPS, blocks
+    structure, check, prepare, look, explain, remove = blocks
+    type_in(structure)
+    type_in(check)
+    assert old.sql("SELECT 1 FROM pg_namespace WHERE nspname = 'switchback'") == []
+    assert "CREATE PUBLICATION" in type_in(prepare)
+    run = product.run()
+    product.wait_state("apply-forward", "running")
+    old.sql("INSERT INTO item SELECT g, 'note' FROM generate_series(1, 100) g")
+    old.sql("INSERT INTO visit VALUES (now(), 'somebody')")
+    product.wait_caught_up()
+    compare.assert_equal(old, new, tables=[("public", "item"), ("public", "visit")])
+    assert "WHOLE" in type_in(look)
+    type_in(explain)
+    assert run.stop() == 0
+    type_in(remove)
+    for cluster in (old, new):
+        assert cluster.sql("SELECT 1 FROM pg_namespace WHERE nspname = 'switchback'") == []
+    assert old.sql("SELECT 1 FROM pg_replication_slots") == []
