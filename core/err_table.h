@@ -139,6 +139,16 @@ SB_ERR(SB_E_CONFLICT, "SB-CONFLICT", SB_CLASS_DATA, 65,
 SB_ERR(SB_E_POISON, "SB-POISON", SB_CLASS_DATA, 65,
     "a transaction cannot be applied to the target",
     "`switchback poison show` tells why. Mend the cause and `switchback resume`, or skip it: `switchback poison skip`.")
+/* -- initial copy ------------------------------------------------------------------------------------------- */
+SB_ERR(SB_E_STAMP_FROM_STANDBY, "SB-STAMP-FROM-STANDBY", SB_CLASS_DATA, 65,
+    "the source is a standby, whose snapshots do not tell which transactions they show",
+    "Point source.dsn at the primary, then `switchback resume`.")
+SB_ERR(SB_E_TARGET_NOT_EMPTY, "SB-TARGET-NOT-EMPTY", SB_CLASS_DATA, 65,
+    "a target table holds rows that the initial copy did not write",
+    "Empty the table on the target, then `switchback resume`; or prepare with copy.initial: false if its rows are right.")
+SB_ERR(SB_E_COPY_INCOMPLETE, "SB-COPY-INCOMPLETE", SB_CLASS_DATA, 65,
+    "the copied image of a table cannot be joined with the stream",
+    "`switchback copy --again TABLE` copies it again, then `switchback resume`.")
 /* -- reconcile and cutover (ids reserved; the stages come later) --------------------------------------------- */
 SB_ERR(SB_E_LOOP, "SB-LOOP", SB_CLASS_DATA, 65,
     "our own change came back through the stream",

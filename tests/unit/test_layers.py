@@ -7,13 +7,13 @@ import pytest
 from sbtest import tree
 
 # Lowest first. A folder may include itself and those before it, unless APART says otherwise.
-LAYERS = ["core", "pg", "schemas", "stream", "config", "capture", "apply", "setup", "ops", "cli"]
+LAYERS = ["core", "pg", "schemas", "stream", "config", "capture", "apply", "copy", "setup", "ops", "cli"]
 # These two share records in schemas/ and rows in the control schema, never a header.
-APART = {("capture", "apply"), ("apply", "capture")}
+APART = {(a, b) for a in ("capture", "apply", "copy") for b in ("capture", "apply", "copy") if a != b}
 
 # Headers of others: who may include them, as folders ("pg/") or files without suffix ("capture/walsender").
 DOORS = {
-    "libpq-fe.h": ["pg/", "capture/walsender", "apply/writer"],
+    "libpq-fe.h": ["pg/", "capture/walsender", "apply/writer", "copy/pipe"],
     "libpq-events.h": ["pg/"],
     "pg_config.h": ["pg/"],
     "pg_config_manual.h": ["pg/"],
@@ -96,6 +96,7 @@ def test_libraries_link_down_only():
         ("core/err.c", '#include "pg/conn.h"'),
         ("capture/ledger.c", '#include "apply/plans.h"'),
         ("apply/plans.c", '#include "capture/ledger.h"'),
+        ("copy/plan.c", '#include "apply/stamps.h"'),
         ("pg/conn.c", '#include "stream/stream.h"'),
         ("pg/conn.c", '#include "conn.h"'),
         ("apply/plans.c", "#include <libpq-fe.h>"),
