@@ -1,5 +1,6 @@
 #include "apply/apply.h"
 
+#include "apply/copied.h"
 #include "apply/lane.h"
 #include "core/clock.h"
 #include "core/fault.h"
@@ -26,6 +27,7 @@ enum {
 struct stage {
     const struct sb_config *config;
     enum sb_direction direction;
+    char purpose[64]; /* application_name */
     struct sb_conn *conn;
     struct sb_stream *stream;
     struct sb_lane *lane;
@@ -215,6 +217,64 @@ static int yield_or_take_over(struct stage *stage, const char *purpose, struct s
         err, SB_E_TARGET_UNAVAILABLE, "another applier of this migration is connected to the target");
 }
 
+/* -- the initial copy ------------------------------------------------------------------------------------ */
+
+struct wait {
+    struct stage *stage;
+    bool over;
+    bool told_to_stop;
+};
+
+static void on_wait_signal(void *arg, int signo)
+{
+    struct wait *wait = arg;
+    SB_INFO("apply stops", SB_STR("signal", signo == SIGINT ? "SIGINT" : "SIGTERM"));
+    wait->told_to_stop = true;
+    sb_loop_stop(wait->stage->loop, NULL);
+}
+
+static void on_wait_tick(void *arg)
+{
+    struct wait *wait = arg;
+    struct stage *stage = wait->stage;
+    struct sb_copied copied;
+    struct sb_err err;
+    char why[128];
+    if (sb_copied_read(
+            stage->conn, stage->config->migration, sb_direction_name(stage->direction), &copied, &err) != 0) {
+        fail(stage, &err);
+        return;
+    }
+    wait->over = !copied.pending;
+    if (wait->over) {
+        sb_loop_stop(stage->loop, NULL);
+        return;
+    }
+    snprintf(why, sizeof why, "initial copy: %" PRId64 " of %" PRId64 " tables", copied.tables_done,
+        copied.tables);
+    sb_report_state(SB_STATE_WAITING, why);
+}
+
+/* Nothing is applied while rows are copied: 0 once there is nothing to wait for, or told to stop (then the
+ * signal is known to core/loop). */
+static int wait_for_copy(struct stage *stage, bool *ret_stop, struct sb_err *err)
+{
+    static const int signals[] = {SIGTERM, SIGINT, 0};
+    struct wait wait = {.stage = stage};
+    struct sb_watch *tick;
+    int rc = -1;
+    stage->loop = sb_loop_new(err);
+    if (stage->loop != NULL && sb_loop_signals(stage->loop, signals, on_wait_signal, &wait, err) == 0 &&
+        (tick = sb_loop_timer(stage->loop, TICK_MS, on_wait_tick, &wait, err)) != NULL) {
+        sb_loop_timer_set(stage->loop, tick, 0, TICK_MS);
+        rc = sb_loop_run(stage->loop, err);
+    }
+    sb_loop_free(stage->loop);
+    stage->loop = NULL;
+    *ret_stop = wait.told_to_stop;
+    return rc;
+}
+
 static int learn(void *arg, struct sb_view key, struct sb_view value, struct sb_err *err)
 {
     (void)key;
@@ -239,18 +299,21 @@ static int seek_to_progress(struct stage *stage, struct sb_err *err)
     return 0;
 }
 
-static int connect_all(struct stage *stage, struct sb_err *err)
+static int connect_target(struct stage *stage, struct sb_err *err)
 {
     struct sb_endpoint target = sb_wiring_target(stage->config, stage->direction);
-    struct sb_stream_options options;
-    char path[SB_PATH_BYTES], purpose[64];
-    snprintf(purpose, sizeof purpose, "switchback %s apply-%s", stage->config->migration,
+    snprintf(stage->purpose, sizeof stage->purpose, "switchback %s apply-%s", stage->config->migration,
         sb_direction_name(stage->direction));
-    if (sb_conn_open(&target, purpose, 0, &stage->conn, err) != 0)
-        return -1;
+    return sb_conn_open(&target, stage->purpose, 0, &stage->conn, err);
+}
+
+static int connect_all(struct stage *stage, struct sb_err *err)
+{
+    struct sb_stream_options options;
+    char path[SB_PATH_BYTES];
     if (sb_lane_new(stage->config, stage->direction, stage->conn, &stage->lane, err) != 0) {
         if (strcmp(err->sqlstate, "55006") == 0)
-            return yield_or_take_over(stage, purpose, err);
+            return yield_or_take_over(stage, stage->purpose, err);
         return -1;
     }
     sb_wiring_stream(stage->config, stage->direction, path, &options);
@@ -279,8 +342,16 @@ static int watch_all(struct stage *stage, struct sb_err *err)
 int sb_apply_run(const struct sb_config *config, enum sb_direction direction, struct sb_err *err)
 {
     struct stage stage = {.config = config, .direction = direction};
-    int rc = -1;
+    bool stop = false;
     sb_report_state(SB_STATE_STARTING, "connecting to the target and the stream");
+    int rc = connect_target(&stage, err);
+    if (rc == 0)
+        rc = wait_for_copy(&stage, &stop, err);
+    if (rc != 0 || stop) {
+        sb_conn_close(stage.conn);
+        return rc;
+    }
+    rc = -1;
     if (connect_all(&stage, err) == 0 && watch_all(&stage, err) == 0 && follow_pause(&stage, err) == 0) {
         if (!stage.paused)
             sb_report_state(SB_STATE_RUNNING, NULL);

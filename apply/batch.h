@@ -7,11 +7,19 @@
 #define SB_APPLY_BATCH_H
 
 #include "apply/relation.h"
+#include "apply/stamps.h"
 #include "stream/proof.h"
+
+/* What a TRUNCATE has to delete of a table, where the initial copy read some of its rows behind it. */
+struct sb_batch_cut {
+    struct sb_stamp_cut stamp;
+    bool parted; /* the target's table is partitioned */
+};
 
 struct sb_batch_change {
     struct sb_change chg;
-    const struct sb_apply_rel *rel;                   /* NULL for TRUNCATE */
+    const struct sb_batch_cut *cuts; /* of a TRUNCATE: chg.truncated_count of them; NULL: as it is */
+    const struct sb_apply_rel *rel;  /* NULL for TRUNCATE */
     const struct sb_apply_rel *const *truncated_rels; /* chg.truncated_count of them */
     uint64_t ordinal;
 };

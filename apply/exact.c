@@ -1,6 +1,7 @@
 #include "apply/exact.h"
 
 #include "apply/sql.h"
+#include "apply/truncate.h"
 #include "core/fault.h"
 
 #include <string.h>
@@ -181,16 +182,6 @@ static int exact_delete(struct sb_exact *exact, const struct sb_batch_change *ch
                      : conflict(exact, SB_CONFLICT_ROW_DIFFERS, change, NULL, "hold", err);
 }
 
-static int exact_truncate(struct sb_exact *exact, const struct sb_batch_change *change, struct sb_err *err)
-{
-    struct sb_buf sql SB_CLEANUP(sb_buf_clear);
-    int64_t rows;
-    sb_buf_init(&sql, SQL_MAX_BYTES);
-    sb_sql_truncate(change->truncated_rels, change->chg.truncated_count, change->chg.cascade,
-        change->chg.restart_identity, &sql);
-    return sb_writer_one(exact->writer, sb_buf_view(&sql), NULL, 0, &rows, err);
-}
-
 static int exact_change(struct sb_exact *exact, const struct sb_batch_change *change, struct sb_err *err)
 {
     switch (change->chg.op) {
@@ -201,7 +192,7 @@ static int exact_change(struct sb_exact *exact, const struct sb_batch_change *ch
     case SB_OP_DELETE:
         return exact_delete(exact, change, err);
     case SB_OP_TRUNCATE:
-        return exact_truncate(exact, change, err);
+        return sb_truncate_write(exact->writer, change, err);
     }
     return sb_err_set(err, SB_E_INTERNAL, "an operation of kind %d", (int)change->chg.op);
 }

@@ -1,5 +1,6 @@
 #include "apply/lane.h"
 
+#include "apply/copied.h"
 #include "apply/exact.h"
 #include "apply/poison.h"
 #include "apply/sets.h"
@@ -8,6 +9,7 @@
 #include "core/map.h"
 #include "core/metrics.h"
 #include "schemas/codec.h"
+#include "schemas/digest.h"
 #include "stream/parts.h"
 
 #include <stdlib.h>
@@ -34,6 +36,8 @@ struct sb_lane {
     struct sb_batch batch;
     struct sb_progress progress; /* as committed */
     struct sb_poison poison;
+    struct sb_stamps *stamps; /* of the initial copy; NULL: there are none in force */
+    bool judges;              /* commits are not beyond them yet */
     uint64_t taken;
     /* the transaction in flight */
     uint64_t flight_lsn, flight_xid;
@@ -51,11 +55,13 @@ static int lane_build(struct sb_lane *lane, enum sb_direction direction, struct 
     sb_wiring_names(config, direction, &names);
     if (sb_progress_read(lane->conn, config->migration, lane->direction, &lane->progress, err) != 0 ||
         sb_poison_read(lane->conn, config->migration, lane->direction, &lane->poison, err) != 0 ||
+        sb_copied_stamps(lane->conn, &lane->progress, &lane->stamps, err) != 0 ||
         sb_writer_new(lane->conn, names.origin, config->apply.lock_timeout_ms, &lane->writer, err) != 0 ||
         sb_codec_new(&lane->codec, err) != 0 ||
         sb_batch_init(&lane->batch, (size_t)(config->apply.batch_max_bytes * 8 + 3 * ROW_MAX_BYTES), err) !=
             0)
         return -1;
+    lane->judges = lane->stamps != NULL;
     lane->proof = sb_proof_new(&lane->progress.stream, 0, &lane->progress.position, err);
     if (lane->proof == NULL)
         return -1;
@@ -97,6 +103,7 @@ void sb_lane_free(struct sb_lane *lane)
     sb_codec_free(lane->codec);
     sb_map_free(lane->rels);
     sb_batch_clear(&lane->batch);
+    sb_stamps_free(lane->stamps);
     sb_arena_free(lane->relations);
     sb_arena_free(lane->scratch);
     free(lane);
@@ -427,6 +434,103 @@ static bool batch_is_full(const struct sb_lane *lane)
            lane->batch.change_count >= (size_t)lane->config->apply.batch_max_rows;
 }
 
+/* -- the initial copy
+ * ---------------------------------------------------------------------------------------- */
+
+/* From the first commit beyond all stamps on everything is newer. They stay in memory: TRUNCATEs in the batch
+ * point to their bounds. */
+static void pass_stamps(struct sb_lane *lane, const struct sb_frame *frame)
+{
+    if (!lane->judges || !sb_stamps_passed(lane->stamps, frame->commit_lsn, frame->timeline))
+        return;
+    lane->judges = false;
+    SB_INFO("all that follows is newer than the initial copy", SB_LSN("commit_lsn", frame->commit_lsn));
+}
+
+/* Only the new key's half is newer: the row must have travelled whole, for no chunk has its old values. */
+static int insert_new_half(const struct sb_change *chg, struct sb_err *err)
+{
+    struct sb_buf key SB_CLEANUP(sb_buf_clear);
+    const struct sb_relation *rel = chg->rel;
+    bool whole = true;
+    sb_buf_init(&key, ROW_MAX_BYTES);
+    for (uint16_t i = 0; i < rel->col_count; i++) {
+        whole = whole && chg->after[i].state != SB_COL_UNCHANGED;
+        if (rel->cols[i].key)
+            sb_buf_put_view(&key, chg->after[i].text);
+    }
+    if (whole)
+        return 0;
+    sb_err_set(err, SB_E_COPY_INCOMPLETE,
+        "table \"%.*s\".\"%.*s\": the row whose key hashes to %016llx moved from a chunk that has it no more "
+        "to one "
+        "that has it not yet, with values that did not travel",
+        (int)rel->schema.len, rel->schema.ptr, (int)rel->name.len, rel->name.ptr,
+        (unsigned long long)sb_hash64(sb_buf_view(&key)));
+    return sb_err_hint(err,
+        "Copy the table again: switchback copy --again '\"%.*s\".\"%.*s\"', then `switchback resume`.",
+        (int)rel->schema.len, rel->schema.ptr, (int)rel->name.len, rel->name.ptr);
+}
+
+static int judge_row(struct sb_lane *lane, const struct sb_frame *frame, struct sb_change *chg,
+    bool *ret_skip, struct sb_err *err)
+{
+    enum sb_stamp_verdict verdict;
+    if (sb_stamps_judge(lane->stamps, chg, frame->xid, frame->timeline, &verdict, err) != 0)
+        return -1;
+    *ret_skip = verdict == SB_STAMP_SEEN;
+    if (verdict == SB_STAMP_OLD_HALF) {
+        chg->op = SB_OP_DELETE;
+        chg->after = NULL;
+    } else if (verdict == SB_STAMP_NEW_HALF) {
+        chg->op = SB_OP_INSERT;
+        chg->before = NULL;
+        chg->old_is_key = false;
+        return insert_new_half(chg, err);
+    }
+    return 0;
+}
+
+static int judge_truncate(struct sb_lane *lane, const struct sb_frame *frame, struct sb_batch_change *change,
+    bool *ret_skip, struct sb_err *err)
+{
+    uint16_t count = change->chg.truncated_count;
+    struct sb_arena *arena = lane->batch.arena;
+    struct sb_batch_cut *cuts = sb_arena_zalloc(arena, (count + 1u) * sizeof *cuts);
+    bool whole = true, nothing = true;
+    if (cuts == NULL)
+        return sb_err_set(err, SB_E_LIMIT, "the batch arena is full");
+    for (uint16_t i = 0; i < count; i++) {
+        const struct sb_relation *rel = change->chg.truncated[i];
+        struct sb_cat_table table;
+        bool found;
+        if (sb_stamps_truncate(lane->stamps, rel, frame->xid, frame->timeline, arena, &cuts[i].stamp, err) !=
+                0 ||
+            sb_catalog_table(lane->conn, rel->schema, rel->name, arena, &table, &found, err) != 0)
+            return -1;
+        cuts[i].parted = found && table.kind == 'p';
+        whole = whole && cuts[i].stamp.whole;
+        nothing = nothing && cuts[i].stamp.count == 0;
+    }
+    *ret_skip = nothing && count > 0;
+    change->cuts = whole ? NULL : cuts;
+    return 0;
+}
+
+/* Is the change newer than the copied rows? What is only partly so becomes what is. Cannot be judged: what
+ * came before is written, then the lane stops here. */
+static int judge(struct sb_lane *lane, const struct sb_frame *frame, struct sb_batch_change *change,
+    bool *ret_skip, struct sb_err *err)
+{
+    struct sb_err flush_err;
+    int rc = change->chg.op == SB_OP_TRUNCATE ? judge_truncate(lane, frame, change, ret_skip, err)
+                                              : judge_row(lane, frame, &change->chg, ret_skip, err);
+    if (rc == 0 || lane->large || sb_lane_flush(lane, &flush_err) == 0)
+        return rc;
+    *err = flush_err;
+    return -1;
+}
+
 /* -- records
  * ------------------------------------------------------------------------------------------------- */
 
@@ -456,6 +560,14 @@ static int take_change(struct sb_lane *lane, const struct sb_record *whole, bool
         return 0;
     lane->flight_lsn = whole->frame.commit_lsn;
     lane->flight_xid = whole->frame.xid;
+    bool skip = false;
+    pass_stamps(lane, &whole->frame);
+    if (lane->judges && judge(lane, &whole->frame, &change, &skip, err) != 0)
+        return -1;
+    if (skip) {
+        sb_metric_add(SB_M_APPLY_COPIED, 1);
+        return batch_is_full(lane) ? grow_large(lane, err) : 0;
+    }
     if (change.chg.op == SB_OP_TRUNCATE) {
         if (truncated_relations(lane, &change, err) != 0)
             return -1;
@@ -499,6 +611,7 @@ static int take_commit(struct sb_lane *lane, const struct sb_record *whole, stru
         sb_batch_abandon(&lane->batch);
         return 0;
     }
+    pass_stamps(lane, &whole->frame);
     struct sb_batch_txn txn = {.xid = commit.xid,
         .commit_us = commit.commit_us,
         .timeline = whole->frame.timeline,

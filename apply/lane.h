@@ -8,6 +8,9 @@
  * memory, and rolled back if its commit never comes.
  *
  * The lane never waits for the stream and never looks at a clock: the stage around it (apply/apply) does.
+ * Until the stream is beyond the initial copy's stamps (apply/stamps), every change is judged by them: what
+ * the copied rows show already is proven and counted as progress like everything else, and not written.
+ *
  * After an error the lane is finished: free it and build a new one, which starts from the progress row.
  */
 #ifndef SB_APPLY_LANE_H

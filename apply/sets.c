@@ -1,6 +1,7 @@
 #include "apply/sets.h"
 
 #include "apply/sql.h"
+#include "apply/truncate.h"
 #include "core/fault.h"
 
 #include <stdlib.h>
@@ -148,12 +149,7 @@ int sb_sets_write(struct sb_writer *writer, const struct sb_batch_change *change
         int rc = write_run(writer, changes + from, i - from, arena, ret_reason, err);
         if (rc != 0)
             return rc;
-        struct sb_buf sql SB_CLEANUP(sb_buf_clear);
-        int64_t rows;
-        sb_buf_init(&sql, SQL_MAX_BYTES);
-        sb_sql_truncate(changes[i].truncated_rels, changes[i].chg.truncated_count, changes[i].chg.cascade,
-            changes[i].chg.restart_identity, &sql);
-        if (sb_writer_one(writer, sb_buf_view(&sql), NULL, 0, &rows, err) != 0)
+        if (sb_truncate_write(writer, &changes[i], err) != 0)
             return -1;
         from = i + 1;
     }

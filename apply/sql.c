@@ -264,3 +264,14 @@ void sb_sql_truncate(const struct sb_apply_rel *const *rels, uint16_t count, boo
     sb_buf_put_str(sql, restart_identity ? " RESTART IDENTITY" : " CONTINUE IDENTITY");
     sb_buf_put_str(sql, cascade ? " CASCADE" : "");
 }
+
+void sb_sql_cut(const struct sb_batch_cut *cut, size_t range, struct sb_buf *sql)
+{
+    const struct sb_stamp_cut *stamp = &cut->stamp;
+    sb_buf_put_str(sql, cut->parted ? "DELETE FROM " : "DELETE FROM ONLY ");
+    sb_ident_put_table(sql, stamp->rel->schema, stamp->rel->name);
+    if (stamp->whole || stamp->kind == SB_KEY_NONE)
+        return;
+    sb_buf_put_str(sql, " WHERE ");
+    sb_key_range_put_sql(&stamp->ranges[range], stamp->kind, stamp->key_column, sql);
+}

@@ -13,7 +13,7 @@
 #ifndef SB_APPLY_SQL_H
 #define SB_APPLY_SQL_H
 
-#include "apply/relation.h"
+#include "apply/batch.h"
 
 /* SELECT count(*) of the key list's rows that exist. $1.. key arrays. */
 void sb_sql_set_count(const struct sb_apply_rel *rel, struct sb_buf *sql);
@@ -41,6 +41,8 @@ void sb_sql_one_json(const struct sb_apply_rel *rel, struct sb_buf *sql);
 /* Columns of the old row that one_update, one_delete and one_json match by: the key, or all written ones. */
 bool sb_sql_matches_by(const struct sb_apply_rel *rel, uint16_t col);
 
+/* DELETE of a TRUNCATE's range of that number. Literals, which are no row's content but bounds of ours. */
+void sb_sql_cut(const struct sb_batch_cut *cut, size_t range, struct sb_buf *sql);
 void sb_sql_truncate(const struct sb_apply_rel *const *rels, uint16_t count, bool cascade,
     bool restart_identity, struct sb_buf *sql);
 

@@ -22,6 +22,7 @@ struct table {
     struct sb_view key_column;
     struct stamp *stamps; /* in order once sealed */
     size_t count, cap;
+    uint32_t timeline;
 };
 
 /* A relation of the stream, joined with its table once. */
@@ -39,7 +40,7 @@ struct sb_stamps {
     size_t list_count, list_cap;
     struct sb_buf key;
     uint64_t last;
-    uint32_t timeline;
+    uint32_t timeline; /* the newest that a chunk was read on */
 };
 
 struct sb_stamps *sb_stamps_new(void)
@@ -77,6 +78,13 @@ static int no_room(struct sb_err *err)
 {
     return sb_err_set(err, SB_E_LIMIT, "the stamps of the initial copy do not fit into %" PRId64 " bytes",
         STAMPS_MAX_BYTES);
+}
+
+static int incomplete(struct sb_view relation, const char *why, struct sb_err *err)
+{
+    sb_err_set(err, SB_E_COPY_INCOMPLETE, "table %.*s: %s", (int)relation.len, relation.ptr, why);
+    return sb_err_hint(err, "Copy the table again: switchback copy --again '%.*s', then `switchback resume`.",
+        (int)relation.len, relation.ptr);
 }
 
 static int list_room(void **items, size_t count, size_t *cap, size_t size, struct sb_err *err)
@@ -120,12 +128,10 @@ int sb_stamps_chunk(struct sb_stamps *stamps, const struct sb_stamp_chunk *chunk
     if (!sb_snapshot_parse(chunk->snapshot, stamps->arena, &stamp->snapshot))
         return sb_err_set(
             err, SB_E_STATE_FORMAT, "a stamp of the initial copy is no snapshot: \"%s\"", chunk->snapshot);
-    bool first = stamps->last == 0 && stamps->timeline == 0;
-    if (!first && chunk->timeline != stamps->timeline)
-        return sb_err_set(err, SB_E_COPY_INCOMPLETE,
-            "the initial copy was read on two timelines of the source, %" PRIu32 " and %" PRIu32,
-            stamps->timeline, chunk->timeline);
-    stamps->timeline = chunk->timeline;
+    if (table->count > 0 && chunk->timeline != table->timeline)
+        return incomplete(table->relation, "it was read on two timelines of the source", err);
+    table->timeline = chunk->timeline;
+    stamps->timeline = chunk->timeline > stamps->timeline ? chunk->timeline : stamps->timeline;
     stamps->last = chunk->flushed_past > stamps->last ? chunk->flushed_past : stamps->last;
     table->count++;
     return 0;
@@ -149,13 +155,6 @@ static bool is_whole(const struct table *table)
     return table->kind != SB_KEY_NONE || table->count == 1;
 }
 
-static int incomplete(struct sb_view relation, const char *why, struct sb_err *err)
-{
-    sb_err_set(err, SB_E_COPY_INCOMPLETE, "table %.*s: %s", (int)relation.len, relation.ptr, why);
-    return sb_err_hint(err, "Copy the table again: switchback copy --again '%.*s', then `switchback resume`.",
-        (int)relation.len, relation.ptr);
-}
-
 int sb_stamps_seal(struct sb_stamps *stamps, struct sb_err *err)
 {
     for (size_t i = 0; i < stamps->list_count; i++) {
@@ -174,12 +173,16 @@ uint64_t sb_stamps_last(const struct sb_stamps *stamps)
     return stamps->last;
 }
 
+bool sb_stamps_passed(const struct sb_stamps *stamps, uint64_t commit_lsn, uint32_t timeline)
+{
+    return commit_lsn >= stamps->last && timeline == stamps->timeline;
+}
+
 /* -- judging --------------------------------------------------------------------------------------------- */
 
-static int check_timeline(
-    const struct sb_stamps *stamps, const struct table *table, uint32_t timeline, struct sb_err *err)
+static int check_timeline(const struct table *table, uint32_t timeline, struct sb_err *err)
 {
-    if (timeline == stamps->timeline)
+    if (timeline == table->timeline)
         return 0;
     return incomplete(table->relation,
         "the source was failed over while the copy's images were in force; what they show may be lost there",
@@ -264,7 +267,7 @@ int sb_stamps_judge(struct sb_stamps *stamps, const struct sb_change *chg, uint6
         return -1;
     if (use->table == NULL)
         return 0;
-    if (check_timeline(stamps, use->table, timeline, err) != 0)
+    if (check_timeline(use->table, timeline, err) != 0)
         return -1;
     const struct sb_value *old_key = &(chg->before != NULL ? chg->before : chg->after)[use->column];
     if (sees(stamps, use->table, old_key, xid, &old_seen, err) != 0)
@@ -291,7 +294,7 @@ int sb_stamps_truncate(struct sb_stamps *stamps, const struct sb_relation *rel, 
     *ret_cut = (struct sb_stamp_cut){.rel = rel, .whole = true, .count = 1};
     if (use.table == NULL)
         return 0;
-    if (check_timeline(stamps, use.table, timeline, err) != 0)
+    if (check_timeline(use.table, timeline, err) != 0)
         return -1;
     ret_cut->kind = use.table->kind;
     ret_cut->key_column = use.table->key_column;
@@ -303,5 +306,7 @@ int sb_stamps_truncate(struct sb_stamps *stamps, const struct sb_relation *rel, 
         if (!sb_snapshot_sees(&use.table->stamps[i].snapshot, xid))
             ret_cut->ranges[ret_cut->count++] = use.table->stamps[i].range;
     ret_cut->whole = ret_cut->count == use.table->count;
+    if (ret_cut->whole)
+        ret_cut->count = 1;
     return 0;
 }

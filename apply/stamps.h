@@ -63,6 +63,8 @@ int sb_stamps_seal(struct sb_stamps *stamps, struct sb_err *err);
 
 /* Commits from here on are newer than every chunk. */
 uint64_t sb_stamps_last(const struct sb_stamps *stamps);
+/* Is this one beyond them all, on their timeline? Then the stamps need not be asked any more. */
+bool sb_stamps_passed(const struct sb_stamps *stamps, uint64_t commit_lsn, uint32_t timeline);
 
 enum sb_stamp_verdict {
     SB_STAMP_NEWER,    /* apply it as it is; also what belongs to no copied table */
@@ -79,9 +81,9 @@ struct sb_stamp_cut {
     const struct sb_relation *rel;
     enum sb_key_kind kind;
     struct sb_view key_column;   /* belongs to the stamps */
-    bool whole;                  /* all of the table: no chunk sees it */
+    bool whole;                  /* all of the table: no chunk sees it; count is 1 then */
     size_t count;                /* 0: every chunk sees it */
-    struct sb_key_range *ranges; /* in arena; bounds belong to the stamps */
+    struct sb_key_range *ranges; /* in arena; bounds belong to the stamps; not for whole */
 };
 int sb_stamps_truncate(struct sb_stamps *stamps, const struct sb_relation *rel, uint64_t xid,
     uint32_t timeline, struct sb_arena *arena, struct sb_stamp_cut *ret_cut, struct sb_err *err);

@@ -399,6 +399,14 @@ static int turn_source(struct capture *cap, int64_t now_ms, struct sb_err *err)
     return 0;
 }
 
+/* While rows are copied nothing is applied; waiting for that would keep all WAL of a long copy on the source.
+ */
+static void choose_ack(struct capture *cap)
+{
+    bool target = cap->config->capture.ack == SB_ACK_TARGET && !cap->progress.copying;
+    sb_ledger_ack(cap->ledger, target ? SB_LEDGER_TARGET : SB_LEDGER_STREAM);
+}
+
 static int turn_target(struct capture *cap, int64_t now_ms, struct sb_err *err)
 {
     struct sb_progress progress;
@@ -416,6 +424,7 @@ static int turn_target(struct capture *cap, int64_t now_ms, struct sb_err *err)
             sb_lsn_text(progress.commit_lsn, lsn));
     }
     cap->progress = progress;
+    choose_ack(cap);
     return 0;
 }
 
@@ -571,6 +580,7 @@ static int run(struct capture *cap, struct sb_err *err)
         cap->progress = op->progress;
     if (make_flow(cap, err) != 0 || make_loop(cap, err) != 0)
         return -1;
+    choose_ack(cap);
     if (op->overlap == NULL && open_epoch(cap, err) != 0)
         return -1;
     return sb_loop_run(cap->loop, err);

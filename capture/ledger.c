@@ -46,6 +46,11 @@ void sb_ledger_free(struct sb_ledger *ledger)
     free(ledger);
 }
 
+void sb_ledger_ack(struct sb_ledger *ledger, enum sb_ledger_ack ack)
+{
+    ledger->ack = ack;
+}
+
 static struct entry *entry_at(const struct sb_ledger *ledger, size_t i)
 {
     return (struct entry *)&ledger->entries[(ledger->head + i) % ledger->capacity];

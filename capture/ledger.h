@@ -28,6 +28,9 @@ struct sb_ledger;
 struct sb_ledger *sb_ledger_new(enum sb_ledger_ack ack, size_t capacity, uint64_t start_lsn);
 void sb_ledger_free(struct sb_ledger *ledger); /* NULL is fine */
 
+/* From now on; what was confirmed stays confirmed. */
+void sb_ledger_ack(struct sb_ledger *ledger, enum sb_ledger_ack ack);
+
 /* A commit was recorded; ticket of its commit record, 0 if it was durable before. Both ascend. chain NULL: it
  * is not known. */
 void sb_ledger_add(

@@ -5,6 +5,7 @@
 #include "schemas/digest.h"
 
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,6 +38,7 @@ struct sb_target {
     bool waiting; /* for the flush of `pending` */
     struct reading pending;
     bool down_said;
+    bool has_copy; /* the control schema has a table of copies */
 };
 
 struct sb_target *sb_target_new(const struct sb_target_options *options)
@@ -100,8 +102,11 @@ static int check_identity(struct sb_target *target, struct sb_err *err)
     struct sb_uuid uuid;
     SB_CLEANUP(sb_rows_freep)
     struct sb_rows *rows = NULL;
-    if (sb_conn_query(target->conn, "SELECT uuid FROM switchback.identity", 0, NULL, &rows, err) != 0)
+    if (sb_conn_query(target->conn,
+            "SELECT uuid, pg_catalog.to_regclass('switchback.copy') IS NOT NULL FROM switchback.identity", 0,
+            NULL, &rows, err) != 0)
         return sb_err_add(err, "asking who the target is");
+    target->has_copy = sb_rows_count(rows) > 0 && sb_rows_bool(rows, 0, 1);
     const char *text = sb_rows_count(rows) > 0 ? sb_rows_get(rows, 0, 0) : NULL;
     if (text == NULL || !sb_uuid_parse(text, &uuid) || !sb_uuid_eq(&uuid, &target->options.target_uuid))
         return sb_err_set(err, SB_E_TARGET_IDENTITY,
@@ -136,12 +141,19 @@ static int ask(struct sb_target *target, int64_t now_ms, struct sb_err *err)
         "SELECT p.stream_uuid, p.source_uuid, p.epoch, p.sequence, p.timeline, p.commit_lsn,"
         " pg_catalog.encode(p.chain, 'hex'), p.stream_offset, pg_catalog.pg_is_in_recovery(),"
         " CASE WHEN pg_catalog.pg_is_in_recovery() THEN NULL ELSE pg_catalog.pg_current_wal_insert_lsn() END,"
-        " CASE WHEN pg_catalog.pg_is_in_recovery() THEN NULL ELSE pg_catalog.pg_current_wal_flush_lsn() END"
+        " CASE WHEN pg_catalog.pg_is_in_recovery() THEN NULL ELSE pg_catalog.pg_current_wal_flush_lsn() END,"
+        " %s"
         " FROM switchback.progress p WHERE p.migration = $1 AND p.direction = $2 AND p.lane = 0";
+    /* What was prepared before there was a copy has no such table. */
+    static const char copying[] =
+        "EXISTS (SELECT FROM switchback.copy c WHERE c.migration = $1 AND c.direction = $2"
+        " AND c.state = 'pending')";
+    char text[2048];
     const char *params[] = {target->options.migration, target->options.direction};
+    snprintf(text, sizeof text, sql, target->has_copy ? copying : "false");
     target->asked = true;
     target->asked_ms = now_ms;
-    return sb_conn_send(target->conn, sql, 2, params, err);
+    return sb_conn_send(target->conn, text, 2, params, err);
 }
 
 static bool uuid_is(const struct sb_rows *rows, int col, const struct sb_uuid *want)
@@ -168,7 +180,8 @@ static int read_answer(const struct sb_target *target, const struct sb_rows *row
                                   .sequence = sb_rows_u64(rows, 0, 3),
                                   .timeline = (uint32_t)sb_rows_u64(rows, 0, 4),
                                   .commit_lsn = sb_rows_lsn(rows, 0, 5),
-                                  .stream_offset = sb_rows_i64(rows, 0, 7)},
+                                  .stream_offset = sb_rows_i64(rows, 0, 7),
+                                  .copying = sb_rows_bool(rows, 0, 11)},
         .insert_lsn = sb_rows_lsn(rows, 0, 9),
         .flush_lsn = sb_rows_lsn(rows, 0, 10)};
     struct sb_digest *chain = &reading.progress.chain;

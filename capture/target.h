@@ -21,6 +21,7 @@ struct sb_progress {
     uint64_t commit_lsn; /* 0: nothing was applied yet */
     struct sb_digest chain;
     int64_t stream_offset; /* a hint: behind the commit record; -1: none */
+    bool copying;          /* the initial copy is pending: nothing is applied until it is complete */
 };
 
 struct sb_target_options { /* strings belong to the caller */

@@ -2,12 +2,19 @@
 
 #include "apply/apply.h"
 #include "capture/capture.h"
+#include "copy/copy.h"
 
 struct sb_stage_spec sb_cli_stage(bool capture, enum sb_direction direction)
 {
     return (struct sb_stage_spec){.stage = sb_stage_of(capture, direction),
         .direction = direction,
         .run = capture ? sb_capture_run : sb_apply_run};
+}
+
+struct sb_stage_spec sb_cli_copy(enum sb_direction direction)
+{
+    return (struct sb_stage_spec){
+        .stage = sb_stage_copy(direction), .direction = direction, .run = sb_copy_run, .finishes = true};
 }
 
 const struct sb_opt sb_opts_direction[] = {

@@ -22,6 +22,10 @@ const struct sb_verb sb_verbs[] = {
         "only capture: source to stream, in this process", NULL},
     {"apply", sb_verb_apply, NULL, sb_opts_direction, SB_VERB_CONFIG, "",
         "only apply: stream to target, in this process", NULL},
+    {"copy", sb_verb_copy, NULL, sb_opts_copy, SB_VERB_CONFIG, "",
+        "only the initial copy: source to target, in this process",
+        "Ends when it is complete. Finished chunks stay "
+        "when it is stopped or killed. `run` does it by itself."},
     {"status", sb_verb_status, NULL, sb_opts_status, SB_VERB_CONFIG, "",
         "positions, lag, rate, time to catch up and why it waits",
         "Exit code 1 if a stage is halted or not there."},

@@ -65,6 +65,12 @@ struct sb_config {
         int64_t slot_create_timeout_s;
     } capture;
     struct {
+        bool initial;
+        int64_t jobs;
+        int64_t chunk_rows;
+        int64_t max_rate_bytes_s; /* 0: no limit */
+    } copy;
+    struct {
         int64_t batch_max_rows;
         int64_t batch_max_bytes;
         int64_t batch_max_ms;

@@ -29,6 +29,7 @@ const struct sb_section sb_sections[] = {
     {"stream", "The retained stream between the two servers."},
     {"kafka", "Settings for librdkafka, passed through under its own names."},
     {"capture", "Reading changes from the source."},
+    {"copy", "The initial copy of the rows that the source's tables hold already (docs/COPY.md)."},
     {"apply", "Writing changes to the target."},
     {"http", "The read-only HTTP server of `switchback run`: metrics, health and status."},
     {"log", "The log on standard error."},
@@ -211,6 +212,43 @@ const struct sb_option sb_options[] = {
         .unit = "s",
         .help = "How long `switchback prepare` waits for the replication slot, which waits for every "
                 "transaction that runs on the source. After it, the transactions in the way are named."},
+
+    {.path = "copy.initial",
+        .type = SB_OPTION_BOOL,
+        .field = FIELD(copy.initial),
+        .value = "false",
+        .help = "Whether `switchback prepare` plans an initial copy: the rows of all tables are then copied "
+                "to the target, whose tables must be empty, while the stream already runs, and apply begins "
+                "when they are there. Without it the target must hold what the source held when the slot was "
+                "made. It is decided by `prepare` and not changed afterwards."},
+    {.path = "copy.jobs",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(copy.jobs),
+        .value = "4",
+        .min = 1,
+        .max = 64,
+        .unit = "jobs",
+        .help = "How many chunks are copied at the same time; each takes one session on either server."},
+    {.path = "copy.chunk_rows",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(copy.chunk_rows),
+        .value = "200000",
+        .min = 1,
+        .max = INT64_C(1000000000),
+        .unit = "rows",
+        .help = "About how many rows a chunk has: a range of keys that is copied under one snapshot, in one "
+                "transaction, and is not copied again after a crash. Tables without a key that can be cut "
+                "into ranges are one chunk."},
+    {.path = "copy.max_rate_bytes_s",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(copy.max_rate_bytes_s),
+        .value = "0",
+        .min = 0,
+        .max = TIB,
+        .unit = "bytes/s",
+        .help =
+            "The most the initial copy reads from the source in a second, all sessions together; 0 for as "
+            "much as it can."},
 
     {.path = "apply.batch_max_rows",
         .type = SB_OPTION_NUMBER,

@@ -46,15 +46,15 @@ const struct sb_metric_info *sb_metric_info(enum sb_metric metric)
 
 const char *sb_stage_name(enum sb_stage stage)
 {
-    static const char *const names[] = {
-        "supervisor", "capture-forward", "apply-forward", "capture-reverse", "apply-reverse", "reconcile"};
+    static const char *const names[] = {"supervisor", "capture-forward", "apply-forward", "capture-reverse",
+        "apply-reverse", "reconcile", "copy-forward", "copy-reverse"};
     return names[stage];
 }
 
 const char *sb_stage_state_name(enum sb_stage_state state)
 {
     static const char *const names[] = {
-        "absent", "starting", "running", "waiting", "halted", "backoff", "stopped"};
+        "absent", "starting", "running", "waiting", "halted", "backoff", "stopped", "done"};
     return names[state];
 }
 

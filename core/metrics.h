@@ -22,6 +22,8 @@ enum sb_stage {
     SB_STAGE_CAPTURE_REVERSE,
     SB_STAGE_APPLY_REVERSE,
     SB_STAGE_RECONCILE,
+    SB_STAGE_COPY_FORWARD,
+    SB_STAGE_COPY_REVERSE,
     SB_STAGE_COUNT
 };
 const char *sb_stage_name(enum sb_stage stage); /* "capture-forward" */
@@ -48,6 +50,7 @@ enum sb_stage_state {
     SB_STATE_HALTED,  /* SB_CLASS_DATA: needs a person; err says what */
     SB_STATE_BACKOFF, /* SB_CLASS_RETRY or a crash: tries again by itself */
     SB_STATE_STOPPED,
+    SB_STATE_DONE, /* finished what it was for; not started again */
 };
 const char *sb_stage_state_name(enum sb_stage_state state);
 

@@ -47,6 +47,16 @@ SB_METRIC(SB_M_APPLY_TIME_US, "switchback_apply_commit_time_us", "gauge",
     "Source commit time of the newest applied transaction, microseconds since 1970")
 SB_METRIC(SB_M_APPLY_OFFSET, "switchback_apply_offset", "gauge",
     "Stream offset behind the newest applied transaction")
+SB_METRIC(SB_M_APPLY_COPIED, "switchback_apply_copied_changes_total", "counter",
+    "Changes skipped because the initial copy has them already")
+SB_METRIC(SB_M_COPY_TABLES, "switchback_copy_tables", "gauge", "Tables of the initial copy")
+SB_METRIC(SB_M_COPY_TABLES_DONE, "switchback_copy_tables_done", "gauge", "Of them copied as a whole")
+SB_METRIC(SB_M_COPY_CHUNKS, "switchback_copy_chunks", "gauge", "Chunks of the initial copy")
+SB_METRIC(SB_M_COPY_CHUNKS_DONE, "switchback_copy_chunks_done", "gauge", "Of them finished")
+SB_METRIC(SB_M_COPY_ROWS, "switchback_copy_rows", "gauge", "Rows copied, those of chunks at work included")
+SB_METRIC(SB_M_COPY_ROWS_ESTIMATED, "switchback_copy_rows_estimated", "gauge",
+    "Rows of all tables of the initial copy, by the source's statistics")
+SB_METRIC(SB_M_COPY_BYTES, "switchback_copy_bytes_total", "counter", "Bytes of rows sent to the target")
 SB_METRIC(SB_M_APPLY_OPEN_TXN_ROWS, "switchback_apply_open_transaction_rows", "gauge",
     "Rows written in an open large transaction")
 SB_METRIC(SB_M_LOG_DROPPED, "switchback_log_dropped_lines_total", "counter",

@@ -43,12 +43,15 @@ int sb_control_pause(const struct sb_config *config, enum sb_direction direction
 
 int sb_control_wake(const struct sb_reading *now)
 {
+    const struct sb_stage_report *over = &now->stages[SB_STAGE_SUPERVISOR].report;
     int woken = 0;
     for (int stage = 0; stage < SB_STAGE_COUNT; stage++) {
         const struct sb_stage_report *report = &now->stages[stage].report;
         /* Looked at once more: a pid may have been given away since the reading. */
         if (report->state == SB_STATE_HALTED && sb_process_is(report->pid, (enum sb_stage)stage))
             woken += kill(report->pid, SIGUSR1) == 0;
+        if (report->state == SB_STATE_DONE && sb_process_is(over->pid, SB_STAGE_SUPERVISOR))
+            kill(over->pid, SIGUSR1); /* there may be more for it to do: `copy --again` */
     }
     return woken;
 }

@@ -1,5 +1,7 @@
 #include "ops/prometheus.h"
 
+#include "ops/stage.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -82,9 +84,17 @@ static bool is_apply(enum sb_stage stage)
     return stage == SB_STAGE_APPLY_FORWARD || stage == SB_STAGE_APPLY_REVERSE;
 }
 
+static bool is_copy(enum sb_stage stage)
+{
+    return stage == SB_STAGE_COPY_FORWARD || stage == SB_STAGE_COPY_REVERSE;
+}
+
 static const char *kind_of(enum sb_stage stage)
 {
-    return is_capture(stage) ? "capture" : is_apply(stage) ? "apply" : sb_stage_name(stage);
+    return is_capture(stage) ? "capture"
+           : is_apply(stage) ? "apply"
+           : is_copy(stage)  ? "copy"
+                             : sb_stage_name(stage);
 }
 
 /* By the metric's name: switchback_apply_* is apply's, _capture_, _source_ and _slot_ are capture's; the
@@ -97,6 +107,8 @@ static bool belongs(enum sb_stage stage, enum sb_metric metric, int64_t value)
         return true;
     if (strncmp(name, "apply_", 6) == 0)
         return is_apply(stage);
+    if (strncmp(name, "copy_", 5) == 0)
+        return is_copy(stage);
     if (metric == SB_M_STREAM_BYTES || metric == SB_M_STREAM_OLDEST_OFFSET ||
         metric == SB_M_STREAM_NEXT_OFFSET)
         return is_capture(stage) || (is_apply(stage) && value != 0);
@@ -125,10 +137,9 @@ static bool is_known(const struct sb_reading_stage *one, enum sb_metric metric)
 static void put_stage_labels(struct sb_buf *out, enum sb_stage stage)
 {
     sb_prometheus_put_label(out, "stage", kind_of(stage));
-    if (is_capture(stage) || is_apply(stage)) {
-        bool reverse = stage == SB_STAGE_CAPTURE_REVERSE || stage == SB_STAGE_APPLY_REVERSE;
+    if (is_capture(stage) || is_apply(stage) || is_copy(stage)) {
         sb_buf_put_str(out, ",");
-        sb_prometheus_put_label(out, "direction", sb_direction_name(reverse ? SB_REVERSE : SB_FORWARD));
+        sb_prometheus_put_label(out, "direction", sb_direction_name(sb_stage_direction(stage)));
     }
 }
 
@@ -152,7 +163,7 @@ static void put_metric(struct sb_buf *out, const struct sb_reading *now, enum sb
 
 static void put_states(struct sb_buf *out, const struct sb_status_stage *stage)
 {
-    for (int state = SB_STATE_ABSENT; state <= SB_STATE_STOPPED; state++) {
+    for (int state = SB_STATE_ABSENT; state <= SB_STATE_DONE; state++) {
         sb_buf_putf(out, "%s{", derived_infos[DERIVED_STATE].name);
         put_stage_labels(out, stage->stage);
         sb_buf_put_str(out, ",");

@@ -101,6 +101,23 @@ static void text_eta(const struct sb_status_direction *dir, struct sb_buf *out)
     }
 }
 
+static void text_copy(const struct sb_status *status, const struct sb_status_copy *copy, struct sb_buf *out)
+{
+    char figure[SB_FIGURE_BYTES];
+    if (!copy->shown)
+        return;
+    sb_buf_putf(out,
+        "  initial copy     %" PRId64 " of %" PRId64 " tables, %" PRId64 " of %" PRId64 " chunks, %" PRId64
+        " of about %" PRId64 " rows",
+        copy->tables_done, copy->tables, copy->chunks_done, copy->chunks, copy->rows, copy->rows_estimated);
+    if (copy->row_rate > 0)
+        sb_buf_putf(out, ", %.0f rows/s", copy->row_rate);
+    if (copy->left_s != SB_UNKNOWN)
+        sb_buf_putf(out, ", %s left", sb_render_seconds((double)copy->left_s, figure));
+    sb_buf_put_str(out, "\n");
+    text_stage(status, &copy->stage, out);
+}
+
 static void text_slot(const struct sb_status_direction *dir, struct sb_buf *out)
 {
     char figure[SB_FIGURE_BYTES];
@@ -129,6 +146,7 @@ static void text_direction(
         sb_buf_putf(out, "  applies          %.0f transactions/s, %.0f changes/s\n", dir->commit_rate,
             dir->change_rate);
     text_eta(dir, out);
+    text_copy(status, &dir->copy, out);
     text_slot(dir, out);
     if (dir->conflicts > 0 || dir->skipped > 0)
         sb_buf_putf(out, "  exceptions       %" PRId64 " conflicts, %" PRId64 " transactions skipped\n",
@@ -227,16 +245,32 @@ static json_t *json_rates(const struct sb_status_direction *dir)
         "changes_per_s", json_rate(dir, dir->change_rate));
 }
 
+static json_t *json_initial_copy(const struct sb_status_copy *copy)
+{
+    if (!copy->shown)
+        return json_null();
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "tables", (json_int_t)copy->tables,
+        "tables_done", (json_int_t)copy->tables_done, "chunks", (json_int_t)copy->chunks, "chunks_done",
+        (json_int_t)copy->chunks_done, "rows", (json_int_t)copy->rows, "rows_estimated",
+        (json_int_t)copy->rows_estimated, "rows_per_s",
+        copy->row_rate > 0 ? json_real(round(copy->row_rate)) : json_null(), "seconds_left",
+        json_known(copy->left_s), "stage", json_stage(&copy->stage));
+}
+
 static json_t *json_direction(const struct sb_status_direction *dir)
 {
     json_t *slot = json_pack("{s:o, s:o, s:o}", "retained_bytes", json_known(dir->slot_retained_bytes),
         "safe_bytes", json_known(dir->slot_safe_bytes), "time_to_loss_s", json_known(dir->slot_loss_s));
     json_t *eta = json_pack("{s:s, s:o}", "state", eta_name(dir->eta), "seconds", json_known(dir->eta_s));
-    return json_pack("{s:s, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:{s:o, s:o}}", "direction",
+    json_t *stages =
+        json_pack("{s:o, s:o}", "capture", json_stage(&dir->capture), "apply", json_stage(&dir->apply));
+    if (dir->copy.stage.state != SB_STATE_ABSENT || dir->copy.stage.gone)
+        json_object_set_new(stages, "copy", json_stage(&dir->copy.stage));
+    return json_pack("{s:s, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o}", "direction",
         sb_direction_name(dir->direction), "healthy", dir->healthy, "why", dir->why, "positions",
-        json_positions(dir), "lag", json_lags(dir), "rate", json_rates(dir), "catch_up", eta, "slot", slot,
-        "conflicts", (json_int_t)dir->conflicts, "skipped_transactions", (json_int_t)dir->skipped, "stages",
-        "capture", json_stage(&dir->capture), "apply", json_stage(&dir->apply));
+        json_positions(dir), "lag", json_lags(dir), "rate", json_rates(dir), "catch_up", eta, "initial_copy",
+        json_initial_copy(&dir->copy), "slot", slot, "conflicts", (json_int_t)dir->conflicts,
+        "skipped_transactions", (json_int_t)dir->skipped, "stages", stages);
 }
 
 static int dump_to(const char *bytes, size_t len, void *arg)

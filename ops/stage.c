@@ -37,9 +37,16 @@ enum sb_stage sb_stage_of(bool capture, enum sb_direction direction)
     return direction == SB_FORWARD ? SB_STAGE_APPLY_FORWARD : SB_STAGE_APPLY_REVERSE;
 }
 
+enum sb_stage sb_stage_copy(enum sb_direction direction)
+{
+    return direction == SB_FORWARD ? SB_STAGE_COPY_FORWARD : SB_STAGE_COPY_REVERSE;
+}
+
 enum sb_direction sb_stage_direction(enum sb_stage stage)
 {
-    return stage == SB_STAGE_CAPTURE_REVERSE || stage == SB_STAGE_APPLY_REVERSE ? SB_REVERSE : SB_FORWARD;
+    bool reverse = stage == SB_STAGE_CAPTURE_REVERSE || stage == SB_STAGE_APPLY_REVERSE ||
+                   stage == SB_STAGE_COPY_REVERSE;
+    return reverse ? SB_REVERSE : SB_FORWARD;
 }
 
 /* -- signals --------------------------------------------------------------------------------------------- */
@@ -143,6 +150,13 @@ static int end_stopped(void)
     return 0;
 }
 
+static int end_done(void)
+{
+    sb_report_state(SB_STATE_DONE, NULL);
+    SB_INFO("done");
+    return 0;
+}
+
 static int end_failed(const struct sb_err *err)
 {
     sb_log_err(SB_LOG_ERROR, err, "the process ends");
@@ -180,7 +194,7 @@ int sb_stage_live(const struct sb_stage_spec *spec, const struct sb_config *conf
         struct sb_err err;
         int64_t began_ms = sb_clock_mono_ms();
         if (run_once(&life, &err) == 0)
-            return end_stopped();
+            return spec->finishes && sb_loop_stop_signal() == 0 ? end_done() : end_stopped();
         if (sb_loop_stop_signal() != 0)
             return end_badly(&err);
         enum wake wake = WAKE_STOP;

@@ -2,10 +2,11 @@
  * One stage's life: incarnations, and what happens between them.
  *
  *     the run function returns   the stage                                        page
- *     0                          ends, exit code 0                                stopped
- *     error of class retry       waits 0.2 s, doubling to 5 s, and runs again     backoff
- *     error of class data        waits for SIGUSR1 (resume: runs again)           halted
- *     error of class fatal       ends with the error's exit code                  stopped
+ *     0                          ends, exit code 0                                stopped (done, if it
+ *                                                                                 finishes and was not told
+ * to) error of class retry       waits 0.2 s, doubling to 5 s, and runs again     backoff error of class data
+ * waits for SIGUSR1 (resume: runs again)           halted error of class fatal       ends with the error's
+ * exit code                  stopped
  *
  * SIGTERM and SIGINT end it from every state. The waits start anew at 0.2 s once an incarnation has lived ten
  * seconds. SIGUSR1 also cuts a wait short; one that came while the stage was running means nothing. Each
@@ -25,14 +26,16 @@ struct sb_stage_spec {
     enum sb_stage stage;
     enum sb_direction direction;
     sb_stage_fn *run;
+    bool finishes; /* comes to an end by itself: 0 without having been told to stop is done */
 };
 
 /* The log of this process, as the configuration wants it; name stands in every line and must outlive the log.
  */
 void sb_stage_log(const struct sb_config *config, const char *name);
 
-/* Capture or apply of a direction, as the page calls it. */
+/* Capture, apply or copy of a direction, as the page calls it. */
 enum sb_stage sb_stage_of(bool capture, enum sb_direction direction);
+enum sb_stage sb_stage_copy(enum sb_direction direction);
 enum sb_direction sb_stage_direction(enum sb_stage stage);
 
 /* The longest that a stage may take to stop; the supervisor and the watchdog kill it then. Ten seconds are

@@ -137,6 +137,32 @@ static void fill_eta(struct sb_status_direction *dir)
     }
 }
 
+/* -- the initial copy ------------------------------------------------------------------------------------ */
+
+static void fill_copy(struct sb_status_direction *dir, const struct sb_reading *before,
+    const struct sb_reading *now, enum sb_stage stage)
+{
+    struct sb_status_copy *copy = &dir->copy;
+    const int64_t *values = now->stages[stage].values;
+    copy->stage = stage_of(now, stage);
+    copy->tables = values[SB_M_COPY_TABLES];
+    copy->tables_done = values[SB_M_COPY_TABLES_DONE];
+    copy->chunks = values[SB_M_COPY_CHUNKS];
+    copy->chunks_done = values[SB_M_COPY_CHUNKS_DONE];
+    copy->rows = values[SB_M_COPY_ROWS];
+    copy->rows_estimated = values[SB_M_COPY_ROWS_ESTIMATED];
+    copy->left_s = SB_UNKNOWN;
+    copy->shown =
+        copy->tables > 0 || copy->stage.state == SB_STATE_HALTED || copy->stage.state == SB_STATE_BACKOFF;
+    if (before == NULL || now->mono_us <= before->mono_us)
+        return;
+    double seconds = (double)(now->mono_us - before->mono_us) / 1e6;
+    int64_t moved = copy->rows - before->stages[stage].values[SB_M_COPY_ROWS];
+    copy->row_rate = moved > 0 ? (double)moved / seconds : 0;
+    if (copy->row_rate > 0 && copy->rows_estimated >= copy->rows)
+        copy->left_s = (int64_t)((double)(copy->rows_estimated - copy->rows) / copy->row_rate);
+}
+
 /* -- why ------------------------------------------------------------------------------------------------- */
 
 static void say(struct sb_status_direction *dir, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -182,6 +208,7 @@ static void say_stage(struct sb_status_direction *dir, const struct sb_status_st
         say(dir, "%s is stopped: %s%s%s", name, report->err_id, report->err_id[0] != '\0' ? ": " : "", text);
         return;
     case SB_STATE_RUNNING:
+    case SB_STATE_DONE:
         return;
     }
 }
@@ -213,6 +240,8 @@ static void say_positions(struct sb_status_direction *dir)
 static void fill_why(struct sb_status_direction *dir)
 {
     dir->why[0] = '\0';
+    if (dir->copy.shown)
+        say_stage(dir, &dir->copy.stage);
     say_stage(dir, &dir->capture);
     say_stage(dir, &dir->apply);
     dir->healthy = sb_status_stage_ok(&dir->capture) && sb_status_stage_ok(&dir->apply);
@@ -236,6 +265,7 @@ static void fill_direction(struct sb_status_direction *dir, const struct sb_read
     fill_lags(dir);
     fill_rates(dir, before, now, capture, apply);
     fill_eta(dir);
+    fill_copy(dir, before, now, forward ? SB_STAGE_COPY_FORWARD : SB_STAGE_COPY_REVERSE);
     fill_why(dir);
 }
 
@@ -257,9 +287,12 @@ void sb_status_compute(const struct sb_reading *before, const struct sb_reading 
 
 bool sb_status_standing(const struct sb_status *status)
 {
-    for (size_t i = 0; i < status->count; i++)
-        if (!stage_stands(&status->directions[i].capture) || !stage_stands(&status->directions[i].apply))
+    for (size_t i = 0; i < status->count; i++) {
+        const struct sb_status_direction *dir = &status->directions[i];
+        if (!stage_stands(&dir->capture) || !stage_stands(&dir->apply) ||
+            dir->copy.stage.state == SB_STATE_HALTED)
             return false;
+    }
     return true;
 }
 

@@ -35,6 +35,13 @@ enum { SB_STATUS_WHY_BYTES = 1024 };
 struct sb_status_direction {
     enum sb_direction direction;
     struct sb_status_stage capture, apply;
+    struct sb_status_copy { /* the initial copy */
+        bool shown;         /* it is under way, or was in the life of this page */
+        struct sb_status_stage stage;
+        int64_t tables, tables_done, chunks, chunks_done, rows, rows_estimated;
+        double row_rate; /* rows a second; 0: unknown */
+        int64_t left_s;  /* SB_UNKNOWN: unknown */
+    } copy;
     uint64_t source_lsn, received_lsn, stored_lsn, confirmed_lsn, applied_lsn; /* 0: unknown */
     int64_t capture_lag_bytes;                                                 /* source to stream */
     int64_t apply_lag_bytes;                                                   /* stream to target */

@@ -123,6 +123,19 @@ static void describe_end(int status, char out[64])
         snprintf(out, 64, "ended with exit code %d", WEXITSTATUS(status));
 }
 
+static bool child_has_finished(const struct child *child)
+{
+    struct sb_stage_report report;
+    sb_page_report(child->over->page, child->spec->stage, &report);
+    return child->spec->finishes && report.state == SB_STATE_DONE;
+}
+
+/* Somebody's SIGTERM ends a stage with 0, too; only its own word tells. */
+static bool child_is_done(const struct child *child, int status)
+{
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0 && child_has_finished(child);
+}
+
 static void child_ended(struct child *child, int status)
 {
     struct supervisor *over = child->over;
@@ -130,6 +143,11 @@ static void child_ended(struct child *child, int status)
     pid_t pid = child->pid;
     child->pid = 0;
     describe_end(status, how);
+    if (child_is_done(child, status)) {
+        SB_INFO("stage is done", SB_STR("child", child_name(child)), SB_NUM("child_pid", pid));
+        sb_page_child(over->page, child->spec->stage, 0, SB_STATE_DONE, child->restarts, NULL);
+        return;
+    }
     if (over->stopping) {
         SB_INFO("stage has stopped", SB_STR("child", child_name(child)), SB_NUM("child_pid", pid),
             SB_STR("how", how));
@@ -159,6 +177,15 @@ static void children_signal(const struct supervisor *over, int signo)
     for (size_t i = 0; i < over->count; i++)
         if (over->children[i].pid > 0)
             kill(over->children[i].pid, signo);
+}
+
+/* What has finished finds out whether there is more to do. */
+static void children_revive(struct supervisor *over)
+{
+    for (size_t i = 0; i < over->count && !over->stopping; i++) {
+        if (over->children[i].pid == 0 && child_has_finished(&over->children[i]))
+            child_start(&over->children[i]);
+    }
 }
 
 static void children_reap(struct supervisor *over)
@@ -191,7 +218,7 @@ static void stop_all(struct supervisor *over, int signo)
     children_signal(over, SIGTERM);
     sb_loop_timer_set(over->loop, over->kill_timer, SB_STAGE_STOP_MS, 0);
     for (size_t i = 0; i < over->count; i++)
-        if (over->children[i].pid == 0)
+        if (over->children[i].pid == 0 && !child_has_finished(&over->children[i]))
             sb_page_child(over->page, over->children[i].spec->stage, 0, SB_STATE_STOPPED,
                 over->children[i].restarts, "told to stop");
     if (children_alive(over) == 0)
@@ -212,6 +239,7 @@ static void on_signal(void *arg, int signo)
     case SIGUSR1:
         SB_INFO("resume: halted stages try again");
         children_signal(over, SIGUSR1);
+        children_revive(over);
         return;
     case SIGHUP:
         SB_INFO("SIGHUP ignored: the configuration is read at start only");

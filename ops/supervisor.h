@@ -6,6 +6,8 @@
  *
  *     a child ends              it is forked again after 0.2 s, doubling to 30 s, anew at 0.2 s once it has
  *                               lived for a minute; counted in the page
+ *     a child has finished      (a stage that finishes, and says it is done) it is not forked again, but for
+ *                               SIGUSR1: it finds out whether there is more to do
  *     SIGTERM, SIGINT           children get SIGTERM; after SB_STAGE_STOP_MS what is left gets SIGKILL; ends
  *     SIGUSR1                   forwarded: halted stages try again
  *     SIGHUP                    ignored, with a log line: the configuration is read at start

@@ -187,6 +187,47 @@ struct sb_digest sb_hash128(struct sb_view bytes)
     return digest_of(XXH3_128bits(bytes.ptr, bytes.len));
 }
 
+struct sb_hasher {
+    XXH3_state_t *state;
+};
+
+struct sb_hasher *sb_hasher_new(void)
+{
+    struct sb_hasher *hasher = malloc(sizeof *hasher);
+    if (hasher == NULL)
+        return NULL;
+    hasher->state = XXH3_createState();
+    if (hasher->state == NULL) {
+        free(hasher);
+        return NULL;
+    }
+    sb_hasher_reset(hasher);
+    return hasher;
+}
+
+void sb_hasher_free(struct sb_hasher *hasher)
+{
+    if (hasher == NULL)
+        return;
+    XXH3_freeState(hasher->state);
+    free(hasher);
+}
+
+void sb_hasher_reset(struct sb_hasher *hasher)
+{
+    XXH3_128bits_reset(hasher->state);
+}
+
+void sb_hasher_put(struct sb_hasher *hasher, struct sb_view bytes)
+{
+    XXH3_128bits_update(hasher->state, bytes.ptr, bytes.len);
+}
+
+struct sb_digest sb_hasher_result(const struct sb_hasher *hasher)
+{
+    return digest_of(XXH3_128bits_digest(hasher->state));
+}
+
 /* -- uuid
  * ---------------------------------------------------------------------------------------------------- */
 

@@ -32,6 +32,14 @@ struct sb_digest sb_digest_chain(const struct sb_digest *previous, const struct 
 bool sb_digest_eq(const struct sb_digest *a, const struct sb_digest *b);
 bool sb_uuid_eq(const struct sb_uuid *a, const struct sb_uuid *b);
 
+/* XXH3-128 of bytes that come in pieces. */
+struct sb_hasher;
+struct sb_hasher *sb_hasher_new(void);         /* NULL if there is no memory */
+void sb_hasher_free(struct sb_hasher *hasher); /* NULL is fine */
+void sb_hasher_reset(struct sb_hasher *hasher);
+void sb_hasher_put(struct sb_hasher *hasher, struct sb_view bytes);
+struct sb_digest sb_hasher_result(const struct sb_hasher *hasher);
+
 uint64_t sb_hash64(struct sb_view bytes); /* XXH3-64 */
 struct sb_digest sb_hash128(struct sb_view bytes);
 

@@ -157,6 +157,18 @@ int sb_control_progress(struct sb_conn *target, const char *migration, enum sb_d
     return 0;
 }
 
+int sb_control_copy(struct sb_conn *target, const char *migration, enum sb_direction direction,
+    bool *ret_found, struct sb_err *err)
+{
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    if (row_read(target, "copy", "SELECT FROM switchback.copy WHERE migration = $1 AND direction = $2",
+            migration, direction, &rows, err) < 0)
+        return -1;
+    *ret_found = rows != NULL && sb_rows_count(rows) > 0;
+    return 0;
+}
+
 int sb_control_slot(struct sb_conn *source, const char *slot, struct sb_slot_row *ret_row, struct sb_err *err)
 {
     const char *const params[] = {slot};

@@ -132,6 +132,24 @@ static int progress_step(struct prepare *prep, struct sb_err *err)
     return step_run(prep, SB_AT_TARGET, "begin the progress at nothing", err);
 }
 
+/* Whether there is an initial copy is decided once: what was prepared before there was one has none. */
+static int copy_step(struct prepare *prep, struct sb_err *err)
+{
+    bool found;
+    if (sb_control_copy(prep->target, prep->config->migration, prep->direction, &found, err) < 0)
+        return -1;
+    if (found || prep->capture.found)
+        return 0;
+    sb_buf_reset(&prep->sql);
+    sb_buf_putf(&prep->sql,
+        "INSERT INTO switchback.copy (migration, direction, state) VALUES ('%s', '%s', '%s');",
+        prep->config->migration, sb_direction_name(prep->direction),
+        prep->config->copy.initial ? "pending" : "none");
+    return step_run(prep, SB_AT_TARGET,
+        prep->config->copy.initial ? "plan the initial copy" : "write down that there is no initial copy",
+        err);
+}
+
 static int state_dir_make(struct prepare *prep, struct sb_err *err)
 {
     const char *dir = prep->config->state_dir;
@@ -327,7 +345,7 @@ static int steps_run(struct prepare *prep, struct sb_err *err)
     if (origin_step(prep, err) < 0)
         return -1;
     SB_FAULT("prepare-after-origin");
-    if (progress_step(prep, err) < 0)
+    if (progress_step(prep, err) < 0 || copy_step(prep, err) < 0)
         return -1;
     SB_FAULT("prepare-after-progress");
     if (stream_step(prep, err) < 0)

@@ -5,7 +5,8 @@
  *   1 control schema and identity row on the target, then on the source
  *   2 the two publications on the source          (before the slot: a later one cannot be decoded)
  *   3 replication origin on the target
- *   4 progress row on the target                  (holds the stream's uuid from here on)
+ *   4 progress row on the target                  (holds the stream's uuid from here on), and whether there
+ *     is an initial copy
  *   5 the stream's store, with that uuid
  *   6 the slot on the source                      (last: from here on the source keeps WAL)
  *   7 capture row on the source                   (there: prepared)

@@ -29,7 +29,33 @@ CREATE TABLE IF NOT EXISTS switchback.apply_control (
     PRIMARY KEY (migration, direction)
 );
 
--- The ledger of copied chunks (frozen here; `copy` comes later).
+-- The initial copy of a direction. No row: there is none (as state none). Apply waits while it is pending.
+CREATE TABLE IF NOT EXISTS switchback.copy (
+    migration text NOT NULL,
+    direction text NOT NULL,
+    state text NOT NULL CHECK (state IN ('pending', 'complete', 'none')),
+    incarnation uuid,              -- of the copy at work: claimed at its start, checked by each of its transactions
+    started_at timestamptz,
+    completed_at timestamptz,
+    rows bigint NOT NULL DEFAULT 0,
+    last_h pg_lsn NOT NULL DEFAULT '0/0', -- commits from here on are newer than every chunk
+    PRIMARY KEY (migration, direction)
+);
+
+-- Its tables, as they were planned.
+CREATE TABLE IF NOT EXISTS switchback.copy_table (
+    migration text NOT NULL,
+    direction text NOT NULL,
+    relation text NOT NULL,        -- "schema"."name", quoted
+    key_kind text NOT NULL,        -- none: one chunk holds the whole table
+    key_column text NOT NULL,      -- unquoted; empty for none
+    shape text NOT NULL,           -- of the source's table: a copy across a change of it begins anew
+    rows_estimated bigint NOT NULL,
+    chunks integer NOT NULL,       -- finished and planned ones: as many rows in switchback.chunk, and it is copied
+    PRIMARY KEY (migration, direction, relation)
+);
+
+-- The ledger of copied chunks: written in the transaction that writes their rows.
 CREATE TABLE IF NOT EXISTS switchback.chunk (
     migration text NOT NULL,
     direction text NOT NULL,
@@ -41,9 +67,10 @@ CREATE TABLE IF NOT EXISTS switchback.chunk (
     timeline integer NOT NULL,
     rows bigint NOT NULL,
     digest bytea NOT NULL,
-    schema_id bigint NOT NULL,
+    schema_id bigint NOT NULL,     -- 0: the stream had no schema of it yet
     copied_at timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
+CREATE INDEX IF NOT EXISTS chunk_relation ON switchback.chunk (migration, direction, relation);
 
 -- Rows found other than expected, with both versions.
 CREATE TABLE IF NOT EXISTS switchback.conflict (

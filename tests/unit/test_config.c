@@ -667,8 +667,10 @@ START_TEST(the_table_is_whole)
         bool number = option->type == SB_OPTION_NUMBER;
         ck_assert_msg(number == (option->unit != NULL), "%s", option->path);
         if (number) {
-            const char *unit = strrchr(option->path, '_') + 1;
-            ck_assert_msg(unit[0] == option->unit[0], "%s: its name does not end in its unit", option->path);
+            const char *unit = option->path + strlen(option->path);
+            for (size_t parts = 1 + (strchr(option->unit, '/') != NULL); parts > 0; unit--)
+                parts -= unit[-1] == '_' || unit[-1] == '.'; /* "bytes/s" is "_bytes_s" */
+            ck_assert_msg(unit[1] == option->unit[0], "%s: its name does not end in its unit", option->path);
             ck_assert_msg(option->min < option->max, "%s", option->path);
         }
         bool words = option->type == SB_OPTION_CHOICE || option->type == SB_OPTION_WORD;

@@ -189,6 +189,23 @@ START_TEST(uuid_goes_both_ways)
 }
 END_TEST
 
+START_TEST(pieces_have_the_digest_of_the_whole)
+{
+    char bytes[5000];
+    struct sb_hasher *hasher = sb_hasher_new();
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (char)(i * 7);
+    for (size_t step = 1; step < sizeof bytes; step = step * 3 + 1) {
+        sb_hasher_reset(hasher);
+        for (size_t at = 0; at < sizeof bytes; at += step)
+            sb_hasher_put(hasher, sb_view(bytes + at, at + step < sizeof bytes ? step : sizeof bytes - at));
+        struct sb_digest whole = sb_hash128(sb_view(bytes, sizeof bytes)), pieces = sb_hasher_result(hasher);
+        ck_assert(sb_digest_eq(&whole, &pieces));
+    }
+    sb_hasher_free(hasher);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("digest");
@@ -198,6 +215,7 @@ int main(void)
     tcase_add_test(tc, digest_ignores_what_is_not_the_source);
     tcase_add_test(tc, chain_ignores_wall_time_and_end);
     tcase_add_test(tc, uuid_goes_both_ways);
+    tcase_add_test(tc, pieces_have_the_digest_of_the_whole);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -76,6 +76,7 @@ class Switchback:
             "target": {"dsn": new.dsn(db, user=user)},
             "http": {"listen": ""},
             "log": {"level": "debug"},
+            "copy": {"initial": False},  # tests of the copy turn it on
         }
         (self.folder / "state").mkdir(mode=0o700)
         if broker is not None:

@@ -1,0 +1,164 @@
+#include "apply/copied.h"
+
+#include "core/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { BOUND_MAX_BYTES = 64 * 1024 * 1024 };
+
+static bool no_table(const struct sb_err *err)
+{
+    return strcmp(err->sqlstate, "42P01") == 0;
+}
+
+int sb_copied_read(struct sb_conn *conn, const char *migration, const char *direction,
+    struct sb_copied *ret_copied, struct sb_err *err)
+{
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    const char *params[] = {migration, direction};
+    *ret_copied = (struct sb_copied){0};
+    if (sb_conn_query(conn,
+            "SELECT c.state = 'pending', count(t.relation), count(t.relation) FILTER (WHERE t.chunks <= "
+            "(SELECT count(*) "
+            "FROM switchback.chunk k WHERE k.migration = $1 AND k.direction = $2 AND k.relation = "
+            "t.relation)) "
+            "FROM switchback.copy c LEFT JOIN switchback.copy_table t USING (migration, direction) "
+            "WHERE migration = $1 AND direction = $2 GROUP BY c.state",
+            2, params, &rows, err) != 0)
+        return no_table(err) ? 0 : sb_err_add(err, "could not read switchback.copy");
+    if (sb_rows_count(rows) == 0)
+        return 0;
+    ret_copied->pending = sb_rows_bool(rows, 0, 0);
+    ret_copied->tables = sb_rows_i64(rows, 0, 1);
+    ret_copied->tables_done = sb_rows_i64(rows, 0, 2);
+    return 0;
+}
+
+/* -- stamps ---------------------------------------------------------------------------------------------- */
+
+/* Has progress passed every chunk of the table, on the timeline they were read on? Then all is newer. */
+static bool is_passed(const struct sb_progress *progress, uint64_t last_h, uint32_t timeline)
+{
+    return progress->position.commit_lsn >= last_h && progress->timeline == timeline;
+}
+
+static bool bound_take(const char *hex, struct sb_buf *out, bool *ret_open)
+{
+    sb_buf_reset(out);
+    *ret_open = hex == NULL;
+    if (hex == NULL)
+        return true;
+    size_t len = strlen(hex) / 2;
+    char *room = sb_buf_grow(out, len);
+    return room != NULL && sb_hex_decode(sb_view_str(hex), room, len);
+}
+
+static int chunk_take(struct sb_stamps *stamps, const struct sb_rows *rows, int row, struct sb_buf *lower,
+    struct sb_buf *upper, struct sb_err *err)
+{
+    struct sb_stamp_chunk chunk = {.snapshot = sb_rows_get(rows, row, 4),
+        .flushed_past = sb_rows_lsn(rows, row, 5),
+        .timeline = (uint32_t)sb_rows_u64(rows, row, 6)};
+    if (!bound_take(sb_rows_get(rows, row, 2), lower, &chunk.range.lower_open) ||
+        !bound_take(sb_rows_get(rows, row, 3), upper, &chunk.range.upper_open))
+        return sb_err_set(err, SB_E_STATE_FORMAT, "a bound in switchback.chunk does not read as ours");
+    chunk.range.lower = sb_buf_view(lower);
+    chunk.range.upper = sb_buf_view(upper);
+    return sb_stamps_chunk(stamps, &chunk, err);
+}
+
+static int table_begin(struct sb_stamps *stamps, struct sb_conn *conn, const struct sb_progress *progress,
+    const char *relation, struct sb_err *err)
+{
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    enum sb_key_kind kind;
+    const char *params[] = {progress->migration, progress->direction, relation};
+    if (sb_conn_query(conn,
+            "SELECT key_kind, key_column FROM switchback.copy_table WHERE migration = $1 AND direction = $2 "
+            "AND relation "
+            "= $3",
+            3, params, &rows, err) != 0)
+        return -1;
+    if (sb_rows_count(rows) == 0 || !sb_key_kind_find(sb_rows_get(rows, 0, 0), &kind))
+        return sb_err_set(
+            err, SB_E_STATE_FORMAT, "switchback.copy_table does not read as ours for %s", relation);
+    return sb_stamps_table(stamps, sb_view_str(relation), kind, sb_view_str(sb_rows_get(rows, 0, 1)), err);
+}
+
+/* Rows come table by table; of each the highest H and its timeline decide whether it is still of use. */
+static int fill(struct sb_stamps *stamps, struct sb_conn *conn, const struct sb_progress *progress,
+    const struct sb_rows *rows, struct sb_err *err)
+{
+    struct sb_buf lower SB_CLEANUP(sb_buf_clear), upper SB_CLEANUP(sb_buf_clear);
+    const char *current = NULL;
+    sb_buf_init(&lower, BOUND_MAX_BYTES);
+    sb_buf_init(&upper, BOUND_MAX_BYTES);
+    for (int row = 0; row < sb_rows_count(rows); row++) {
+        const char *relation = sb_rows_get(rows, row, 0);
+        if (is_passed(progress, sb_rows_lsn(rows, row, 1), (uint32_t)sb_rows_u64(rows, row, 6)))
+            continue;
+        if ((current == NULL || strcmp(current, relation) != 0) &&
+            table_begin(stamps, conn, progress, relation, err) != 0)
+            return -1;
+        current = relation;
+        if (chunk_take(stamps, rows, row, &lower, &upper, err) != 0)
+            return -1;
+    }
+    return sb_stamps_seal(stamps, err);
+}
+
+static int state_read(
+    struct sb_conn *conn, const struct sb_progress *progress, bool *ret_complete, struct sb_err *err)
+{
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    const char *params[] = {progress->migration, progress->direction};
+    *ret_complete = false;
+    if (sb_conn_query(conn, "SELECT state FROM switchback.copy WHERE migration = $1 AND direction = $2", 2,
+            params, &rows, err) != 0)
+        return no_table(err) ? 0 : sb_err_add(err, "could not read switchback.copy");
+    const char *state = sb_rows_count(rows) == 0 ? "none" : sb_rows_get(rows, 0, 0);
+    if (strcmp(state, "pending") == 0)
+        return sb_err_set(err, SB_E_TARGET_UNAVAILABLE, "the initial copy is pending");
+    *ret_complete = strcmp(state, "complete") == 0;
+    return 0;
+}
+
+int sb_copied_stamps(struct sb_conn *conn, const struct sb_progress *progress, struct sb_stamps **ret_stamps,
+    struct sb_err *err)
+{
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    bool complete;
+    const char *params[] = {progress->migration, progress->direction};
+    *ret_stamps = NULL;
+    if (state_read(conn, progress, &complete, err) != 0)
+        return -1;
+    if (!complete)
+        return 0;
+    if (sb_conn_query(conn,
+            "SELECT relation, max(flushed_past) OVER (PARTITION BY relation), pg_catalog.encode(lower_bound, "
+            "'hex'), "
+            "pg_catalog.encode(upper_bound, 'hex'), snapshot, flushed_past, timeline FROM switchback.chunk "
+            "WHERE "
+            "migration = $1 AND direction = $2 ORDER BY relation COLLATE pg_catalog.\"C\"",
+            2, params, &rows, err) != 0)
+        return sb_err_add(err, "could not read switchback.chunk");
+    struct sb_stamps *stamps = sb_stamps_new();
+    if (stamps == NULL)
+        return sb_err_set(err, SB_E_NO_MEMORY, "no memory for the stamps of the initial copy");
+    if (fill(stamps, conn, progress, rows, err) != 0) {
+        sb_stamps_free(stamps);
+        return -1;
+    }
+    if (sb_stamps_last(stamps) == 0) {
+        sb_stamps_free(stamps);
+        return 0;
+    }
+    SB_INFO("commits are judged by the initial copy's stamps", SB_LSN("until", sb_stamps_last(stamps)));
+    *ret_stamps = stamps;
+    return 0;
+}

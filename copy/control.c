@@ -1,0 +1,229 @@
+#include "copy/control.h"
+
+#include "core/fault.h"
+#include "core/log.h"
+#include "pg/ident.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { SQL_MAX_BYTES = 1024 * 1024 };
+
+static int query(
+    const struct sb_copy_claim *claim, const char *sql, struct sb_rows **ret_rows, struct sb_err *err)
+{
+    const char *params[] = {claim->migration, claim->direction};
+    return sb_conn_query(claim->target, sql, 2, params, ret_rows, err);
+}
+
+int sb_copy_state_read(const struct sb_copy_claim *claim, enum sb_copy_state *ret_state, struct sb_err *err)
+{
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    *ret_state = SB_COPY_NONE;
+    if (query(claim, "SELECT state FROM switchback.copy WHERE migration = $1 AND direction = $2", &rows,
+            err) != 0)
+        /* Prepared before there was a copy: the schema is there, this table is not. */
+        return strcmp(err->sqlstate, "42P01") == 0 ? 0 : sb_err_add(err, "could not read switchback.copy");
+    const char *state = sb_rows_count(rows) == 0 ? "none" : sb_rows_get(rows, 0, 0);
+    if (strcmp(state, "pending") == 0)
+        *ret_state = SB_COPY_PENDING;
+    else if (strcmp(state, "complete") == 0)
+        *ret_state = SB_COPY_COMPLETE;
+    return 0;
+}
+
+/* -- the claim ------------------------------------------------------------------------------------------- */
+
+/* Another copy's transaction does not end: its process is frozen, or gone and the server has not noticed. */
+static int end_predecessor(const struct sb_copy_claim *claim, struct sb_err *err)
+{
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    struct sb_err ignored;
+    const char *params[] = {claim->purpose};
+    if (sb_conn_query(claim->target,
+            "SELECT pid, pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE "
+            "application_name = $1 AND datname = pg_catalog.current_database() AND pid <> "
+            "pg_catalog.pg_backend_pid()",
+            1, params, &rows, &ignored) == 0 &&
+        sb_rows_count(rows) > 0)
+        SB_WARN("ended the sessions of an earlier copy", SB_NUM("sessions", sb_rows_count(rows)));
+    return sb_err_set(err, SB_E_TARGET_UNAVAILABLE, "another initial copy of this migration is at work");
+}
+
+int sb_copy_claim(struct sb_copy_claim *claim, struct sb_err *err)
+{
+    struct sb_uuid uuid;
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    if (!sb_uuid_random(&uuid))
+        return sb_err_set(err, SB_E_IO, "the kernel gave no random bytes");
+    sb_uuid_text(&uuid, claim->incarnation);
+    const char *params[] = {claim->migration, claim->direction, claim->incarnation};
+    if (sb_conn_exec(claim->target, "SET lock_timeout = '5s'", err) != 0)
+        return -1;
+    if (sb_conn_query(claim->target,
+            "UPDATE switchback.copy SET incarnation = $3, started_at = coalesce(started_at, "
+            "pg_catalog.now()) "
+            "WHERE migration = $1 AND direction = $2 AND state = 'pending' RETURNING 1",
+            3, params, &rows, err) != 0)
+        return strcmp(err->sqlstate, "55P03") == 0 ? end_predecessor(claim, err) : -1;
+    if (sb_rows_count(rows) != 1)
+        return sb_err_set(err, SB_E_TARGET_UNAVAILABLE, "the initial copy is not pending any more");
+    return sb_conn_exec(claim->target, "SET lock_timeout = 0", err);
+}
+
+void sb_copy_put_begin(const struct sb_copy_claim *claim, struct sb_buf *sql)
+{
+    sb_buf_put_str(sql, "BEGIN; SELECT 1 FROM switchback.copy WHERE migration = ");
+    sb_literal_put(sql, sb_view_str(claim->migration));
+    sb_buf_put_str(sql, " AND direction = ");
+    sb_literal_put(sql, sb_view_str(claim->direction));
+    sb_buf_putf(sql, " AND state = 'pending' AND incarnation = '%s' FOR SHARE", claim->incarnation);
+}
+
+int sb_copy_begin(const struct sb_copy_claim *claim, struct sb_err *err)
+{
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    const char *params[] = {claim->migration, claim->direction, claim->incarnation};
+    if (sb_conn_exec(claim->target, "BEGIN", err) != 0)
+        return -1;
+    if (sb_conn_query(claim->target,
+            "SELECT 1 FROM switchback.copy WHERE migration = $1 AND direction = $2 AND state = 'pending' AND "
+            "incarnation = $3 FOR SHARE",
+            3, params, &rows, err) == 0 &&
+        sb_rows_count(rows) == 1)
+        return 0;
+    if (rows != NULL)
+        sb_err_set(err, SB_E_EPOCH_STALE, "another copy has taken over");
+    sb_copy_rollback(claim);
+    return -1;
+}
+
+int sb_copy_commit(const struct sb_copy_claim *claim, struct sb_err *err)
+{
+    if (sb_conn_exec(claim->target, "COMMIT", err) == 0)
+        return 0;
+    sb_copy_rollback(claim);
+    return -1;
+}
+
+void sb_copy_rollback(const struct sb_copy_claim *claim)
+{
+    struct sb_err ignored;
+    sb_conn_exec(claim->target, "ROLLBACK", &ignored);
+}
+
+/* -- the end --------------------------------------------------------------------------------------------- */
+
+int sb_copy_complete(const struct sb_copy_claim *claim, struct sb_err *err)
+{
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    const char *params[] = {claim->migration, claim->direction, claim->incarnation};
+    SB_FAULT("copy-before-complete");
+    /* This session commits synchronously, and with it everything its server has committed before. */
+    if (sb_conn_query(claim->target,
+            "UPDATE switchback.copy SET state = 'complete', completed_at = pg_catalog.now(), "
+            "rows = coalesce(c.rows, 0), last_h = coalesce(c.last_h, '0/0') "
+            "FROM (SELECT sum(rows)::bigint AS rows, max(flushed_past) AS last_h FROM switchback.chunk "
+            "WHERE migration = $1 AND direction = $2) c "
+            "WHERE migration = $1 AND direction = $2 AND state = 'pending' AND incarnation = $3 RETURNING "
+            "1",
+            3, params, &rows, err) != 0)
+        return -1;
+    SB_FAULT("copy-after-complete");
+    if (sb_rows_count(rows) == 1)
+        return 0;
+    return sb_err_set(err, SB_E_EPOCH_STALE, "another copy has taken over");
+}
+
+/* -- again ----------------------------------------------------------------------------------------------- */
+
+static bool relation_put(const char *text, struct sb_buf *out)
+{
+    const char *dot = strchr(text, '.');
+    if (text[0] == '"')
+        sb_buf_put_str(out, text);
+    else if (dot != NULL)
+        sb_ident_put_table(out, sb_view(text, (size_t)(dot - text)), sb_view_str(dot + 1));
+    return out->len > 0 && !out->failed;
+}
+
+/* Apply must not move meanwhile: only one session at a time has its origin. */
+static int keep_apply_out(struct sb_conn *target, const char *origin, struct sb_err *err)
+{
+    const char *params[] = {origin};
+    if (sb_conn_query(
+            target, "SELECT pg_catalog.pg_replication_origin_session_setup($1)", 1, params, NULL, err) == 0)
+        return 0;
+    if (strcmp(err->sqlstate, "55006") == 0) {
+        sb_err_set(err, SB_E_TARGET_UNAVAILABLE, "apply is connected to the target");
+        return sb_err_hint(
+            err, "Stop `switchback run` (or `apply`) first; a halted apply need not be stopped.");
+    }
+    return sb_err_add(err, "could not keep apply out");
+}
+
+static int again_rows(struct sb_conn *target, const char *relation, struct sb_err *err)
+{
+    char sql[4096];
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    const char *params[] = {relation};
+    if (sb_conn_query(target,
+            "SELECT CASE c.relkind WHEN 'p' THEN '' ELSE 'ONLY ' END FROM pg_catalog.pg_class c WHERE c.oid "
+            "= "
+            "pg_catalog.to_regclass($1)",
+            1, params, &rows, err) != 0)
+        return -1;
+    if (sb_rows_count(rows) == 0)
+        return 0; /* nothing to empty: the copy will say that it is missing */
+    snprintf(sql, sizeof sql, "DELETE FROM %s%s", sb_rows_get(rows, 0, 0), relation);
+    return sb_conn_exec(target, sql, err);
+}
+
+static int again(struct sb_conn *target, const char *migration, const char *direction, const char *relation,
+    struct sb_err *err)
+{
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    const char *params[] = {migration, direction, relation};
+    if (sb_conn_exec(target, "BEGIN; SET LOCAL session_replication_role = replica", err) != 0 ||
+        sb_conn_query(target,
+            "UPDATE switchback.copy SET state = 'pending', completed_at = NULL, incarnation = NULL "
+            "WHERE migration = $1 AND direction = $2 AND state <> 'none' AND EXISTS (SELECT FROM "
+            "switchback.copy_table WHERE migration = $1 AND direction = $2 AND relation = $3) RETURNING 1",
+            3, params, &rows, err) != 0)
+        return -1;
+    if (sb_rows_count(rows) == 0)
+        return sb_err_set(err, SB_E_USAGE, "there was no initial copy of table %s", relation);
+    if (sb_conn_query(target,
+            "DELETE FROM switchback.chunk WHERE migration = $1 AND direction = $2 AND relation = $3", 3,
+            params, NULL, err) != 0 ||
+        again_rows(target, relation, err) != 0)
+        return -1;
+    return sb_conn_exec(target, "COMMIT", err);
+}
+
+int sb_copy_again(
+    const struct sb_config *config, enum sb_direction direction, const char *relation, struct sb_err *err)
+{
+    struct sb_endpoint endpoint = sb_wiring_target(config, direction);
+    struct sb_buf name SB_CLEANUP(sb_buf_clear);
+    struct sb_conn *target = NULL;
+    struct sb_names names;
+    sb_buf_init(&name, SQL_MAX_BYTES);
+    sb_wiring_names(config, direction, &names);
+    if (!relation_put(relation, &name))
+        return sb_err_set(err, SB_E_USAGE, "\"%s\" is no table: write schema.table", relation);
+    int rc = sb_conn_open(&endpoint, "switchback copy --again", SB_CONN_LOCAL_COMMIT, &target, err);
+    if (rc == 0)
+        rc = keep_apply_out(target, names.origin, err);
+    if (rc == 0)
+        rc = again(target, config->migration, sb_direction_name(direction), sb_buf_str(&name), err);
+    sb_conn_close(target);
+    return rc;
+}

@@ -1,0 +1,46 @@
+/*
+ * The initial copy's rows in the target's control schema (schemas/sql/target.sql), spoken to over a session
+ * that may wait: before the loop runs, and at the end.
+ *
+ * One copy at a time: an incarnation claims switchback.copy by its uuid, and every transaction that writes
+ * rows holds that row FOR SHARE from its first statement and names the uuid. So a new claim waits for what an
+ * earlier incarnation still has open, and none of the earlier one's transactions begins after it.
+ */
+#ifndef SB_COPY_CONTROL_H
+#define SB_COPY_CONTROL_H
+
+#include "config/wiring.h"
+#include "copy/table.h"
+#include "schemas/digest.h"
+
+struct sb_copy_claim {
+    struct sb_conn *target; /* the caller's */
+    const char *migration;
+    const char *direction;
+    const char *purpose; /* application_name of our sessions */
+    char incarnation[SB_UUID_TEXT_BYTES];
+};
+
+enum sb_copy_state { SB_COPY_NONE, SB_COPY_PENDING, SB_COPY_COMPLETE };
+int sb_copy_state_read(const struct sb_copy_claim *claim, enum sb_copy_state *ret_state, struct sb_err *err);
+
+/* Fills incarnation. Waits some seconds for an earlier one's transactions, then ends its sessions and says
+ * SB-TARGET-UNAVAILABLE, to be tried again. */
+int sb_copy_claim(struct sb_copy_claim *claim, struct sb_err *err);
+/* The statements that begin a transaction that writes rows; its last one returns a row as long as the claim
+ * stands. */
+void sb_copy_put_begin(const struct sb_copy_claim *claim, struct sb_buf *sql);
+/* Begin such a transaction on the claim's own session. SB-EPOCH-STALE if the claim is lost. */
+int sb_copy_begin(const struct sb_copy_claim *claim, struct sb_err *err);
+int sb_copy_commit(const struct sb_copy_claim *claim, struct sb_err *err);
+void sb_copy_rollback(const struct sb_copy_claim *claim);
+
+/* Everything is in the ledger: state complete, committed and flushed. */
+int sb_copy_complete(const struct sb_copy_claim *claim, struct sb_err *err);
+
+/* `switchback copy --again`: forget a table's chunks and rows, and let the copy be pending again. Refuses
+ * while an applier is connected. relation: schema.table, or quoted. */
+int sb_copy_again(
+    const struct sb_config *config, enum sb_direction direction, const char *relation, struct sb_err *err);
+
+#endif

@@ -1,0 +1,548 @@
+#include "copy/plan.h"
+
+#include "core/log.h"
+#include "pg/ident.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    SQL_MAX_BYTES = 16 * 1024 * 1024,
+    CHUNKS_MAX = 100000, /* of a table */
+    SAMPLE_PER_CHUNK = 30,
+    SAMPLE_LEAST = 300,
+    SAMPLE_MOST = 300000,
+    KEY_MAX_BYTES = 1024, /* longer keys are no boundaries */
+    KEYS_MAX_BYTES = 512 * 1024 * 1024,
+};
+
+struct planner {
+    const struct sb_copy_claim *claim;
+    struct sb_conn *source;
+    const struct sb_config *config;
+    const struct sb_names *names;
+    struct sb_arena *arena;
+    uint32_t timeline;
+    bool both_utf8;
+    struct sb_copy_plan plan;
+    struct sb_ranges *missing; /* one a table */
+    bool *anew;                /* one a table: what is there of it is deleted first */
+    size_t job_cap;
+    struct sb_buf sql;
+};
+
+static int no_room(const struct planner *planner, struct sb_err *err)
+{
+    return sb_err_set(err, SB_E_LIMIT, "the plan of the copy does not fit into the %zu bytes of arena \"%s\"",
+        sb_arena_max(planner->arena), sb_arena_name(planner->arena));
+}
+
+static int run_sql(
+    struct planner *planner, struct sb_conn *conn, struct sb_rows **ret_rows, struct sb_err *err)
+{
+    if (planner->sql.failed)
+        return sb_err_set(err, SB_E_LIMIT,
+            "a statement of the copy is larger than %d bytes, or a name is not UTF-8", SQL_MAX_BYTES);
+    return sb_conn_query(conn, sb_buf_str(&planner->sql), 0, NULL, ret_rows, err);
+}
+
+/* -- the source's table ---------------------------------------------------------------------------------- */
+
+static int published(struct planner *planner, struct sb_rows **ret_rows, struct sb_err *err)
+{
+    const char *params[] = {planner->names->publication, planner->names->publication_keyless};
+    return sb_conn_query(planner->source,
+        "SELECT DISTINCT n.nspname, c.relname, c.oid FROM pg_catalog.pg_publication p"
+        " JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid JOIN pg_catalog.pg_class c ON c.oid = "
+        "r.prrelid"
+        " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE p.pubname IN ($1, $2) ORDER BY 1, 2",
+        2, params, ret_rows, err);
+}
+
+/* $1: the table's oid. The key's leading column (NULL without a key), its type, whether its collation
+ * compares bytes; how many rows there may be; whether every type has one binary form on all servers. Types
+ * from 10000 up have other oids elsewhere; reg* and composite types hold such oids. */
+static const char facts_sql[] =
+    "WITH parts AS (SELECT $1::oid AS relid UNION SELECT t.relid FROM pg_catalog.pg_partition_tree($1::oid) "
+    "t),"
+    " key AS (SELECT a.attname, a.atttypid, CASE WHEN a.attcollation IN (950, 951) THEN true WHEN "
+    "a.attcollation = "
+    "100 THEN CASE coalesce(pg_catalog.to_jsonb(d) ->> 'datlocprovider', 'c') WHEN 'b' THEN true WHEN 'c' "
+    "THEN "
+    "d.datcollate IN ('C', 'POSIX') ELSE false END ELSE false END AS byte_order"
+    "  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_index i ON i.indrelid = c.oid"
+    "  AND CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident ELSE false END"
+    "  JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]"
+    "  JOIN pg_catalog.pg_database d ON d.datname = pg_catalog.current_database() WHERE c.oid = $1::oid)"
+    "SELECT (SELECT attname FROM key), (SELECT atttypid FROM key), (SELECT byte_order FROM key),"
+    " (SELECT coalesce(sum(CASE WHEN c.reltuples > 0 AND c.relpages > 0 THEN c.reltuples / c.relpages ELSE "
+    "60 END *"
+    "  (pg_catalog.pg_relation_size(c.oid) / 8192)), 0)::bigint FROM parts JOIN pg_catalog.pg_class c ON "
+    "c.oid = relid"
+    "  WHERE c.relkind = 'r'),"
+    " NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid"
+    "  LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'"
+    "  WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped AND (t.oid >= 10000 OR "
+    "t.typsend::oid = 0"
+    "  OR t.typreceive::oid = 0 OR t.typtype NOT IN ('b', 'r', 'm') OR t.typname ~ '^_?reg'"
+    "  OR e.typsend::oid = 0 OR e.typtype NOT IN ('b', 'r', 'm')))";
+
+static int table_error(
+    const struct sb_copy_table *table, enum sb_code code, const char *why, struct sb_err *err)
+{
+    return sb_err_set(err, code, "table %s: %s", table->relation, why);
+}
+
+/* The columns that travel: not the source's generated ones, and not the target's. */
+static int columns_join(struct planner *planner, struct sb_copy_table *table,
+    const struct sb_cat_table *source, const struct sb_cat_table *target, struct sb_err *err)
+{
+    table->columns = sb_arena_alloc(planner->arena, (source->col_count + 1) * sizeof *table->columns);
+    if (table->columns == NULL)
+        return no_room(planner, err);
+    for (size_t i = 0; i < source->col_count; i++) {
+        const struct sb_cat_column *col = &source->cols[i], *other = sb_cat_column(target, col->name);
+        if (col->generated)
+            continue;
+        if (other == NULL) {
+            table_error(table, SB_E_TARGET_STRUCTURE, "the target's has not all of its columns", err);
+            return sb_err_hint(err,
+                "On the target: ALTER TABLE %s ADD COLUMN \"%.*s\" %.*s; then `switchback resume`.",
+                table->relation, (int)col->name.len, col->name.ptr, (int)col->type_full.len,
+                col->type_full.ptr);
+        }
+        if (other->generated)
+            continue;
+        table->binary = table->binary && col->type_oid == other->type_oid;
+        table->columns[table->column_count++] = col->name;
+    }
+    return 0;
+}
+
+/* -- the target's table ---------------------------------------------------------------------------------- */
+
+/* Could rows of two stamps, each right at its own moment, violate a constraint of the target together? */
+static int other_constraints(struct planner *planner, const struct sb_cat_table *source,
+    const struct sb_cat_table *target, bool *ret_found, struct sb_err *err)
+{
+    struct sb_buf *sql = &planner->sql;
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    sb_buf_reset(sql);
+    sb_buf_putf(sql,
+        "SELECT FROM pg_catalog.pg_index x WHERE x.indrelid IN (SELECT %u UNION SELECT t.relid FROM "
+        "pg_catalog.pg_partition_tree(%u) t) AND (x.indisunique OR x.indisexclusion) AND NOT (x.indisunique "
+        "AND "
+        "x.indexprs IS NULL AND ARRAY[",
+        target->oid, target->oid);
+    bool first = true;
+    for (size_t i = 0; i < source->col_count; i++) {
+        if (!source->cols[i].key)
+            continue;
+        sb_buf_put_str(sql, first ? "" : ", ");
+        sb_literal_put(sql, source->cols[i].name);
+        first = false;
+    }
+    sb_buf_put_str(sql,
+        "]::text[] OPERATOR(pg_catalog.<@) (SELECT pg_catalog.array_agg(a.attname::text) FROM "
+        "pg_catalog.unnest(x.indkey::smallint[]) WITH ORDINALITY k (attnum, n) JOIN pg_catalog.pg_attribute "
+        "a ON "
+        "a.attrelid = x.indrelid AND a.attnum = k.attnum WHERE k.n <= x.indnkeyatts)) LIMIT 1");
+    if (run_sql(planner, planner->claim->target, &rows, err) != 0)
+        return -1;
+    *ret_found = sb_rows_count(rows) > 0;
+    return 0;
+}
+
+static int choose_key(struct planner *planner, struct sb_copy_table *table, const struct sb_rows *facts,
+    const struct sb_cat_table *source, const struct sb_cat_table *target, struct sb_err *err)
+{
+    struct sb_view name = sb_view_str(sb_rows_get(facts, 0, 0));
+    const struct sb_cat_column *other = sb_cat_column(target, name);
+    enum sb_key_kind kind =
+        sb_key_kind_of((uint32_t)sb_rows_u64(facts, 0, 1), planner->both_utf8 && sb_rows_bool(facts, 0, 2));
+    bool clashes = false;
+    if (kind == SB_KEY_NONE || other == NULL || sb_key_kind_of(other->type_oid, true) != kind)
+        return 0;
+    if (other_constraints(planner, source, target, &clashes, err) != 0)
+        return -1;
+    if (clashes)
+        return 0;
+    table->kind = kind;
+    return sb_arena_dup(planner->arena, name, &table->key_column) ? 0 : no_room(planner, err);
+}
+
+/* -- one table ------------------------------------------------------------------------------------------- */
+
+static int shape_read(struct planner *planner, struct sb_copy_table *table, struct sb_err *err)
+{
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    sb_buf_reset(&planner->sql);
+    sb_buf_put_str(&planner->sql, "SELECT ");
+    sb_copy_put_shape(table->schema, table->name, &planner->sql);
+    if (run_sql(planner, planner->source, &rows, err) != 0)
+        return -1;
+    table->shape = sb_arena_str(planner->arena, sb_view_str(sb_rows_get(rows, 0, 0)));
+    return table->shape != NULL ? 0 : no_room(planner, err);
+}
+
+static int table_join(
+    struct planner *planner, struct sb_copy_table *table, const char *oid, struct sb_err *err)
+{
+    struct sb_cat_table source, target;
+    bool found = false, target_found = false;
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *facts = NULL;
+    const char *params[] = {oid};
+    /* The shape first: whatever changes behind it is noticed by the chunks. */
+    if (shape_read(planner, table, err) != 0 ||
+        sb_catalog_table(planner->source, table->schema, table->name, planner->arena, &source, &found, err) !=
+            0 ||
+        sb_catalog_table(planner->claim->target, table->schema, table->name, planner->arena, &target,
+            &target_found, err) != 0 ||
+        sb_conn_query(planner->source, facts_sql, 1, params, &facts, err) != 0)
+        return -1;
+    if (!found)
+        return table_error(table, SB_E_SOURCE_UNAVAILABLE, "it was dropped while the copy was planned", err);
+    if (!target_found)
+        return table_error(table, SB_E_TARGET_STRUCTURE, "the target has no such table", err);
+    if (source.rls)
+        return table_error(
+            table, SB_E_RLS, "row-level security of the source would hide rows from the copy", err);
+    table->source_parted = source.kind == 'p';
+    table->target_parted = target.kind == 'p';
+    table->rows_estimated = sb_rows_i64(facts, 0, 3);
+    table->binary = sb_rows_bool(facts, 0, 4);
+    if (columns_join(planner, table, &source, &target, err) != 0)
+        return -1;
+    table->binary = table->binary && table->column_count > 0;
+    return choose_key(planner, table, facts, &source, &target, err);
+}
+
+static bool bound_take(
+    const struct planner *planner, const char *hex, struct sb_view *ret_bound, bool *ret_open)
+{
+    *ret_open = hex == NULL;
+    if (hex == NULL)
+        return true;
+    size_t len = strlen(hex) / 2;
+    char *bytes = sb_arena_alloc(planner->arena, len + 1);
+    if (bytes == NULL || !sb_hex_decode(sb_view_str(hex), bytes, len))
+        return false;
+    *ret_bound = sb_view(bytes, len);
+    return true;
+}
+
+/* The table's finished chunks; what is missing beside them. */
+static int ledger_read(struct planner *planner, size_t at, struct sb_err *err)
+{
+    struct sb_copy_table *table = &planner->plan.tables[at];
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL, *planned = NULL;
+    const char *params[] = {planner->claim->migration, planner->claim->direction, table->relation};
+    if (sb_conn_query(planner->claim->target,
+            "SELECT pg_catalog.encode(lower_bound, 'hex'), pg_catalog.encode(upper_bound, 'hex'), rows, "
+            "timeline FROM "
+            "switchback.chunk WHERE migration = $1 AND direction = $2 AND relation = $3",
+            3, params, &rows, err) != 0 ||
+        sb_conn_query(planner->claim->target,
+            "SELECT shape, key_kind, key_column FROM switchback.copy_table WHERE migration = $1 AND "
+            "direction = $2 AND "
+            "relation = $3",
+            3, params, &planned, err) != 0)
+        return -1;
+    size_t count = (size_t)sb_rows_count(rows);
+    struct sb_key_range *done = sb_arena_zalloc(planner->arena, (count + 1) * sizeof *done);
+    if (done == NULL)
+        return no_room(planner, err);
+    bool same = sb_rows_count(planned) == 1 && strcmp(sb_rows_get(planned, 0, 0), table->shape) == 0 &&
+                strcmp(sb_rows_get(planned, 0, 1), sb_key_kind_name(table->kind)) == 0 &&
+                sb_view_eq_str(table->key_column, sb_rows_get(planned, 0, 2));
+    int64_t rows_done = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!bound_take(planner, sb_rows_get(rows, (int)i, 0), &done[i].lower, &done[i].lower_open) ||
+            !bound_take(planner, sb_rows_get(rows, (int)i, 1), &done[i].upper, &done[i].upper_open))
+            return no_room(planner, err);
+        rows_done += sb_rows_i64(rows, (int)i, 2);
+        same = same && (uint32_t)sb_rows_u64(rows, (int)i, 3) == planner->timeline;
+    }
+    planner->anew[at] = count > 0 && !same;
+    if (planner->anew[at])
+        count = 0;
+    table->chunks = count;
+    planner->plan.chunks_done += count;
+    planner->plan.rows_done += planner->anew[at] ? 0 : rows_done;
+    return sb_ranges_missing(done, count, planner->arena, &planner->missing[at], err);
+}
+
+static int must_be_empty(struct planner *planner, const struct sb_copy_table *table, struct sb_err *err)
+{
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    sb_buf_reset(&planner->sql);
+    sb_buf_put_str(&planner->sql, "SELECT FROM ");
+    sb_copy_table_put_name(table, SB_SIDE_TARGET, &planner->sql);
+    sb_buf_put_str(&planner->sql, " LIMIT 1");
+    if (run_sql(planner, planner->claim->target, &rows, err) != 0)
+        return -1;
+    if (sb_rows_count(rows) == 0)
+        return 0;
+    table_error(table, SB_E_TARGET_NOT_EMPTY, "the target's holds rows that this copy did not write", err);
+    return sb_err_hint(err, "On the target: TRUNCATE %s; then `switchback resume`.", table->relation);
+}
+
+/* -- chunks ---------------------------------------------------------------------------------------------- */
+
+/* Keys of the table, as canonical bytes, from a sample of its pages. */
+static int sample_keys(struct planner *planner, const struct sb_copy_table *table, size_t chunks,
+    struct sb_view **ret_keys, size_t *ret_count, struct sb_err *err)
+{
+    int64_t wanted = (int64_t)chunks * SAMPLE_PER_CHUNK;
+    wanted = wanted < SAMPLE_LEAST ? SAMPLE_LEAST : wanted > SAMPLE_MOST ? SAMPLE_MOST : wanted;
+    double percent = 100.0 * (double)wanted / (double)(table->rows_estimated > 0 ? table->rows_estimated : 1);
+    struct sb_buf *sql = &planner->sql;
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    sb_buf_reset(sql);
+    sb_buf_put_str(sql, "SELECT ");
+    sb_ident_put(sql, table->key_column);
+    sb_buf_put_str(sql, "::text FROM ");
+    sb_copy_table_put_name(table, SB_SIDE_SOURCE, sql);
+    sb_buf_putf(
+        sql, " TABLESAMPLE SYSTEM (%.6f) WHERE pg_catalog.pg_column_size(", percent > 100 ? 100 : percent);
+    sb_ident_put(sql, table->key_column);
+    sb_buf_putf(sql, ") <= %d LIMIT %" PRId64, KEY_MAX_BYTES, 4 * wanted);
+    if (run_sql(planner, planner->source, &rows, err) != 0)
+        return -1;
+    size_t count = (size_t)sb_rows_count(rows), taken = 0;
+    struct sb_view *keys = sb_arena_alloc(planner->arena, (count + 1) * sizeof *keys);
+    struct sb_buf canonical SB_CLEANUP(sb_buf_clear);
+    sb_buf_init(&canonical, KEYS_MAX_BYTES);
+    for (size_t i = 0; keys != NULL && i < count; i++) {
+        sb_buf_reset(&canonical);
+        if (!sb_key_put(table->kind, sb_view_str(sb_rows_get(rows, (int)i, 0)), &canonical))
+            return table_error(table, SB_E_VALUE_INVALID, "a key is not in the form it must have", err);
+        if (!sb_arena_dup(planner->arena, sb_buf_view(&canonical), &keys[taken++]))
+            return no_room(planner, err);
+    }
+    if (keys == NULL)
+        return no_room(planner, err);
+    *ret_keys = keys;
+    *ret_count = taken;
+    return 0;
+}
+
+static int cut(struct planner *planner, size_t at, struct sb_err *err)
+{
+    struct sb_copy_table *table = &planner->plan.tables[at];
+    struct sb_ranges *missing = &planner->missing[at];
+    struct sb_view *keys = NULL;
+    size_t key_count = 0;
+    int64_t chunks = table->rows_estimated / planner->config->copy.chunk_rows + 1;
+    if (table->kind == SB_KEY_NONE || chunks < 2 || missing->count == 0)
+        return 0;
+    chunks = chunks > CHUNKS_MAX ? CHUNKS_MAX : chunks;
+    if (sample_keys(planner, table, (size_t)chunks, &keys, &key_count, err) != 0)
+        return -1;
+    struct sb_view *boundaries = sb_arena_alloc(planner->arena, (size_t)chunks * sizeof *boundaries);
+    if (boundaries == NULL)
+        return no_room(planner, err);
+    size_t count = sb_ranges_boundaries(keys, key_count, (size_t)chunks, boundaries);
+    struct sb_ranges whole = *missing;
+    return sb_ranges_cut(&whole, boundaries, count, planner->arena, missing, err);
+}
+
+static int add_jobs(struct planner *planner, size_t at, struct sb_err *err)
+{
+    struct sb_copy_plan *plan = &planner->plan;
+    const struct sb_ranges *missing = &planner->missing[at];
+    for (size_t i = 0; i < missing->count; i++) {
+        if (plan->job_count == planner->job_cap) {
+            size_t cap = planner->job_cap == 0 ? 256 : planner->job_cap * 2;
+            struct sb_copy_job *grown = sb_arena_alloc(planner->arena, cap * sizeof *grown);
+            if (grown == NULL)
+                return no_room(planner, err);
+            if (plan->job_count > 0)
+                memcpy(grown, plan->jobs, plan->job_count * sizeof *grown);
+            plan->jobs = grown;
+            planner->job_cap = cap;
+        }
+        plan->jobs[plan->job_count++] =
+            (struct sb_copy_job){.table = &plan->tables[at], .range = missing->items[i]};
+    }
+    plan->tables[at].chunks_left = missing->count;
+    plan->tables[at].chunks += missing->count;
+    return 0;
+}
+
+/* -- writing it down ------------------------------------------------------------------------------------- */
+
+static int begin_anew(struct planner *planner, const struct sb_copy_table *table, struct sb_err *err)
+{
+    const char *params[] = {planner->claim->migration, planner->claim->direction, table->relation};
+    SB_WARN("table is copied anew: it was changed, or the source failed over, since it was begun",
+        SB_STR("table", table->relation));
+    sb_buf_reset(&planner->sql);
+    sb_buf_put_str(&planner->sql, "DELETE FROM ");
+    sb_copy_table_put_name(table, SB_SIDE_TARGET, &planner->sql);
+    if (run_sql(planner, planner->claim->target, NULL, err) != 0)
+        return -1;
+    return sb_conn_query(planner->claim->target,
+        "DELETE FROM switchback.chunk WHERE migration = $1 AND direction = $2 AND relation = $3", 3, params,
+        NULL, err);
+}
+
+static int note_table(struct planner *planner, const struct sb_copy_table *table, struct sb_err *err)
+{
+    char rows[24], chunks[24];
+    struct sb_view column = table->key_column;
+    snprintf(rows, sizeof rows, "%" PRId64, table->rows_estimated);
+    snprintf(chunks, sizeof chunks, "%zu", table->chunks);
+    const char *params[] = {planner->claim->migration, planner->claim->direction, table->relation,
+        sb_key_kind_name(table->kind), column.len == 0 ? "" : column.ptr, table->shape, rows, chunks};
+    return sb_conn_query(planner->claim->target,
+        "INSERT INTO switchback.copy_table (migration, direction, relation, key_kind, key_column, shape, "
+        "rows_estimated, chunks) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (migration, direction, "
+        "relation) "
+        "DO UPDATE SET key_kind = $4, key_column = $5, shape = $6, rows_estimated = $7, chunks = $8",
+        8, params, NULL, err);
+}
+
+/* Tables that are published no more: what was copied stays, and is nobody's business any longer. */
+static int forget_others(struct planner *planner, struct sb_err *err)
+{
+    static const char *const tables[] = {"switchback.chunk", "switchback.copy_table"};
+    for (size_t t = 0; t < 2; t++) {
+        struct sb_buf *sql = &planner->sql;
+        sb_buf_reset(sql);
+        sb_buf_putf(sql, "DELETE FROM %s WHERE migration = ", tables[t]);
+        sb_literal_put(sql, sb_view_str(planner->claim->migration));
+        sb_buf_put_str(sql, " AND direction = ");
+        sb_literal_put(sql, sb_view_str(planner->claim->direction));
+        for (size_t i = 0; i < planner->plan.table_count; i++) {
+            sb_buf_put_str(sql, i == 0 ? " AND relation NOT IN (" : ", ");
+            sb_literal_put(sql, sb_view_str(planner->plan.tables[i].relation));
+        }
+        sb_buf_put_str(sql, planner->plan.table_count == 0 ? "" : ")");
+        if (run_sql(planner, planner->claim->target, NULL, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int write_down_in(struct planner *planner, struct sb_err *err)
+{
+    if (sb_conn_exec(planner->claim->target, "SET LOCAL session_replication_role = replica", err) != 0 ||
+        forget_others(planner, err) != 0)
+        return -1;
+    for (size_t i = 0; i < planner->plan.table_count; i++) {
+        const struct sb_copy_table *table = &planner->plan.tables[i];
+        if ((planner->anew[i] && begin_anew(planner, table, err) != 0) ||
+            note_table(planner, table, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int write_down(struct planner *planner, struct sb_err *err)
+{
+    if (sb_copy_begin(planner->claim, err) != 0)
+        return -1;
+    if (write_down_in(planner, err) == 0)
+        return sb_copy_commit(planner->claim, err);
+    sb_copy_rollback(planner->claim);
+    return -1;
+}
+
+/* -- all of it ------------------------------------------------------------------------------------------- */
+
+static int tables_name(struct planner *planner, const struct sb_rows *rows, struct sb_err *err)
+{
+    size_t count = (size_t)sb_rows_count(rows);
+    planner->plan.tables = sb_arena_zalloc(planner->arena, (count + 1) * sizeof *planner->plan.tables);
+    planner->missing = sb_arena_zalloc(planner->arena, (count + 1) * sizeof *planner->missing);
+    planner->anew = sb_arena_zalloc(planner->arena, (count + 1) * sizeof *planner->anew);
+    if (planner->plan.tables == NULL || planner->missing == NULL || planner->anew == NULL)
+        return no_room(planner, err);
+    planner->plan.table_count = count;
+    for (size_t i = 0; i < count; i++) {
+        struct sb_copy_table *table = &planner->plan.tables[i];
+        sb_buf_reset(&planner->sql);
+        sb_ident_put_table(&planner->sql, sb_view_str(sb_rows_get(rows, (int)i, 0)),
+            sb_view_str(sb_rows_get(rows, (int)i, 1)));
+        table->relation = sb_arena_str(planner->arena, sb_buf_view(&planner->sql));
+        if (table->relation == NULL ||
+            !sb_arena_dup(planner->arena, sb_view_str(sb_rows_get(rows, (int)i, 0)), &table->schema) ||
+            !sb_arena_dup(planner->arena, sb_view_str(sb_rows_get(rows, (int)i, 1)), &table->name))
+            return no_room(planner, err);
+    }
+    return 0;
+}
+
+static int job_order(const void *a, const void *b)
+{
+    const struct sb_copy_job *left = a, *right = b;
+    int64_t more = right->table->rows_estimated - left->table->rows_estimated;
+    if (more != 0)
+        return more > 0 ? 1 : -1;
+    if (left->table != right->table)
+        return left->table < right->table ? -1 : 1;
+    return sb_key_range_cmp(&left->range, &right->range);
+}
+
+static int encodings_read(struct planner *planner, struct sb_err *err)
+{
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *source = NULL, *target = NULL;
+    static const char sql[] = "SELECT pg_catalog.getdatabaseencoding()";
+    if (sb_conn_query(planner->source, sql, 0, NULL, &source, err) != 0 ||
+        sb_conn_query(planner->claim->target, sql, 0, NULL, &target, err) != 0)
+        return -1;
+    planner->both_utf8 =
+        strcmp(sb_rows_get(source, 0, 0), "UTF8") == 0 && strcmp(sb_rows_get(target, 0, 0), "UTF8") == 0;
+    return 0;
+}
+
+static int plan(struct planner *planner, bool (*stop)(void), struct sb_err *err)
+{
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    struct sb_server_id id;
+    if (sb_catalog_server_id(planner->source, &id, err) != 0 || encodings_read(planner, err) != 0 ||
+        published(planner, &rows, err) != 0 || tables_name(planner, rows, err) != 0)
+        return -1;
+    planner->timeline = id.timeline;
+    for (size_t i = 0; i < planner->plan.table_count; i++) {
+        struct sb_copy_table *table = &planner->plan.tables[i];
+        if (stop())
+            return sb_err_set(err, SB_E_SHUTDOWN, "told to stop while the copy was planned");
+        if (table_join(planner, table, sb_rows_get(rows, (int)i, 2), err) != 0 ||
+            ledger_read(planner, i, err) != 0)
+            return -1;
+        if (table->chunks == 0 && !planner->anew[i] && must_be_empty(planner, table, err) != 0)
+            return -1;
+        if (cut(planner, i, err) != 0 || add_jobs(planner, i, err) != 0)
+            return -1;
+        planner->plan.rows_estimated += table->rows_estimated;
+    }
+    if (planner->plan.job_count > 0)
+        qsort(planner->plan.jobs, planner->plan.job_count, sizeof *planner->plan.jobs, job_order);
+    return write_down(planner, err);
+}
+
+int sb_copy_plan_make(const struct sb_copy_claim *claim, struct sb_conn *source,
+    const struct sb_config *config, const struct sb_names *names, bool (*stop)(void), struct sb_arena *arena,
+    struct sb_copy_plan *ret_plan, struct sb_err *err)
+{
+    struct planner planner = {
+        .claim = claim, .source = source, .config = config, .names = names, .arena = arena};
+    sb_buf_init(&planner.sql, SQL_MAX_BYTES);
+    int rc = plan(&planner, stop, err);
+    sb_buf_clear(&planner.sql);
+    if (rc == 0)
+        *ret_plan = planner.plan;
+    return rc;
+}

@@ -1,0 +1,36 @@
+/*
+ * The plan of an initial copy: every published table, joined with the target's, what is finished of it, and
+ * the rest cut into chunks. Made anew at each start from the catalogs and the ledger, so that resuming is
+ * planning: finished chunks stay, everything else is read under new snapshots.
+ *
+ * A table is cut into key ranges if the leading column of its replica identity has an order we compute
+ * ourselves (schemas/key) on both sides, and the target has no unique or exclusion constraint that rows of
+ * two stamps could violate together: one whose columns do not contain the identity's. Else it is one chunk.
+ *
+ * A table begins anew (its rows and chunks are deleted) if its shape on the source has changed since it was
+ * planned, or if chunks of it were read on another timeline of the source.
+ *
+ * Asks both servers and waits for the answers: before the loop runs.
+ */
+#ifndef SB_COPY_PLAN_H
+#define SB_COPY_PLAN_H
+
+#include "copy/control.h"
+
+struct sb_copy_plan {
+    struct sb_copy_table *tables;
+    size_t table_count;
+    struct sb_copy_job *jobs; /* large tables first */
+    size_t job_count;
+    size_t chunks_done;
+    int64_t rows_done; /* of finished chunks */
+    int64_t rows_estimated;
+};
+
+/* SB-TARGET-NOT-EMPTY, SB-TARGET-STRUCTURE, SB-RLS before anything is written. stop is asked between tables.
+ * Everything lives in arena. */
+int sb_copy_plan_make(const struct sb_copy_claim *claim, struct sb_conn *source,
+    const struct sb_config *config, const struct sb_names *names, bool (*stop)(void), struct sb_arena *arena,
+    struct sb_copy_plan *ret_plan, struct sb_err *err);
+
+#endif
