@@ -50,9 +50,9 @@ static void show_bar(void *arg, const struct sb_copy_sight *sight)
 static void show_line(void *arg, const struct sb_copy_sight *sight)
 {
     int *sights = arg;
-    struct sb_buf line SB_CLEANUP(sb_buf_clear);
     if ((*sights)++ % LINE_EVERY != 0)
         return;
+    struct sb_buf line SB_CLEANUP(sb_buf_clear);
     sb_buf_init(&line, 1024);
     put_eta(sight, &line);
     fprintf(stderr, "%s\n", sb_buf_str(&line));

@@ -396,9 +396,14 @@ static int run_plan(struct copy *copy, struct sb_err *err)
 static int check_prepared(struct copy *copy, struct sb_err *err)
 {
     SB_CLEANUP(sb_rows_freep)
-    struct sb_rows *source = NULL, *target = NULL;
+    struct sb_rows *recovery = NULL, *source = NULL, *target = NULL;
     const char *params[] = {copy->claim.migration, copy->claim.direction};
-    if (sb_conn_query(sb_witness_conn(copy->witness),
+    struct sb_conn *conn = sb_witness_conn(copy->witness);
+    if (sb_conn_query(conn, "SELECT pg_catalog.pg_is_in_recovery()", 0, NULL, &recovery, err) != 0)
+        return -1;
+    if (sb_rows_bool(recovery, 0, 0))
+        return sb_err_set(err, SB_E_STAMP_FROM_STANDBY, "the source is in recovery: it is a standby");
+    if (sb_conn_query(conn,
             "SELECT c.stream_uuid, s.slot_name IS NOT NULL, i.uuid FROM switchback.capture c CROSS JOIN "
             "switchback.identity i LEFT JOIN pg_catalog.pg_replication_slots s ON s.slot_name = c.slot WHERE "
             "c.migration = $1 AND c.direction = $2 AND c.lane = 0",

@@ -11,11 +11,14 @@
 enum {
     SQL_MAX_BYTES = 16 * 1024 * 1024,
     CHUNKS_MAX = 100000, /* of a table */
-    SAMPLE_PER_CHUNK = 30,
-    SAMPLE_LEAST = 300,
+    SAMPLE_ROWS = 30,    /* for a chunk */
+    SAMPLE_PAGES = 8,    /* for a chunk: keys of one page are neighbours, and tell little */
+    SAMPLE_PAGES_LEAST = 500,
+    SAMPLE_LEAST = 500,
     SAMPLE_MOST = 300000,
     KEY_MAX_BYTES = 1024, /* longer keys are no boundaries */
     KEYS_MAX_BYTES = 512 * 1024 * 1024,
+    LOCK_TIMEOUT_S = 5,
 };
 
 struct planner {
@@ -77,6 +80,9 @@ static const char facts_sql[] =
     "  JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]"
     "  JOIN pg_catalog.pg_database d ON d.datname = pg_catalog.current_database() WHERE c.oid = $1::oid)"
     "SELECT (SELECT attname FROM key), (SELECT atttypid FROM key), (SELECT byte_order FROM key),"
+    " (SELECT coalesce(sum(pg_catalog.pg_relation_size(c.oid) / 8192), 0)::bigint FROM parts JOIN "
+    "pg_catalog.pg_class c"
+    "  ON c.oid = relid WHERE c.relkind = 'r'),"
     " (SELECT coalesce(sum(CASE WHEN c.reltuples > 0 AND c.relpages > 0 THEN c.reltuples / c.relpages ELSE "
     "60 END *"
     "  (pg_catalog.pg_relation_size(c.oid) / 8192)), 0)::bigint FROM parts JOIN pg_catalog.pg_class c ON "
@@ -214,8 +220,9 @@ static int table_join(
             table, SB_E_RLS, "row-level security of the source would hide rows from the copy", err);
     table->source_parted = source.kind == 'p';
     table->target_parted = target.kind == 'p';
-    table->rows_estimated = sb_rows_i64(facts, 0, 3);
-    table->binary = sb_rows_bool(facts, 0, 4);
+    table->pages = sb_rows_i64(facts, 0, 3);
+    table->rows_estimated = sb_rows_i64(facts, 0, 4);
+    table->binary = sb_rows_bool(facts, 0, 5);
     if (columns_join(planner, table, &source, &target, err) != 0)
         return -1;
     table->binary = table->binary && table->column_count > 0;
@@ -296,13 +303,19 @@ static int must_be_empty(struct planner *planner, const struct sb_copy_table *ta
 
 /* -- chunks ---------------------------------------------------------------------------------------------- */
 
+static double share(int64_t wanted, int64_t there)
+{
+    return wanted < there ? (double)wanted / (double)there : 1;
+}
+
 /* Keys of the table, as canonical bytes, from a sample of its pages. */
 static int sample_keys(struct planner *planner, const struct sb_copy_table *table, size_t chunks,
     struct sb_view **ret_keys, size_t *ret_count, struct sb_err *err)
 {
-    int64_t wanted = (int64_t)chunks * SAMPLE_PER_CHUNK;
+    int64_t wanted = (int64_t)chunks * SAMPLE_ROWS, pages = (int64_t)chunks * SAMPLE_PAGES;
     wanted = wanted < SAMPLE_LEAST ? SAMPLE_LEAST : wanted > SAMPLE_MOST ? SAMPLE_MOST : wanted;
-    double percent = 100.0 * (double)wanted / (double)(table->rows_estimated > 0 ? table->rows_estimated : 1);
+    double of_pages = share(pages < SAMPLE_PAGES_LEAST ? SAMPLE_PAGES_LEAST : pages, table->pages);
+    double of_rows = share(wanted, (int64_t)((double)table->rows_estimated * of_pages) + 1);
     struct sb_buf *sql = &planner->sql;
     SB_CLEANUP(sb_rows_freep)
     struct sb_rows *rows = NULL;
@@ -311,8 +324,9 @@ static int sample_keys(struct planner *planner, const struct sb_copy_table *tabl
     sb_ident_put(sql, table->key_column);
     sb_buf_put_str(sql, "::text FROM ");
     sb_copy_table_put_name(table, SB_SIDE_SOURCE, sql);
-    sb_buf_putf(
-        sql, " TABLESAMPLE SYSTEM (%.6f) WHERE pg_catalog.pg_column_size(", percent > 100 ? 100 : percent);
+    sb_buf_putf(sql,
+        " TABLESAMPLE SYSTEM (%.6f) WHERE pg_catalog.random() <= %.9f AND pg_catalog.pg_column_size(",
+        100 * of_pages, of_rows);
     sb_ident_put(sql, table->key_column);
     sb_buf_putf(sql, ") <= %d LIMIT %" PRId64, KEY_MAX_BYTES, 4 * wanted);
     if (run_sql(planner, planner->source, &rows, err) != 0)
@@ -506,6 +520,14 @@ static int encodings_read(struct planner *planner, struct sb_err *err)
     return 0;
 }
 
+/* Sizes and samples wait for tables that are locked; the plan does not do that for ever. */
+static int limit_waiting(struct planner *planner, bool limited, struct sb_err *err)
+{
+    char sql[64];
+    snprintf(sql, sizeof sql, "SET lock_timeout = '%ds'", limited ? LOCK_TIMEOUT_S : 0);
+    return sb_conn_exec(planner->source, sql, err);
+}
+
 static int plan(struct planner *planner, bool (*stop)(void), struct sb_err *err)
 {
     SB_CLEANUP(sb_rows_freep)
@@ -540,7 +562,11 @@ int sb_copy_plan_make(const struct sb_copy_claim *claim, struct sb_conn *source,
     struct planner planner = {
         .claim = claim, .source = source, .config = config, .names = names, .arena = arena};
     sb_buf_init(&planner.sql, SQL_MAX_BYTES);
-    int rc = plan(&planner, stop, err);
+    int rc = limit_waiting(&planner, true, err);
+    if (rc == 0)
+        rc = plan(&planner, stop, err);
+    if (rc == 0)
+        rc = limit_waiting(&planner, false, err);
     sb_buf_clear(&planner.sql);
     if (rc == 0)
         *ret_plan = planner.plan;

@@ -17,10 +17,10 @@ struct sb_copy_table {
     bool binary;           /* every column has one binary form on both sides */
     enum sb_key_kind kind; /* NONE: one chunk */
     struct sb_view key_column;
-    const char *shape; /* of the source's table when it was planned */
-    int64_t rows_estimated;
-    size_t chunks;      /* finished and planned */
-    size_t chunks_left; /* planned */
+    const char *shape;             /* of the source's table when it was planned */
+    int64_t pages, rows_estimated; /* of the source's table */
+    size_t chunks;                 /* finished and planned */
+    size_t chunks_left;            /* planned */
 };
 
 struct sb_copy_job {

@@ -1,7 +1,7 @@
 /*
  * Transaction ids and snapshots: what is visible in what. Pure.
  *
- * The rule under everything (docs/STAMPED-IMAGES.md): a row image read under snapshot S is stamped with S. A
+ * The rule under everything (docs/COPY.md): a row image read under snapshot S is stamped with S. A
  * change in the stream is newer than the image if and only if its xid is not visible in S. LSNs cannot say
  * that: a logical slot may deliver a commit that new snapshots do not show yet.
  *

@@ -155,7 +155,8 @@ class Switchback:
         stage, _, direction = name.partition("-")
         for one in self.status()["directions"]:
             if one["direction"] == (direction or "forward"):
-                return one["stages"][stage]
+                # The copy is not there until it was started.
+                return one["stages"].get(stage, {"state": "absent", "pid": None, "why": "", "error": None})
         raise AssertionError(f"status knows no direction of {name}")
 
     def pid(self, name):

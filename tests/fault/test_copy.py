@@ -1,0 +1,407 @@
+"""The initial copy when everything around it dies: images and stream must join exactly, and finished chunks stay."""
+
+import os
+import random
+import signal
+import threading
+import time
+
+import pytest
+
+from sbtest import compare, copyload, process
+from sbtest.load import Load
+from sbtest.wait import wait_until
+
+SEED = int(os.environ.get("SB_SEED", "20261124"))
+STATE = "SELECT state FROM switchback.copy WHERE migration = 'shop' AND direction = 'forward'"
+LEDGER = "SELECT relation, lower_bound, upper_bound, snapshot, flushed_past::text, rows, digest FROM switchback.chunk"
+POINTS = [
+    "copy-after-claim", "copy-after-plan", "copy-after-stamp", "copy-after-rows", "copy-after-ledger",
+    "copy-before-commit", "copy-after-commit", "copy-before-complete", "copy-after-complete",
+]
+HANGS = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+
+
+def make_pair(clusters, switchback, tables, rows=(), old=None, **copy):
+    """Two crashable clusters with these tables, the old one's filled; prepared, nothing running."""
+    servers = clusters(15, "old", fsync=True, settings=old or {}), clusters(15, "new", fsync=True)
+    for server in servers:
+        for statement in tables:
+            server.sql(statement)
+    for statement in rows:
+        servers[0].sql(statement)
+    capture = {"heartbeat_interval_ms": 300, "feedback_interval_ms": 50}
+    product = switchback(*servers, config={"copy": {"initial": True, **copy}, "capture": capture})
+    product.ok("prepare")
+    return *servers, product
+
+
+def ledger(new):
+    return {tuple(row[:3]): row for row in new.sql(LEDGER)}
+
+
+def finish(old, new, product, timeout=120):
+    """The rest of the copy and of the stream; everything must be equal, and nothing have been in conflict."""
+    wait_until(lambda: new.value(STATE) == "complete", timeout, "the initial copy to be complete")
+    product.wait_caught_up(timeout)
+    compare.assert_equal(old, new)
+    assert new.sql("SELECT kind, relation, key, resolution FROM switchback.conflict LIMIT 5") == []
+
+
+def frozen(stage):
+    """Until the stage has stopped itself at its fault point."""
+    wait_until(lambda: process.stat(stage.pid)[1] == "T", 60, f"{stage} to freeze")
+
+
+def thaw(stage):
+    stage.signal(signal.SIGCONT)
+    wait_until(lambda: process.stat(stage.pid)[1] != "T", 10, f"{stage} to go on")
+
+
+# -- kills
+
+
+def disturb(rng, old, new, product):
+    """One of the four processes or one of the two servers ends without a word."""
+    what = rng.choice(["copy-forward", "copy-forward", "apply-forward", "capture-forward", "old", "new"])
+    if what in ("old", "new"):
+        (old if what == "old" else new).crash_and_recover()
+        return what
+    pid = product._stage(what)["pid"]
+    if pid is None or not process.send(pid, signal.SIGKILL):
+        return None  # between two lives, or done
+    return what
+
+
+@pytest.mark.parametrize("seed", [SEED, SEED + 1])
+def test_random_kills_under_load_end_equal(clusters, switchback, seed):
+    rows, rng = 1200, random.Random(seed)
+    old, new = clusters(15, "old", fsync=True), clusters(15, "new", fsync=True)
+    copyload.fill(old, rows)
+    copyload.make_tables(new)
+    product = switchback(old, new, config={
+        "copy": {"initial": True, "chunk_rows": 100, "jobs": 3, "max_rate_bytes_s": 80000},
+        "capture": {"heartbeat_interval_ms": 300, "feedback_interval_ms": 50},
+        "apply": {"batch_max_rows": 200},
+    })
+    product.ok("prepare")
+    done, during_copy = [], 0
+    with Load(old, copyload.step(rows), writers=2, seed=seed, pause=0.005):
+        product.run()
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and (during_copy < 8 or len(done) < 11):
+            chunks = len(ledger(new))
+            wait_until(lambda: len(ledger(new)) >= chunks + 3 or new.value(STATE) == "complete", 60, "some more chunks")
+            before, pending = ledger(new), new.value(STATE) == "pending"
+            what = disturb(rng, old, new, product)
+            if what is None:
+                continue
+            done.append(what)
+            during_copy += pending
+            if what != "new":  # the target may lose what it had not flushed, chunk and stamp together
+                assert all(ledger(new).get(key) == row for key, row in before.items()), f"{what} cost finished chunks"
+            if not pending:
+                break
+        assert during_copy >= 3, f"the copy was over too soon: {done}"
+    finish(old, new, product)
+    assert "copy-forward" in done or product.log_contains("copy begins"), done
+
+
+def test_a_kill_at_every_step_keeps_finished_chunks(clusters, switchback):
+    tables = ["CREATE TABLE item (id int PRIMARY KEY, v int)", "CREATE TABLE log (at int, what text)"]
+    rows = ["INSERT INTO item SELECT g, g FROM generate_series(1, 3000) g", "INSERT INTO log SELECT g, 'x' FROM generate_series(1, 300) g", "ANALYZE"]
+    old, new, product = make_pair(clusters, switchback, tables, rows, chunk_rows=100, jobs=1)
+    product.start("capture")
+    kept = {}
+    for point in POINTS:
+        times = 1 if point in ("copy-after-claim", "copy-after-plan", "copy-before-complete", "copy-after-complete") else 3
+        stage = product.start("copy", fault=f"{point}:kill:{times}")
+        assert stage.wait(60) == -signal.SIGKILL, point
+        old.sql("UPDATE item SET v = v + 1 WHERE id % 7 = 0")
+        old.sql("INSERT INTO log VALUES (0, 'between')")
+        now = ledger(new)
+        assert all(now.get(key) == row for key, row in kept.items()), f"{point} cost finished chunks"
+        kept = now
+    assert len(kept) > 15 and new.value(STATE) == "complete"
+    product.start("apply")
+    finish(old, new, product)
+
+
+def test_a_frozen_copy_that_wakes_up_adds_nothing(clusters, switchback):
+    tables = ["CREATE TABLE item (id int PRIMARY KEY, v int)", "CREATE TABLE log (at int, what text)"]
+    rows = ["INSERT INTO item SELECT g, g FROM generate_series(1, 1000) g", "INSERT INTO log SELECT g, 'x' FROM generate_series(1, 300) g", "ANALYZE"]
+    old, new, product = make_pair(clusters, switchback, tables, rows, chunk_rows=100, jobs=4)
+    heir = switchback(old, new, migration="shop2", config={"copy": {"initial": True, "chunk_rows": 100}})
+    heir.configure(migration="shop", stream={"path": f"{product.config['state_dir']}/forward.db"})
+    zombie = product.start("copy", fault="copy-before-commit:freeze:3")
+    frozen(zombie)
+    assert heir.start("copy").wait(90) == 0
+    assert heir.log_contains("ended the sessions of an earlier copy"), "nothing of the frozen one was open"
+    before = ledger(new)
+    process.send(zombie.pid, signal.SIGCONT)
+    assert zombie.wait(60) == 0, "the zombie did not find out that the copy is complete"
+    assert ledger(new) == before
+    product.start("capture")
+    product.start("apply")
+    finish(old, new, product)
+
+
+# -- what a snapshot shows
+
+
+def read_what_a_crash_will_take(old, product):
+    """A copy, frozen when it has read rows of an asynchronous commit that is not flushed; the source, crashed then. The
+    xid of that commit if the crash has really taken it."""
+    copy = product.start("copy", fault="copy-after-plan:freeze:1,copy-after-rows:freeze:1")
+    frozen(copy)
+    with old.connect() as session:
+        session.execute("SET synchronous_commit = off")
+        session.execute("UPDATE item SET v = 7 WHERE id <= 10")
+        (gone,) = session.execute("SELECT max(xmin::text::bigint) FROM item WHERE v = 7").fetchone()
+        thaw(copy)
+        frozen(copy)
+    old.crash_and_recover()
+    return copy, gone if old.value("SELECT count(*) FROM item WHERE v = 7") == 0 else None
+
+
+def test_commits_lost_in_a_crash_are_not_taken_for_copied(clusters, switchback):
+    """A32: the image shows an asynchronous commit, the source crashes before it is flushed, its xid is given away again."""
+    tables = ["CREATE TABLE item (id int PRIMARY KEY, v int)"]
+    rows = ["INSERT INTO item SELECT g, 0 FROM generate_series(1, 50) g"]
+    old, new, product = make_pair(clusters, switchback, tables, rows, old={"wal_writer_delay": "10s"})
+    for _ in range(6):  # the server may flush by itself just then
+        copy, gone = read_what_a_crash_will_take(old, product)
+        if gone is not None:
+            break
+        copy.kill9()
+        old.sql("UPDATE item SET v = 0")
+    assert gone is not None, "no crash has lost the commit"
+    with old.connect() as session:
+        xid = 0
+        while xid < gone:
+            (xid,) = session.execute("UPDATE item SET v = 8 WHERE id BETWEEN 5 AND 15 RETURNING xmin::text::bigint").fetchone()
+    assert xid == gone, "the xid was not given away again"
+    copy.signal(signal.SIGCONT)
+    assert copy.wait(90) == 0
+    product.start("capture")
+    product.start("apply")
+    finish(old, new, product)
+
+
+def hang(old, statement):
+    """A session whose commit waits for a standby that does not exist: in the WAL, and invisible."""
+    old.reload(synchronous_standby_names="nope")
+    session = old.connect()
+    thread = threading.Thread(target=session.execute, args=(statement,))
+    thread.start()
+    wait_until(lambda: old.sql(HANGS), 20, "the commit to wait for its standby")
+
+    def release():
+        old.reload(synchronous_standby_names="")
+        thread.join(20)
+        session.close()
+        assert not thread.is_alive()
+
+    return release
+
+
+def test_the_copy_waits_for_a_commit_that_is_older_and_invisible(clusters, switchback):
+    """A22, the barrier: what committed before the copy and is not visible yet could be in neither image nor stream."""
+    tables = ["CREATE TABLE item (id int PRIMARY KEY, v int)"]
+    rows = ["INSERT INTO item SELECT g, 0 FROM generate_series(1, 50) g"]
+    old, new, product = make_pair(clusters, switchback, tables, rows)
+    release = hang(old, "UPDATE item SET v = 1 WHERE id = 1")
+    (pid,) = old.sql(HANGS)[0]
+    product.run()
+    report = product.wait_state("copy-forward", "waiting", 60)
+    wait_until(lambda: f"process {pid} " in product._stage("copy-forward")["why"], 30, "status to name the one in the way")
+    assert "must end first" in report["why"] and ledger(new) == {}
+    assert "initial copy: 0 of 1 tables" in product._stage("apply-forward")["why"]
+    release()
+    finish(old, new, product)
+
+
+def test_a_commit_below_the_stamp_that_it_does_not_show(clusters, switchback):
+    """A17: in the stream, with a position below the chunk's, and not in the image: only its xid tells that it is newer."""
+    tables = ["CREATE TABLE item (id int PRIMARY KEY, v int)"]
+    rows = ["INSERT INTO item SELECT g, 0 FROM generate_series(1, 50) g"]
+    old, new, product = make_pair(clusters, switchback, tables, rows)
+    copy = product.start("copy", fault="copy-after-plan:freeze:1")
+    frozen(copy)
+    release = hang(old, "UPDATE item SET v = 1 WHERE id = 1")
+    committed = old.value("SELECT pg_current_wal_insert_lsn()::text")
+    copy.signal(signal.SIGCONT)
+    assert copy.wait(60) == 0, "the copy waited for a younger commit"
+    assert new.value("SELECT v FROM item WHERE id = 1") == 0 == old.value("SELECT v FROM item WHERE id = 1")
+    assert new.value("SELECT min(flushed_past) >= %s::pg_lsn FROM switchback.chunk", committed), "it is not below the stamp"
+    product.start("capture")
+    product.start("apply")
+    wait_until(lambda: new.value("SELECT v FROM item WHERE id = 1") == 1, 60, "the invisible commit to be applied")
+    assert old.value("SELECT v FROM item WHERE id = 1") == 0
+    release()
+    finish(old, new, product)
+
+
+def test_a_truncate_waits_for_the_chunk_or_is_seen_by_it(clusters, switchback):
+    """A33: no snapshot is older than the lock."""
+    tables = ["CREATE TABLE item (id int PRIMARY KEY, v int)", "CREATE TABLE other (id int PRIMARY KEY, v int)"]
+    rows = ["INSERT INTO item SELECT g, 0 FROM generate_series(1, 50) g", "INSERT INTO other SELECT g, 0 FROM generate_series(1, 40) g"]
+    old, new, product = make_pair(clusters, switchback, tables, rows, jobs=1)
+    waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = %s::regclass"
+    copy = product.start("copy", fault="copy-after-plan:freeze:1,copy-after-stamp:freeze:1")
+    frozen(copy)
+    with old.connect(autocommit=False) as session:  # a TRUNCATE under way: the copy waits, and then sees it
+        session.execute("TRUNCATE other")
+        session.execute("INSERT INTO other SELECT g, 1 FROM generate_series(30, 60) g")
+        thaw(copy)
+        frozen(copy)  # it has the stamp of one table; of which one, the locks say
+        held = old.value("SELECT relation::regclass::text FROM pg_locks WHERE mode = 'AccessShareLock' AND granted AND relation IN ('item'::regclass, 'other'::regclass)")
+        assert held == "item", "a chunk got its lock beside a TRUNCATE"
+        thread = threading.Thread(target=old.sql, args=("TRUNCATE item",))
+        thread.start()
+        wait_until(lambda: old.value(waits, "item") == 1, 20, "the TRUNCATE to wait for the chunk")
+        copy.signal(signal.SIGCONT)
+        wait_until(lambda: old.value(waits, "other") == 1, 30, "the copy to wait for the other TRUNCATE")
+        thread.join(30)
+        session.commit()
+    assert copy.wait(60) == 0
+    old.sql("INSERT INTO item VALUES (7, 7)")
+    assert new.value("SELECT count(*) FROM item") == 50 and new.value("SELECT count(*) FROM other") == 31
+    product.start("capture")
+    product.start("apply")
+    finish(old, new, product)
+
+
+# -- between two chunks
+
+
+def between_chunks(clusters, switchback, tables, rows, statements):
+    """One chunk is copied, then these statements run, then the others are copied."""
+    old, new, product = make_pair(clusters, switchback, tables, rows, chunk_rows=100, jobs=1)
+    copy = product.start("copy", fault="copy-after-commit:freeze:1")
+    frozen(copy)
+    assert len(ledger(new)) == 1
+    for statement in statements:
+        old.sql(statement)
+    copy.signal(signal.SIGCONT)
+    assert copy.wait(60) == 0
+    assert len(ledger(new)) > 2
+    product.run()
+    return old, new, product
+
+
+ITEMS = ["CREATE TABLE item (id int PRIMARY KEY, v int)"]
+ITEM_ROWS = ["INSERT INTO item SELECT g, g FROM generate_series(1, 1000) g", "ANALYZE item"]
+
+
+def test_a_truncate_between_chunks_empties_those_before_it(clusters, switchback):
+    old, new, product = between_chunks(
+        clusters, switchback, ITEMS, ITEM_ROWS,
+        ["UPDATE item SET v = 0 WHERE id = 3", "TRUNCATE item", "INSERT INTO item SELECT g, -g FROM generate_series(3, 900, 7) g", "DELETE FROM item WHERE id = 10"],
+    )
+    finish(old, new, product)
+
+
+def test_keys_that_move_between_chunks(clusters, switchback):
+    """Up and down, alone and in chains, in one transaction and in several."""
+    old, new, product = between_chunks(
+        clusters, switchback, ITEMS, ITEM_ROWS,
+        [
+            "UPDATE item SET id = id + 2000 WHERE id BETWEEN 5 AND 15",
+            "UPDATE item SET id = id - 2000 WHERE id BETWEEN 2008 AND 2010",
+            "UPDATE item SET id = 5 WHERE id = 990",
+            "UPDATE item SET id = 991000 WHERE id = 5",
+            "DELETE FROM item WHERE id = 20",
+            "UPDATE item SET id = 20 WHERE id = 995",
+        ],
+    )
+    finish(old, new, product)
+
+
+def test_a_row_whose_toast_is_in_no_chunk_halts_until_its_table_is_copied_again(clusters, switchback):
+    """P2: it moved from a chunk not copied yet to one that was, and its unchanged value did not travel."""
+    tables = ["CREATE TABLE item (id int PRIMARY KEY, n int, body text)", "ALTER TABLE item ALTER body SET STORAGE EXTERNAL", "CREATE TABLE calm (id int PRIMARY KEY)"]
+    rows = ["INSERT INTO item SELECT g, 0, repeat('x', 3000) FROM generate_series(1, 500) g", "ANALYZE item"]
+    old, new, product = between_chunks(
+        clusters, switchback, tables, rows,
+        ["INSERT INTO calm VALUES (1)", "UPDATE item SET id = 0 WHERE id = 490", "INSERT INTO calm VALUES (2)", "UPDATE item SET n = 1 WHERE id = 0"],
+    )
+    report = product.wait_halted("apply-forward", "SB-COPY-INCOMPLETE", 60)
+    assert "item" in report["error_text"] and "copy --again" in report["hint"], report
+    done = product.ok("copy", "--again", "public.item")
+    assert "copied again" in done.err
+    assert new.value("SELECT count(*) FROM item") == 0
+    product.refuses("SB-USAGE", "copy", "--again", "public.no_such")
+    product.ok("resume")
+    wait_until(lambda: new.value(STATE) == "complete", 60, "the table to be copied again")
+    product.ok("resume")
+    finish(old, new, product)
+
+
+def test_a_table_altered_while_it_is_copied_begins_anew(clusters, switchback):
+    old, new, product = make_pair(clusters, switchback, ITEMS, ITEM_ROWS, chunk_rows=100, jobs=1)
+    copy = product.start("copy", fault="copy-after-commit:freeze:2")
+    frozen(copy)
+    for server in (old, new):
+        server.sql("ALTER TABLE item ADD COLUMN more text DEFAULT 'more'")
+    old.sql("UPDATE item SET more = 'changed' WHERE id % 50 = 0")
+    copy.signal(signal.SIGCONT)
+    assert copy.wait(90) == 0
+    assert product.log_contains("begins anew") and product.log_contains("table is copied anew")
+    product.run()
+    finish(old, new, product)
+
+
+# -- what is refused
+
+
+def test_a_target_that_is_not_empty_is_refused_before_anything_is_written(clusters, switchback):
+    old, new, product = make_pair(clusters, switchback, [*ITEMS, "CREATE TABLE other (id int PRIMARY KEY)"], ITEM_ROWS)
+    new.sql("INSERT INTO other VALUES (1)")
+    product.run()
+    report = product.wait_halted("copy-forward", "SB-TARGET-NOT-EMPTY", 60)
+    assert '"public"."other"' in report["error_text"] and "TRUNCATE" in report["hint"]
+    assert ledger(new) == {} and new.value("SELECT count(*) FROM item") == 0
+    assert not product.status()["standing"]
+    assert "initial copy" in product._stage("apply-forward")["why"]
+    new.sql("TRUNCATE other")
+    product.ok("resume")
+    finish(old, new, product)
+
+
+def test_a_standby_is_refused(clusters, switchback):
+    old, new, product = make_pair(clusters, switchback, ITEMS, ITEM_ROWS)
+    old.stop()
+    (old.data / "standby.signal").touch()
+    old.start()
+    product.start("copy")
+    product.wait_state("copy-forward", "halted", 60)
+    assert product._stage("copy-forward")["error"] == "SB-STAMP-FROM-STANDBY"
+
+
+def test_row_level_security_that_would_hide_rows_is_refused(clusters, switchback):
+    old, new, product = make_pair(clusters, switchback, ITEMS, ITEM_ROWS)
+    old.sql("CREATE ROLE mover LOGIN REPLICATION IN ROLE pg_monitor")
+    old.sql("GRANT USAGE ON SCHEMA switchback TO mover")
+    old.sql("GRANT SELECT ON item, switchback.identity, switchback.capture TO mover")
+    old.sql("ALTER TABLE item ENABLE ROW LEVEL SECURITY")
+    product.configure(source={"dsn": old.dsn(user="mover")})
+    product.start("copy")
+    product.wait_halted("copy-forward", "SB-RLS", 60)
+    assert ledger(new) == {}
+
+
+def test_capture_does_not_hold_wal_while_rows_are_copied(clusters, switchback):
+    """The slot follows what the stream has until the copy is complete, and what the target has from then on."""
+    old, new, product = make_pair(clusters, switchback, ITEMS, ITEM_ROWS, chunk_rows=100, jobs=1, max_rate_bytes_s=1)
+    product.run()
+    product.wait_state("capture-forward", "running", 60)
+    old.sql("INSERT INTO item VALUES (5000, 1)")
+    lsn = old.value("SELECT pg_current_wal_insert_lsn()::text")
+    confirmed = "SELECT confirmed_flush_lsn >= %s::pg_lsn FROM pg_replication_slots WHERE slot_name = 'switchback_shop_forward'"
+    wait_until(lambda: old.value(confirmed, lsn), 60, "the slot to follow the stream")
+    assert new.value(STATE) == "pending"
+    product.stop()
+    product.configure(copy={"max_rate_bytes_s": 0})
+    product.run()
+    finish(old, new, product)
