@@ -22,7 +22,7 @@ struct preparing {
     bool dry_run;
     bool json;
     struct sb_report report;
-    struct sb_plan plan;
+    struct sb_script script;
     struct sb_buf impact;
     struct sb_buf grants;
 };
@@ -62,7 +62,7 @@ static int answer_json(struct preparing *prep, struct sb_err *err)
 {
     return sb_steps_dump(
         json_pack("{s:b, s:b, s:o, s:o, s:s, s:s}", "ok", blockers(prep) == 0, "dry_run", prep->dry_run,
-            "failed", failures_json(&prep->report), "steps", sb_steps_json(&prep->plan), "impact",
+            "failed", failures_json(&prep->report), "steps", sb_steps_json(&prep->script), "impact",
             sb_buf_str(&prep->impact), "grants", sb_buf_str(&prep->grants)),
         err);
 }
@@ -72,12 +72,12 @@ static int dry_run(struct preparing *prep, struct sb_err *err)
 {
     if (sb_grants_put(prep->config, SB_FORWARD, &prep->grants, err) < 0 ||
         sb_impact_put(prep->config, SB_FORWARD, &prep->impact, err) < 0 ||
-        sb_prepare(prep->config, SB_FORWARD, &prep->plan, err) < 0)
+        sb_prepare(prep->config, SB_FORWARD, &prep->script, err) < 0)
         return -1;
     if (prep->json)
         return 0;
     printf("%s\n-- impact --\n%s\n-- rights, for roles that are no superusers --\n%s",
-        prep->plan.count == 0 ? "-- everything is there: prepare would change nothing\n" : "",
+        prep->script.count == 0 ? "-- everything is there: prepare would change nothing\n" : "",
         sb_buf_str(&prep->impact), sb_buf_str(&prep->grants));
     return 0;
 }
@@ -92,10 +92,11 @@ static int prepare_run(struct preparing *prep, struct sb_err *err)
         if (dry_run(prep, err) < 0)
             return -1;
     } else if (blockers(prep) == 0) {
-        if (sb_prepare(prep->config, SB_FORWARD, &prep->plan, err) < 0)
+        if (sb_prepare(prep->config, SB_FORWARD, &prep->script, err) < 0)
             return -1;
         if (!prep->json)
-            printf("%s", prep->plan.count == 0 ? "everything is there: nothing was changed\n" : "prepared\n");
+            printf(
+                "%s", prep->script.count == 0 ? "everything is there: nothing was changed\n" : "prepared\n");
     } else if (!prep->json) {
         fprintf(stderr, "%zu checks failed: nothing was changed\n", blockers(prep));
     }
@@ -112,8 +113,8 @@ int sb_verb_prepare(const struct sb_cli *cli, struct sb_err *err)
     if (prep.arena == NULL)
         return sb_err_set(err, SB_E_NO_MEMORY, "no memory for an arena");
     sb_report_init(&prep.report, prep.arena);
-    sb_plan_init(&prep.plan, prep.arena, prep.dry_run);
-    prep.plan.on_step = prep.json ? NULL : sb_steps_print;
+    sb_script_init(&prep.script, prep.arena, prep.dry_run);
+    prep.script.on_step = prep.json ? NULL : sb_steps_print;
     sb_buf_init(&prep.impact, TEXT_MAX_BYTES);
     sb_buf_init(&prep.grants, TEXT_MAX_BYTES);
     int done = prepare_run(&prep, err);

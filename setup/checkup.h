@@ -35,7 +35,7 @@ struct sb_checkup {
     struct sb_err *err;
     struct sb_checkup_side source;
     struct sb_checkup_side target;
-    struct sb_capture_row capture; /* found: prepared */
+    struct sb_prepared capture; /* found: prepared */
     struct sb_slot_row slot;
     struct sb_scope scope;
     struct sb_checkup_pair *pairs; /* scope.published of them */

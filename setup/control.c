@@ -110,7 +110,7 @@ static int row_read(struct sb_conn *conn, const char *table, const char *sql, co
 }
 
 int sb_control_capture(struct sb_conn *source, const char *migration, enum sb_direction direction,
-    struct sb_capture_row *ret_row, struct sb_err *err)
+    struct sb_prepared *ret_row, struct sb_err *err)
 {
     SB_CLEANUP(sb_rows_freep)
     struct sb_rows *rows = NULL;
@@ -121,7 +121,7 @@ int sb_control_capture(struct sb_conn *source, const char *migration, enum sb_di
             " WHERE migration = $1 AND direction = $2 AND lane = 0",
             migration, direction, &rows, err) < 0)
         return -1;
-    struct sb_capture_row row = {.found = rows != NULL && sb_rows_count(rows) > 0};
+    struct sb_prepared row = {.found = rows != NULL && sb_rows_count(rows) > 0};
     if (row.found) {
         text_copy(row.stream_uuid, sizeof row.stream_uuid, sb_rows_get(rows, 0, 0));
         text_copy(row.target_uuid, sizeof row.target_uuid, sb_rows_get(rows, 0, 1));

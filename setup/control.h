@@ -29,7 +29,7 @@ int sb_control_read(
     struct sb_conn *conn, enum sb_side as, struct sb_control *ret_control, struct sb_err *err);
 
 /* The row of switchback.capture (on the source of the direction); found false: none, or no such table. */
-struct sb_capture_row {
+struct sb_prepared {
     bool found;
     char stream_uuid[SB_UUID_BYTES];
     char target_uuid[SB_UUID_BYTES];
@@ -42,7 +42,7 @@ struct sb_capture_row {
     int64_t epoch;
 };
 int sb_control_capture(struct sb_conn *source, const char *migration, enum sb_direction direction,
-    struct sb_capture_row *ret_row, struct sb_err *err);
+    struct sb_prepared *ret_row, struct sb_err *err);
 
 /* The row of switchback.progress (on the target of the direction). */
 struct sb_progress_row {

@@ -161,7 +161,7 @@ def test_a_failed_check_changes_nothing_but_the_dry_run_still_shows_the_way(shop
 
 @pytest.mark.parametrize("step", STEPS)
 def test_killed_after_any_step_it_is_finished_by_running_again(shop, step):
-    done = shop.verb("prepare", fault=f"prepare-after-{step}:kill")
+    done = shop.verb("prepare", fault=f"setup-after-{step}:kill")
     assert done.code == -9
     assert len(slots(shop)) == (step == "slot")
     left = slots(shop)
@@ -312,7 +312,7 @@ def test_progress_without_a_prepared_source_is_refused(shop):
 
 
 def test_a_progress_row_of_another_source_is_refused(shop):
-    shop.verb("prepare", fault="prepare-after-progress:kill")
+    shop.verb("prepare", fault="setup-after-progress:kill")
     shop.new.sql("UPDATE switchback.progress SET source_uuid = gen_random_uuid()", db=shop.db)
     shop.refuses("SB-PROGRESS-LOST", "prepare", code=65)
     assert not slots(shop)

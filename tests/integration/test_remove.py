@@ -39,7 +39,7 @@ def test_both_servers_are_left_as_they_were(shop):
 @pytest.mark.parametrize("step", STEPS)
 def test_half_a_preparation_is_removed(shop, step):
     before = both(shop), files(shop)
-    assert shop.verb("prepare", fault=f"prepare-after-{step}:kill").code == -9
+    assert shop.verb("prepare", fault=f"setup-after-{step}:kill").code == -9
     shop.ok("remove", "--yes")
     assert before == (both(shop), files(shop))
     shop.ok("prepare")
