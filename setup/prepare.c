@@ -139,7 +139,8 @@ static int state_dir_make(struct prepare *prep, struct sb_err *err)
     if (stat(dir, &info) == 0)
         return 0;
     sb_buf_reset(&prep->sql);
-    sb_buf_putf(&prep->sql, "mkdir -m 700 %s", dir);
+    sb_buf_put_str(&prep->sql, "mkdir -m 700 ");
+    sb_script_put_path(&prep->sql, dir);
     if (!prep->script->dry_run && mkdir(dir, 0700) < 0 && errno != EEXIST)
         return sb_err_errno(err, SB_E_IO, "could not make state_dir \"%s\"", dir);
     return step_add(prep, SB_AT_STREAM, "make the state directory", err);

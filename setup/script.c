@@ -40,3 +40,15 @@ int sb_script_add(
         script->on_step(script->arg, &step);
     return 0;
 }
+
+void sb_script_put_path(struct sb_buf *out, const char *path)
+{
+    sb_buf_put_str(out, "'");
+    for (const char *at = path; *at != '\0'; at++) {
+        if (*at == '\'')
+            sb_buf_put_str(out, "'\\''");
+        else
+            sb_buf_put(out, at, 1);
+    }
+    sb_buf_put_str(out, "'");
+}

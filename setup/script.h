@@ -6,6 +6,7 @@
 #define SB_SETUP_SCRIPT_H
 
 #include "core/arena.h"
+#include "core/bytes.h"
 #include "core/err.h"
 
 enum sb_place { SB_AT_SOURCE, SB_AT_TARGET, SB_AT_STREAM };
@@ -32,5 +33,7 @@ void sb_script_init(struct sb_script *script, struct sb_arena *arena, bool dry_r
 /* -1 with SB-LIMIT when the arena is full. */
 int sb_script_add(
     struct sb_script *script, enum sb_place place, const char *what, const char *sql, struct sb_err *err);
+/* A path as one word of a shell, whatever stands in it. */
+void sb_script_put_path(struct sb_buf *out, const char *path);
 
 #endif
