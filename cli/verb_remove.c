@@ -1,6 +1,7 @@
 /* switchback remove [--yes] [--dry-run] [--json]: take away everything this migration made. */
 #include "cli/steps.h"
 #include "cli/verbs.h"
+#include "ops/state.h"
 #include "setup/remove.h"
 
 #include <stdio.h>
@@ -67,6 +68,20 @@ static int remove_run(const struct removing *removing, struct sb_err *err)
     return done;
 }
 
+/* No stage may be at work meanwhile: it would lose its stream from under it. */
+static int remove_alone(const struct removing *removing, struct sb_err *err)
+{
+    const char *dir = removing->config->state_dir;
+    struct sb_state_lock lock;
+    if (removing->dry_run || !sb_state_used(dir))
+        return remove_run(removing, err);
+    if (sb_state_lock(dir, SB_STAGE_SUPERVISOR, &lock, err) < 0)
+        return sb_err_hint(err, "Stop `switchback run` (or the single stages) of this migration first.");
+    int done = remove_run(removing, err);
+    sb_state_unlock(&lock);
+    return done;
+}
+
 int sb_verb_remove(const struct sb_cli *cli, struct sb_err *err)
 {
     struct removing removing = {.config = cli->config,
@@ -78,7 +93,7 @@ int sb_verb_remove(const struct sb_cli *cli, struct sb_err *err)
         return sb_err_set(err, SB_E_NO_MEMORY, "no memory for an arena");
     int done = removing.yes || removing.dry_run ? 0 : confirm(&removing, err);
     if (done == 0)
-        done = remove_run(&removing, err);
+        done = remove_alone(&removing, err);
     sb_arena_free(removing.arena);
     return done;
 }

@@ -66,8 +66,7 @@ struct sb_slot_row {
 int sb_control_slot(
     struct sb_conn *source, const char *slot, struct sb_slot_row *ret_row, struct sb_err *err);
 
-/* Oid of a publication, of an origin; 0 if there is none. */
-int sb_control_publication(struct sb_conn *source, const char *name, uint32_t *ret_oid, struct sb_err *err);
+/* Oid of a replication origin; 0 if there is none. */
 int sb_control_origin(struct sb_conn *target, const char *name, uint32_t *ret_oid, struct sb_err *err);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "pg/ident.h"
 #include "setup/control.h"
+#include "setup/publications.h"
 #include "setup/slot.h"
 
 #include <errno.h>
@@ -66,21 +67,25 @@ static int slot_remove(struct removal *removal, int side, const struct sb_names 
     return sb_script_add(removal->script, place_of(side), "drop the slot", sb_buf_str(&removal->sql), err);
 }
 
+/* A publication for all tables or whole schemas is none of ours, whatever its name. */
+static void publication_put(const struct sb_publication *pub, const char *name, struct sb_buf *sql)
+{
+    if (pub->oid == 0 || pub->wide)
+        return;
+    sb_buf_put_str(sql, "DROP PUBLICATION ");
+    sb_ident_put(sql, sb_view_str(name));
+    sb_buf_put_str(sql, ";\n");
+}
+
 static int publications_remove(
     struct removal *removal, int side, const struct sb_names *names, struct sb_err *err)
 {
-    const char *const pubs[] = {names->publication, names->publication_keyless};
+    struct sb_publications pubs;
+    if (sb_publications_read(removal->sides[side], names, removal->script->arena, &pubs, err) < 0)
+        return -1;
     sb_buf_reset(&removal->sql);
-    for (int i = 0; i < 2; i++) {
-        uint32_t oid;
-        if (sb_control_publication(removal->sides[side], pubs[i], &oid, err) < 0)
-            return -1;
-        if (oid == 0)
-            continue;
-        sb_buf_put_str(&removal->sql, "DROP PUBLICATION ");
-        sb_ident_put(&removal->sql, sb_view_str(pubs[i]));
-        sb_buf_put_str(&removal->sql, ";\n");
-    }
+    publication_put(&pubs.keyed, names->publication, &removal->sql);
+    publication_put(&pubs.keyless, names->publication_keyless, &removal->sql);
     return step_run(removal, side, "drop the publications", err);
 }
 
@@ -174,15 +179,19 @@ static int control_remove(struct removal *removal, int side, struct sb_err *err)
 
 /* -- the whole ------------------------------------------------------------------------------------------- */
 
-/* Forward reads from the old side and writes to the new one; reverse the other way round. */
+/* Forward reads from the old side and writes to the new one; reverse the other way round. A slot that is
+ * being read ends it: whoever reads it needs the rest too. */
 static void direction_remove(struct removal *removal, enum sb_direction direction)
 {
     int from = direction == SB_FORWARD ? 0 : 1, to = 1 - from;
     struct sb_names names;
     struct sb_err err;
     sb_wiring_names(removal->config, direction, &names);
-    if (removal->sides[from] != NULL && (slot_remove(removal, from, &names, &err) < 0 ||
-                                            publications_remove(removal, from, &names, &err) < 0))
+    if (removal->sides[from] != NULL && slot_remove(removal, from, &names, &err) < 0) {
+        failed(removal, &err);
+        return;
+    }
+    if (removal->sides[from] != NULL && publications_remove(removal, from, &names, &err) < 0)
         failed(removal, &err);
     if (removal->sides[to] != NULL && origin_remove(removal, to, &names, &err) < 0)
         failed(removal, &err);
@@ -201,8 +210,12 @@ static void stream_remove(struct removal *removal, enum sb_direction direction)
         failed(removal, &err);
         return;
     }
-    sb_buf_putf(&removal->sql, "%s %s", options.store == SB_STORE_EMBEDDED ? "rm" : "delete topics of",
-        options.store == SB_STORE_EMBEDDED ? options.path : sb_direction_name(direction));
+    if (options.store == SB_STORE_EMBEDDED) {
+        sb_buf_put_str(&removal->sql, "rm ");
+        sb_script_put_path(&removal->sql, options.path);
+    } else {
+        sb_buf_putf(&removal->sql, "delete topics of %s", sb_direction_name(direction));
+    }
     if (sb_script_add(
             removal->script, SB_AT_STREAM, "delete the stream's store", sb_buf_str(&removal->sql), &err) < 0)
         failed(removal, &err);
@@ -221,7 +234,8 @@ static void page_remove(struct removal *removal)
         return;
     }
     sb_buf_reset(&removal->sql);
-    sb_buf_putf(&removal->sql, "rm %s", path);
+    sb_buf_put_str(&removal->sql, "rm ");
+    sb_script_put_path(&removal->sql, path);
     if (sb_script_add(
             removal->script, SB_AT_STREAM, "delete the metrics page", sb_buf_str(&removal->sql), &err) < 0)
         failed(removal, &err);

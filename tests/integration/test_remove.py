@@ -105,6 +105,7 @@ def test_a_slot_in_use_is_not_taken_from_under_its_reader(shop):
     import subprocess
 
     shop.ok("prepare")
+    before = both(shop), files(shop)
     with open(shop.folder / "reader.log", "w") as log:
         reader = subprocess.Popen(
             ["/usr/lib/postgresql/15/bin/pg_recvlogical", "-d", shop.old.dsn(shop.db), "-S", shop.slot, "--start", "-f", "/dev/null",
@@ -114,7 +115,7 @@ def test_a_slot_in_use_is_not_taken_from_under_its_reader(shop):
         wait_until(lambda: shop.old.sql(active, shop.slot), 10, "the reader to hold the slot")
         done = shop.refuses("SB-SLOT-BUSY", "remove", "--yes", code=75)
         assert "Stop" in done.err
-        assert shop.old.sql("SELECT 1 FROM switchback.capture", db=shop.db), "the control row went before its slot"
+        assert before == (both(shop), files(shop)), "something went although the slot stayed"
     finally:
         reader.terminate()
         reader.wait(10)
@@ -146,3 +147,22 @@ def test_the_metrics_page_goes_too(shop):
     stage.stop()
     shop.ok("remove", "--yes")
     assert not [name for name in files(shop) if name.endswith((".page", ".db"))], files(shop)
+
+
+def test_nothing_is_taken_from_a_running_migration(shop):
+    shop.ok("prepare")
+    stage = shop.run()
+    shop.wait_caught_up()
+    before = both(shop)
+    done = shop.refuses("SB-STATE-LOCKED", "remove", "--yes", code=75)
+    assert "Stop" in done.err
+    assert before == both(shop)
+    stage.stop()
+    shop.ok("remove", "--yes")
+
+
+def test_a_publication_that_is_not_ours_is_left(shop):
+    shop.old.sql(f"CREATE PUBLICATION {shop.slot}_keyed FOR ALL TABLES", db=shop.db)
+    before = both(shop)
+    shop.ok("remove", "--yes")
+    assert before == both(shop)
