@@ -5,7 +5,7 @@ import os
 import pty
 
 import pytest
-from setup_pair import BASE, fingerprint, servers, shop  # noqa: F401
+from setup_pair import BASE, fingerprint, servers, shop, slot_reader  # noqa: F401
 
 from sbtest.product import program
 from sbtest.wait import wait_until
@@ -102,23 +102,12 @@ def test_the_slot_goes_even_when_the_target_is_away(clusters, switchback):
 
 
 def test_a_slot_in_use_is_not_taken_from_under_its_reader(shop):
-    import subprocess
-
     shop.ok("prepare")
     before = both(shop), files(shop)
-    with open(shop.folder / "reader.log", "w") as log:
-        reader = subprocess.Popen(
-            ["/usr/lib/postgresql/15/bin/pg_recvlogical", "-d", shop.old.dsn(shop.db), "-S", shop.slot, "--start", "-f", "/dev/null",
-             "-o", "proto_version=1", "-o", f"publication_names={shop.slot}_keyed"], stdout=log, stderr=log)
-    try:
-        active = "SELECT 1 FROM pg_replication_slots WHERE slot_name = %s AND active"
-        wait_until(lambda: shop.old.sql(active, shop.slot), 10, "the reader to hold the slot")
+    with slot_reader(shop):
         done = shop.refuses("SB-SLOT-BUSY", "remove", "--yes", code=75)
         assert "Stop" in done.err
         assert before == (both(shop), files(shop)), "something went although the slot stayed"
-    finally:
-        reader.terminate()
-        reader.wait(10)
     shop.ok("remove", "--yes")
 
 

@@ -1,0 +1,98 @@
+"""What verbs and stages refuse to begin on, on real servers: an id, its exit code, and nothing written. What `check`
+refuses is in test_check.py; what is wrong in a file, in test_cli_config.py."""
+
+import contextlib
+import fcntl
+import signal
+
+import pytest
+from setup_pair import fingerprint, servers, shop, slot_reader  # noqa: F401
+
+from sbtest import process
+from sbtest.wait import wait_until
+
+LARGE_BYTES = 540 * 1024 * 1024  # more than half of what the server can allocate at once: its text has two digits a byte
+
+
+def written(product):
+    state = product.folder / "state"
+    return (
+        [fingerprint(cluster, product.db) for cluster in (product.old, product.new)],
+        sorted(path.name for path in state.glob("*.db*")),
+    )
+
+
+@pytest.mark.parametrize("words", [("capture",), ("apply",), ("pause",), ("resume",), ("poison", "show"), ("conflicts", "list"), ("stream", "show")])
+def test_what_is_not_prepared_is_refused(shop, words):
+    before = written(shop)
+    if words[0] in ("capture", "apply"):
+        assert shop.start(*words).wait(20) == 78
+        shop.wait_log("SB-NOT-PREPARED")
+    else:
+        shop.refuses("SB-NOT-PREPARED", *words, code=78)
+    assert before == written(shop)
+
+
+@contextlib.contextmanager
+def store_locked(product):
+    with open(product.folder / "state/forward.db.lock", "w") as lock:
+        lock.write("4711\n")
+        lock.flush()
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def test_a_store_somebody_writes_to_is_not_prepared(shop):
+    with store_locked(shop):
+        done = shop.refuses("SB-STREAM-LOCKED", "prepare", code=75)
+        assert "process 4711" in done.err
+        assert not shop.old.sql("SELECT 1 FROM pg_replication_slots WHERE slot_name = %s", shop.slot)
+    shop.ok("prepare")
+
+
+def test_a_store_somebody_writes_to_is_waited_for(shop):
+    shop.ok("prepare")
+    with store_locked(shop):
+        stage = shop.start("capture")
+        shop.wait_log("SB-STREAM-LOCKED")
+        assert stage.running(), "it passes by itself, so capture waits"
+        shop.old.sql("INSERT INTO item VALUES (1, 'x')", db=shop.db)
+    shop.wait_log('msg="capture follows"')
+    stage.stop()
+
+
+def test_a_stage_told_to_stop_while_it_waits_for_the_slot_says_no_error(shop):
+    """A predecessor of ours seems to hold it and is silent. The wait for it is cut short, which is SB-SHUTDOWN and nobody's
+    trouble."""
+    shop.ok("prepare")
+    with slot_reader(shop, f"switchback {shop.migration} capture forward") as silent:
+        process.send(silent.pid, signal.SIGSTOP)
+        stage = shop.start("capture")
+        looks = "SELECT 1 FROM pg_stat_activity WHERE datname = %s AND query ~ 'a.application_name = .2' AND pid <> pg_backend_pid()"
+        wait_until(lambda: shop.old.sql(looks, shop.db), 20, "capture to look who holds the slot")
+        assert stage.stop() == 0
+    log = shop.log.read_text()
+    assert "SB-" not in log and "level=error" not in log, log
+
+
+def test_a_value_the_server_cannot_send_stops_capture_there(shop):
+    """Two digits a byte of a bytea: more than the server's largest allocation. Nothing before it is lost, nothing behind it
+    is sent."""
+    shop.old.sql("ALTER TABLE item ADD blob bytea", db=shop.db)
+    shop.new.sql("ALTER TABLE item ADD blob bytea", db=shop.db)
+    shop.ok("prepare")
+    stage = shop.start("run")
+    shop.old.sql("INSERT INTO item VALUES (1, 'before')", db=shop.db)
+    shop.wait_caught_up()
+    # Compressed when it is stored, so that only memory is needed to provoke it.
+    shop.old.sql(f"INSERT INTO item SELECT 2, 'large', convert_to(repeat('x', {LARGE_BYTES}), 'UTF8')", db=shop.db)
+    with pytest.raises(Exception, match="invalid memory alloc"):
+        shop.old.sql("SELECT blob::text FROM item WHERE id = 2", db=shop.db)
+    confirmed = "SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = %s"
+    at = shop.old.value("SELECT pg_current_wal_insert_lsn()")
+    report = shop.wait_halted("capture", "SB-VALUE-TOO-LARGE", timeout=60)
+    assert report["hint"]
+    shop.old.sql("INSERT INTO item VALUES (3, 'behind')", db=shop.db)
+    assert shop.new.sql("SELECT id FROM item", db=shop.db) == [(1,)]
+    assert shop.old.sql(f"SELECT ({confirmed}) < %s::pg_lsn", shop.slot, at) == [(True,)]
+    stage.stop()
