@@ -1,14 +1,15 @@
 #include "cli/steps.h"
 
+#include "cli/words.h"
+
 #include <stdio.h>
-#include <string.h>
 
 void sb_steps_print(void *arg, const struct sb_step *step)
 {
     (void)arg;
     printf("-- %s: %s\n", sb_place_name(step->place), step->what);
-    size_t len = strlen(step->sql);
-    printf("%s%s\n", step->sql, len > 0 && step->sql[len - 1] == '\n' ? "" : "\n");
+    sb_words_put_lines(stdout, "", step->sql);
+    putchar('\n');
     fflush(stdout); /* the next step may take long */
 }
 

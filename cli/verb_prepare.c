@@ -1,6 +1,7 @@
 /* switchback prepare [--dry-run] [--json]: make what a migration needs, after checking that it can. */
 #include "cli/steps.h"
 #include "cli/verbs.h"
+#include "cli/words.h"
 #include "setup/check.h"
 #include "setup/impact.h"
 #include "setup/prepare.h"
@@ -39,9 +40,10 @@ static void failures_print(const struct sb_report *report)
         const struct sb_report_row *row = &report->rows[i];
         if (row->result != SB_RESULT_FAIL || row->mendable)
             continue;
-        fprintf(stderr, "%s (%s): %s\n", row->id, sb_err_info(row->code)->id, row->evidence);
-        if (row->statement[0] != '\0')
-            fprintf(stderr, "    run: %s\n", row->statement);
+        fprintf(stderr, "%s (%s): ", row->id, sb_err_info(row->code)->id);
+        sb_words_put(stderr, row->evidence);
+        fputc('\n', stderr);
+        sb_words_put_lines(stderr, "    run: ", row->statement);
     }
 }
 
@@ -76,9 +78,12 @@ static int dry_run(struct preparing *prep, struct sb_err *err)
         return -1;
     if (prep->json)
         return 0;
-    printf("%s\n-- impact --\n%s\n-- rights, for roles that are no superusers --\n%s",
-        prep->script.count == 0 ? "-- everything is there: prepare would change nothing\n" : "",
-        sb_buf_str(&prep->impact), sb_buf_str(&prep->grants));
+    if (prep->script.count == 0)
+        puts("-- everything is there: prepare would change nothing");
+    puts("\n-- impact --");
+    sb_words_put_lines(stdout, "", sb_buf_str(&prep->impact));
+    puts("\n-- rights, for roles that are no superusers --");
+    sb_words_put_lines(stdout, "", sb_buf_str(&prep->grants));
     return 0;
 }
 

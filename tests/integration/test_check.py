@@ -477,6 +477,24 @@ def test_a_server_that_does_not_answer_leaves_the_other_one_checked(shop):
     assert findings(shop, "target.origins", "pass")
 
 
+ODD = 'a\x1b[31m"b\nDROP TABLE item; --\u009b\U0001f600'
+
+
+def test_names_reach_no_terminal_and_no_statement_as_they_are(shop):
+    """A table's name may hold anything; evidence and statements are shown, and statements are run."""
+    shop.old.sql('CREATE TABLE "%s" (id int PRIMARY KEY, "%s" text)' % ((ODD.replace('"', '""'),) * 2), db=shop.db)
+    for words in [("check",), ("prepare",), ("prepare", "--dry-run")]:
+        done = shop.verb(*words)
+        assert done.code == 1
+        assert not set(done.out + done.err) & {"\x1b", "\u009b"}
+    row = failures(shop)["tables.missing"]
+    assert ODD in row["evidence"]
+    shop.new.sql(row["statement"], db=shop.db)
+    assert not failures(shop)
+    shop.ok("prepare")
+    assert not failures(shop)
+
+
 def test_check_touches_nothing(shop):
     from setup_pair import fingerprint
 

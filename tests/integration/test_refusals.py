@@ -9,6 +9,7 @@ import pytest
 from setup_pair import fingerprint, servers, shop, slot_reader  # noqa: F401
 
 from sbtest import process
+from sbtest.servers import free_port
 from sbtest.wait import wait_until
 
 LARGE_BYTES = 540 * 1024 * 1024  # more than half of what the server can allocate at once: its text has two digits a byte
@@ -59,6 +60,33 @@ def test_a_store_somebody_writes_to_is_waited_for(shop):
         shop.old.sql("INSERT INTO item VALUES (1, 'x')", db=shop.db)
     shop.wait_log('msg="capture follows"')
     stage.stop()
+
+
+def test_a_store_that_vanished_ends_capture(shop):
+    """What was acknowledged cannot be told any more; the file is not quietly made anew."""
+    shop.ok("prepare")
+    stage = shop.start("capture")
+    shop.wait_log('msg="capture follows"')
+    confirmed = "SELECT confirmed_flush_lsn::text FROM pg_replication_slots WHERE slot_name = %s"
+    before = shop.old.value(confirmed, shop.slot)
+    for path in (shop.folder / "state").glob("forward.db*"):
+        path.unlink()
+    shop.old.sql("INSERT INTO item VALUES (1, 'x')", db=shop.db)
+    assert stage.wait(20) == 74
+    assert shop.log_contains("SB-STREAM-IO")
+    assert shop.old.value(confirmed, shop.slot) == before
+    assert not list((shop.folder / "state").glob("forward.db"))
+    assert shop.start("capture").wait(20) == 78
+
+
+@pytest.mark.parametrize("kafka,ident,code", [
+    ({"acks": "1"}, "SB-STREAM-CONFIG", 78), ({}, "SB-STREAM-UNAVAILABLE", 69)], ids=["unsafe", "away"])
+def test_brokers_that_cannot_be_used_are_refused_before_there_is_a_slot(shop, kafka, ident, code):
+    with free_port() as port:
+        shop.configure(stream={"store": "kafka"}, kafka={"bootstrap.servers": f"127.0.0.1:{port}", **kafka})
+        assert shop.refuses(ident, "prepare").code in (1, code), "1: the check saw it"
+        assert not shop.old.sql("SELECT 1 FROM pg_replication_slots WHERE slot_name = %s", shop.slot)
+        shop.configure(stream={"store": "embedded"}, kafka={name: None for name in ("bootstrap.servers", *kafka)})
 
 
 def test_a_stage_told_to_stop_while_it_waits_for_the_slot_says_no_error(shop):
