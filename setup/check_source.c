@@ -120,12 +120,10 @@ static int create_check(struct sb_checkup *up)
         up->source.role, up->source.database);
 }
 
-/* Only a table's owner (or a member of it) may publish it. */
+/* Only a table's owner (or a member of it) may publish it. What is published already needs no owner. */
 static int owner_check(struct sb_checkup *up)
 {
-    if (up->capture.found)
-        return sb_checkup_tell(up, SB_RESULT_PASS, SB_OK, NULL, "the tables are published already");
-    const char *const params[] = {up->source_oids};
+    const char *const params[] = {up->source_oids, up->names.publication, up->names.publication_keyless};
     SB_CLEANUP(sb_rows_freep)
     struct sb_rows *rows = NULL;
     if (sb_conn_query(up->source.conn,
@@ -133,8 +131,10 @@ static int owner_check(struct sb_checkup *up)
             " pg_catalog.min(c.oid::pg_catalog.regclass::pg_catalog.text), r.rolsuper"
             " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_roles r ON r.oid = c.relowner"
             " WHERE c.oid = ANY ($1::oid[]) AND NOT pg_catalog.pg_has_role(c.relowner, 'USAGE')"
+            " AND NOT EXISTS (SELECT FROM pg_catalog.pg_publication_rel p JOIN pg_catalog.pg_publication b"
+            "  ON b.oid = p.prpubid WHERE p.prrelid = c.oid AND b.pubname IN ($2, $3))"
             " GROUP BY r.rolname, r.rolsuper ORDER BY r.rolname",
-            1, params, &rows, up->err) < 0)
+            3, params, &rows, up->err) < 0)
         return -1;
     for (int i = 0; i < sb_rows_count(rows); i++) {
         const char *owner = sb_checkup_ident(up, sb_rows_get(rows, i, 0));

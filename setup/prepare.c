@@ -57,6 +57,10 @@ static int step_run(struct prepare *prep, enum sb_place place, const char *what,
         if (sb_conn_exec(conn, "BEGIN", err) < 0 || sb_conn_exec(conn, sb_buf_str(&prep->sql), err) < 0 ||
             sb_conn_exec(conn, "COMMIT", err) < 0) {
             sb_conn_exec(conn, "ROLLBACK", &ignored);
+            if (strcmp(err->sqlstate, "55P03") == 0) /* lock_not_available */
+                sb_err_hint(err,
+                    "Another session holds a lock on one of the tables (ALTER TABLE, VACUUM, an index being "
+                    "built): see pg_locks, wait for it, and run `switchback prepare` again.");
             return sb_err_add(err, "%s", what);
         }
     }

@@ -257,6 +257,20 @@ def test_partitions_with_another_identity_are_warned_of_and_mended(shop):
     assert not findings(shop, "tables.identity", "warn")
 
 
+def test_partitions_told_by_another_key_are_warned_of(shop):
+    """A unique index of the partition's own is its identity: the server logs other columns than the root describes."""
+    both(shop, "CREATE TABLE part (id int NOT NULL, code int NOT NULL, UNIQUE (id)) PARTITION BY RANGE (id)",
+         "CREATE TABLE part_1 PARTITION OF part FOR VALUES FROM (1) TO (10)", "CREATE UNIQUE INDEX by_code ON part_1 (code)")
+    shop.old.sql("ALTER TABLE part REPLICA IDENTITY USING INDEX part_id_key", db=shop.db)
+    shop.old.sql("ALTER TABLE part_1 REPLICA IDENTITY USING INDEX part_1_id_key", db=shop.db)
+    assert not findings(shop, "tables.identity", "warn"), "the same columns"
+    shop.old.sql("ALTER TABLE part_1 REPLICA IDENTITY USING INDEX by_code", db=shop.db)
+    (row,) = findings(shop, "tables.identity", "warn")
+    assert row["error"] == "SB-NO-IDENTITY" and "partitions differ" in row["evidence"]
+    run_statement(shop.old, shop.db, row["statement"])
+    assert not findings(shop, "tables.identity", "warn")
+
+
 def test_what_the_stream_does_not_carry_is_listed(shop):
     for statement in ["CREATE SEQUENCE s", "CREATE MATERIALIZED VIEW m AS SELECT 1 AS x", "CREATE UNLOGGED TABLE u (x int)",
                       "SELECT lo_create(0)", "CREATE TABLE g (a int PRIMARY KEY, b int GENERATED ALWAYS AS (a) STORED)"]:

@@ -448,6 +448,33 @@ def test_the_script_of_the_dry_run_is_all_the_rights_there_are_to_grant(migrator
             session.execute("UPDATE switchback.progress SET sequence = sequence + 0")
 
 
+def test_a_table_added_later_needs_its_owner(migrator):
+    """What is published needs none any more; what is not yet does."""
+    for row in findings(migrator, result="fail"):
+        run_statement(migrator.old if row["id"].startswith("source") else migrator.new, migrator.db, row["statement"])
+    migrator.ok("prepare")
+    for cluster in (migrator.old, migrator.new):
+        cluster.sql("CREATE TABLE later (id int PRIMARY KEY)", db=migrator.db)
+    migrator.new.sql(f'GRANT ALL ON later TO "{migrator.role}"', db=migrator.db)
+    migrator.old.sql(f'CREATE ROLE "{migrator.db}_third"')
+    migrator.old.sql(f'ALTER TABLE later OWNER TO "{migrator.db}_third"', db=migrator.db)
+    found = failures(migrator)
+    assert set(found) == {"source.owner", "source.publication"} and "later" in found["source.owner"]["evidence"]
+    run_statement(migrator.old, migrator.db, found["source.owner"]["statement"])
+    migrator.ok("prepare")
+    assert not failures(migrator)
+
+
+def test_a_lock_on_a_table_is_waited_for_with_a_bound(shop):
+    with shop.old.connect(shop.db, autocommit=False) as session:
+        session.execute("LOCK TABLE item IN SHARE UPDATE EXCLUSIVE MODE")
+        done = shop.refuses("SB-SOURCE-UNAVAILABLE", "prepare", code=69, timeout=60)
+        assert "publish the tables" in done.err and "holds a lock" in done.err
+        assert not slots(shop)
+        session.rollback()
+    shop.ok("prepare")
+
+
 def test_tables_of_a_superuser_are_not_had_by_becoming_one(migrator):
     migrator.old.sql("ALTER TABLE item OWNER TO postgres", db=migrator.db)
     rows = {row["statement"]: row["evidence"] for row in findings(migrator, "source.owner", "fail")}
