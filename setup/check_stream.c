@@ -1,11 +1,27 @@
 /* Whether the stream's store can be made, or is as it must be. */
 #include "setup/checkup.h"
+#include "setup/script.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+static int state_dir_refuse(struct sb_checkup *up, enum sb_code code, const char *mode, const char *why)
+{
+    struct sb_buf mend;
+    sb_buf_init(&mend, 2 * SB_PATH_BYTES);
+    if (mode != NULL) {
+        sb_buf_putf(&mend, "chmod %s ", mode);
+        sb_script_put_path(&mend, up->config->state_dir);
+    }
+    int done = sb_checkup_tell(up, SB_RESULT_FAIL, code, mode == NULL ? NULL : sb_buf_str(&mend), "%s %s",
+        up->config->state_dir, why);
+    sb_buf_clear(&mend);
+    return done;
+}
+
+/* What the stages will ask of it when they start (ops/state.h). */
 static int state_dir_check(struct sb_checkup *up)
 {
     const char *dir = up->config->state_dir;
@@ -13,9 +29,16 @@ static int state_dir_check(struct sb_checkup *up)
     if (stat(dir, &info) < 0)
         return sb_checkup_tell(up, errno == ENOENT ? SB_RESULT_INFO : SB_RESULT_FAIL, SB_E_IO, NULL,
             "%s: %s%s", dir, strerror(errno), errno == ENOENT ? "; `prepare` makes it" : "");
-    if (!S_ISDIR(info.st_mode) || access(dir, R_OK | W_OK | X_OK) < 0)
-        return sb_checkup_tell(up, SB_RESULT_FAIL, SB_E_IO, sb_checkup_text(up, "chmod u+rwx '%s'", dir),
-            "%s is %s", dir, S_ISDIR(info.st_mode) ? "not ours to write" : "not a directory");
+    if (!S_ISDIR(info.st_mode))
+        return state_dir_refuse(up, SB_E_IO, NULL, "is not a directory: set state_dir to another path");
+    if (info.st_uid != geteuid())
+        return state_dir_refuse(up, SB_E_INSECURE, NULL,
+            "belongs to another user: run switchback as that user, or set state_dir to a directory of your "
+            "own");
+    if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+        return state_dir_refuse(up, SB_E_INSECURE, "700", "can be written by others");
+    if (access(dir, R_OK | W_OK | X_OK) < 0)
+        return state_dir_refuse(up, SB_E_IO, "u+rwx", "is not ours to write");
     return sb_checkup_tell(up, SB_RESULT_PASS, SB_OK, NULL, "%s", dir);
 }
 

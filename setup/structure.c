@@ -187,7 +187,8 @@ static int extra_there(struct compare *cmp, const struct sb_cat_column *col)
 {
     begin(cmp);
     sb_buf_putf(&cmp->evidence,
-        "column \"%s\" is only on the target, is NOT NULL and has no default: no row could be inserted",
+        "column \"%s\" does not travel, but is NOT NULL on the target without a default: no row could be "
+        "inserted",
         col->name.ptr);
     put_column_action(cmp, "ALTER COLUMN ", col->name);
     sb_buf_put_str(&cmp->statement, " DROP NOT NULL");

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from setup_pair import BASE, failures, findings, fingerprint, run_statement, servers, shop  # noqa: F401
 
+from sbtest.product import Switchback
 from sbtest.wait import wait_until
 
 STEPS = ["target", "source", "publications", "origin", "progress", "stream", "slot"]
@@ -161,7 +162,7 @@ def test_a_failed_check_changes_nothing_but_the_dry_run_still_shows_the_way(shop
 
 @pytest.mark.parametrize("step", STEPS)
 def test_killed_after_any_step_it_is_finished_by_running_again(shop, step):
-    done = shop.verb("prepare", fault=f"prepare-after-{step}:kill")
+    done = shop.verb("prepare", fault=f"setup-after-{step}:kill")
     assert done.code == -9
     assert len(slots(shop)) == (step == "slot")
     left = slots(shop)
@@ -312,9 +313,10 @@ def test_progress_without_a_prepared_source_is_refused(shop):
 
 
 def test_a_progress_row_of_another_source_is_refused(shop):
-    shop.verb("prepare", fault="prepare-after-progress:kill")
+    shop.verb("prepare", fault="setup-after-progress:kill")
     shop.new.sql("UPDATE switchback.progress SET source_uuid = gen_random_uuid()", db=shop.db)
-    shop.refuses("SB-PROGRESS-LOST", "prepare", code=65)
+    assert failures(shop)["target.progress"]["error"] == "SB-PROGRESS-LOST"
+    shop.refuses("SB-PROGRESS-LOST", "prepare", code=1)
     assert not slots(shop)
 
 
@@ -324,8 +326,43 @@ def test_another_target_is_refused(shop):
     shop.new.create_db(other)
     shop.new.sql(BASE, db=other)
     shop.configure(target={"dsn": shop.new.dsn(other)})
+    assert failures(shop)["target.progress"]["error"] == "SB-PROGRESS-LOST"
     assert shop.verb("prepare").code == 1
     assert not shop.new.sql("SELECT 1 FROM pg_namespace WHERE nspname = 'switchback'", db=other)
+
+
+def test_the_target_of_another_migration_is_refused(shop, place):
+    """It has a control schema of its own, so it can be told, and `remove` is not what helps."""
+    shop.ok("prepare")
+    another = shop.new.create_db(f"{shop.db}z")
+    shop.new.sql(BASE, db=another)
+    third = shop.old.create_db(f"{shop.db}z")
+    shop.old.sql(BASE, db=third)
+    other = Switchback(place, shop.old, shop.new, db=another, migration=f"{shop.migration}z")
+    try:
+        other.ok("prepare")
+        before = fingerprint(shop.new, another)
+        shop.configure(target={"dsn": shop.new.dsn(another)})
+        found = failures(shop)
+        assert list(found) == ["target.identity"] and found["target.identity"]["error"] == "SB-TARGET-IDENTITY"
+        assert found["target.identity"]["statement"] is None
+        assert shop.verb("prepare").code == 1
+        assert before == fingerprint(shop.new, another)
+    finally:
+        other.verb("remove", "--yes")
+        other.close()
+        shop.configure(target={"dsn": shop.new.dsn(shop.db)})
+
+
+def test_the_source_of_another_system_is_refused(shop):
+    """As after a dump of the control schema into another database."""
+    shop.ok("prepare")
+    shop.old.sql("UPDATE switchback.capture SET system_identifier = system_identifier - 1", db=shop.db)
+    found = failures(shop)
+    assert list(found) == ["source.identity"] and found["source.identity"]["error"] == "SB-SOURCE-IDENTITY"
+    before = both(shop), control_rows(shop)
+    assert shop.verb("prepare").code == 1
+    assert before == (both(shop), control_rows(shop))
 
 
 def test_a_control_schema_of_a_newer_version_is_refused(shop):
@@ -409,6 +446,49 @@ def test_the_script_of_the_dry_run_is_all_the_rights_there_are_to_grant(migrator
             session.execute("DELETE FROM item")
             session.execute("TRUNCATE item, inner_.part")
             session.execute("UPDATE switchback.progress SET sequence = sequence + 0")
+
+
+def test_a_table_added_later_needs_its_owner(migrator):
+    """What is published needs none any more; what is not yet does."""
+    for row in findings(migrator, result="fail"):
+        run_statement(migrator.old if row["id"].startswith("source") else migrator.new, migrator.db, row["statement"])
+    migrator.ok("prepare")
+    for cluster in (migrator.old, migrator.new):
+        cluster.sql("CREATE TABLE later (id int PRIMARY KEY)", db=migrator.db)
+    migrator.new.sql(f'GRANT ALL ON later TO "{migrator.role}"', db=migrator.db)
+    migrator.old.sql(f'CREATE ROLE "{migrator.db}_third"')
+    migrator.old.sql(f'ALTER TABLE later OWNER TO "{migrator.db}_third"', db=migrator.db)
+    found = failures(migrator)
+    assert set(found) == {"source.owner", "source.publication"} and "later" in found["source.owner"]["evidence"]
+    run_statement(migrator.old, migrator.db, found["source.owner"]["statement"])
+    migrator.ok("prepare")
+    assert not failures(migrator)
+
+
+def test_a_lock_on_a_table_is_waited_for_with_a_bound(shop):
+    with shop.old.connect(shop.db, autocommit=False) as session:
+        session.execute("LOCK TABLE item IN SHARE UPDATE EXCLUSIVE MODE")
+        done = shop.refuses("SB-SOURCE-UNAVAILABLE", "prepare", code=69, timeout=60)
+        assert "publish the tables" in done.err and "holds a lock" in done.err
+        assert not slots(shop)
+        session.rollback()
+    shop.ok("prepare")
+
+
+def test_tables_of_a_superuser_are_not_had_by_becoming_one(migrator):
+    migrator.old.sql("ALTER TABLE item OWNER TO postgres", db=migrator.db)
+    rows = {row["statement"]: row["evidence"] for row in findings(migrator, "source.owner", "fail")}
+    assert None in rows and "superuser" in rows[None]
+    assert not any("postgres" in statement for statement in rows if statement)
+    assert "GRANT postgres" not in migrator.verb("prepare", "--dry-run", "--json").json()["grants"]
+
+
+def test_sequences_that_cannot_be_restarted_are_warned_of(migrator):
+    migrator.new.sql("ALTER TABLE item ALTER id ADD GENERATED BY DEFAULT AS IDENTITY", db=migrator.db)
+    (row,) = findings(migrator, "target.restart", "warn")
+    assert row["error"] == "SB-ACCESS"
+    run_statement(migrator.new, migrator.db, row["statement"])
+    assert findings(migrator, "target.restart", "pass")
 
 
 def test_row_level_security_on_the_target_is_an_error(migrator):
