@@ -276,6 +276,15 @@ static int watch_all(struct stage *stage, struct sb_err *err)
     return 0;
 }
 
+/* The stream lost an end that was applied already. Capture writes it anew from the slot, behind an `open`
+ * that the next incarnation finds, or halts because it cannot; here there is nothing to do but wait. */
+static int await_capture(struct sb_err *err)
+{
+    struct sb_err lost = *err;
+    return sb_err_set(err, SB_E_STREAM_UNAVAILABLE,
+        "the stream has lost its end (%s): waiting for capture to write it anew from the slot", lost.text);
+}
+
 int sb_apply_run(const struct sb_config *config, enum sb_direction direction, struct sb_err *err)
 {
     struct stage stage = {.config = config, .direction = direction};
@@ -292,5 +301,5 @@ int sb_apply_run(const struct sb_config *config, enum sb_direction direction, st
     sb_lane_free(stage.lane);
     sb_stream_close(stage.stream);
     sb_conn_close(stage.conn);
-    return rc;
+    return rc != 0 && err->code == SB_E_LOG_TRUNCATED ? await_capture(err) : rc;
 }

@@ -60,6 +60,7 @@ static const struct setting default_settings[] = {
     {"reconnect.backoff.max.ms", "1000"},
     {"queued.max.messages.kbytes", "32768"},
     {"fetch.error.backoff.ms", "100"},
+    {"fetch.wait.max.ms", "100"}, /* whatever is asked while a fetch waits at the end waits behind it */
     {"log_level", "0"}, /* errors come to us by a callback; this is what librdkafka prints by itself */
     {NULL, NULL},
 };
