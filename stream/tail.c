@@ -330,6 +330,41 @@ int sb_tail_locate_position(struct sb_stream *stream, const struct sb_position *
                                 : result;
 }
 
+static int find_superseding(struct sb_stream *stream, struct sb_codec *codec,
+    const struct sb_position *position, int64_t from, int64_t *ret_offset, struct sb_err *err)
+{
+    struct sb_stream_bounds bounds;
+    struct sb_range range;
+    struct sb_record record;
+    if (sb_stream_bounds(stream, &bounds, err) != 0)
+        return -1;
+    int result = sb_range_open(&range, stream, from > bounds.oldest ? from : bounds.oldest, bounds.next, err);
+    while (result == 0 && (result = sb_range_next(&range, &record, err)) == 0) {
+        struct known_open known;
+        if (record.frame.kind != SB_KIND_OPEN || record.frame.epoch <= position->epoch)
+            continue;
+        if (open_decode(codec, record.body, record.offset, &known, err) != 0)
+            return sb_err_add(err, "open record at offset %" PRId64, record.offset);
+        *ret_offset = record.offset;
+        if (known.open.base_commit_lsn <= position->commit_lsn)
+            return 0;
+    }
+    if (result < 0)
+        return -1;
+    return sb_err_set(err, SB_E_LOG_GAP, "nothing writes anew what is missing before offset %" PRId64, from);
+}
+
+int sb_tail_locate_superseding(struct sb_stream *stream, const struct sb_position *position, int64_t from,
+    int64_t *ret_offset, struct sb_err *err)
+{
+    struct sb_codec *codec = NULL;
+    if (sb_codec_new(&codec, err) != 0)
+        return -1;
+    int result = find_superseding(stream, codec, position, from, ret_offset, err);
+    sb_codec_free(codec);
+    return result;
+}
+
 /* -- LSN and time ------------------------------------------------------------------------------------- */
 
 enum side { SIDE_UNKNOWN, SIDE_BELOW, SIDE_REACHED };

@@ -61,6 +61,14 @@ int sb_tail_find(
  */
 int sb_tail_locate_position(struct sb_stream *stream, const struct sb_position *position, int64_t hint,
     int64_t *ret_offset, struct sb_err *err);
+/*
+ * For a reader that has met a hole in the epoch it reads, after from: the first open of a higher epoch, at or
+ * behind from, that goes back to the reader's position or to before it. Its incarnation read the tail, found
+ * the hole as well and wrote anew what is missing; the proof begins at that open. SB-LOG-GAP if there is none
+ * so far.
+ */
+int sb_tail_locate_superseding(struct sb_stream *stream, const struct sb_position *position, int64_t from,
+    int64_t *ret_offset, struct sb_err *err);
 /* Offset of the first record whose commit LSN is >= lsn / that was appended at or after wall_ms; the next
  * offset if none. By halving: exact as long as what a later incarnation wrote again (and the clock went back
  * over) is less than SB_TAIL_WINDOW records. */
