@@ -9,6 +9,7 @@
 #include "stream/tail.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,8 @@ enum {
     TICK_MS = 1000,      /* pause flag, housekeeping */
     POLL_MS = 20,        /* where the store has no descriptor to wait for */
     PUBLISH_TICKS = 5,
+    SUPERSEDED_WAIT_MS = 10000, /* for a new capture to find the hole that we found */
+    SUPERSEDED_POLL_MS = 200,
     PREDECESSOR_IDLE_S =
         5, /* a session of ours that did nothing for so long has a frozen process behind it */
 };
@@ -37,6 +40,10 @@ struct stage {
     int64_t large_moved_ms; /* when the open large transaction last grew */
     uint64_t large_taken;
     unsigned ticks;
+    bool reading;        /* from here on an error is of the records read, not of the start */
+    int64_t read_offset; /* of the newest record read */
+    int64_t
+        start_offset; /* where the incarnation before says that reading goes on; -1: behind the progress */
 };
 
 static void fail(struct stage *stage, const struct sb_err *err)
@@ -65,6 +72,7 @@ static int read_some(struct stage *stage, struct sb_err *err)
         if (stage->drained)
             return flush(stage, err);
         SB_FAULT("apply-after-read");
+        stage->read_offset = record.offset;
         if (sb_lane_take(stage->lane, &record, err) != 0)
             return -1;
     }
@@ -231,7 +239,9 @@ static int seek_to_progress(struct stage *stage, struct sb_err *err)
             err, SB_E_LOG_FOREIGN, "the stream is not the one the target's progress row belongs to");
     if (sb_stream_control_each(stage->stream, sb_view_str(SB_CONTROL_SCHEMA), learn, stage->lane, err) != 0)
         return -1;
-    if (sb_tail_locate_position(stage->stream, &progress->position, progress->offset, &offset, err) != 0 ||
+    offset = stage->start_offset;
+    if ((offset < 0 && sb_tail_locate_position(
+                           stage->stream, &progress->position, progress->offset, &offset, err) != 0) ||
         sb_stream_seek(stage->stream, offset, err) != 0)
         return sb_err_add(err, "could not find the applied position in the stream");
     SB_INFO("apply starts", SB_LSN("commit_lsn", progress->position.commit_lsn),
@@ -276,21 +286,78 @@ static int watch_all(struct stage *stage, struct sb_err *err)
     return 0;
 }
 
-int sb_apply_run(const struct sb_config *config, enum sb_direction direction, struct sb_err *err)
+/* The stream lost an end that was applied already. Capture writes it anew from the slot, behind an `open`
+ * that the next incarnation finds, or halts because it cannot; here there is nothing to do but wait. */
+static int await_capture(struct sb_err *err)
 {
-    struct stage stage = {.config = config, .direction = direction};
+    struct sb_err lost = *err;
+    return sb_err_set(err, SB_E_STREAM_UNAVAILABLE,
+        "the stream has lost its end (%s): waiting for capture to write it anew from the slot", lost.text);
+}
+
+static bool stop_pending(void)
+{
+    sigset_t pending;
+    return sigpending(&pending) == 0 && (sigismember(&pending, SIGTERM) || sigismember(&pending, SIGINT));
+}
+
+/*
+ * A hole was read. The store may have lost what it had acknowledged; then capture finds that too, and its
+ * next incarnation writes anew what is missing, behind an `open`. Is there one, or does it come in a moment?
+ * -1: no, and err stays what it was.
+ */
+static int64_t find_superseding(struct stage *stage, const struct sb_err *gap)
+{
+    const struct sb_progress *progress = sb_lane_progress(stage->lane);
+    int64_t deadline_ms = sb_clock_mono_ms() + SUPERSEDED_WAIT_MS, offset;
+    struct sb_err err;
+    SB_WARN("records are missing; looking for a newer epoch that wrote them anew", SB_STR("gap", gap->text));
+    do {
+        if (sb_tail_locate_superseding(
+                stage->stream, &progress->position, stage->read_offset + 1, &offset, &err) == 0) {
+            SB_INFO("a newer epoch wrote the missing records anew", SB_NUM("offset", offset));
+            return offset;
+        }
+        poll(NULL, 0, SUPERSEDED_POLL_MS);
+    } while (sb_clock_mono_ms() < deadline_ms && !stop_pending());
+    return -1;
+}
+
+/* ret_again: where to go on at once; -1: nowhere. */
+static int run_once(const struct sb_config *config, enum sb_direction direction, int64_t start_offset,
+    int64_t *ret_again, struct sb_err *err)
+{
+    struct stage stage = {.config = config, .direction = direction, .start_offset = start_offset};
     int rc = -1;
-    sb_report_state(SB_STATE_STARTING, "connecting to the target and the stream");
+    *ret_again = -1;
     if (connect_all(&stage, err) == 0 && watch_all(&stage, err) == 0 && follow_pause(&stage, err) == 0) {
         if (!stage.paused)
             sb_report_state(SB_STATE_RUNNING, NULL);
+        stage.reading = true;
         rc = sb_loop_run(stage.loop, err);
         if (rc == 0 && !stage.paused && !sb_lane_is_large(stage.lane))
             rc = sb_lane_flush(stage.lane, err);
+    }
+    if (rc != 0 && stage.reading && err->code == SB_E_LOG_GAP && !sb_lane_is_large(stage.lane)) {
+        struct sb_err ignored; /* what is whole before the hole is proven; if it cannot be written, the gap is
+                                  said first */
+        if (sb_lane_flush(stage.lane, &ignored) == 0)
+            *ret_again = find_superseding(&stage, err);
     }
     sb_loop_free(stage.loop);
     sb_lane_free(stage.lane);
     sb_stream_close(stage.stream);
     sb_conn_close(stage.conn);
     return rc;
+}
+
+int sb_apply_run(const struct sb_config *config, enum sb_direction direction, struct sb_err *err)
+{
+    int64_t again = -1;
+    int rc;
+    sb_report_state(SB_STATE_STARTING, "connecting to the target and the stream");
+    do
+        rc = run_once(config, direction, again, &again, err);
+    while (again >= 0);
+    return rc != 0 && err->code == SB_E_LOG_TRUNCATED ? await_capture(err) : rc;
 }

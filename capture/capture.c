@@ -132,8 +132,12 @@ static uint64_t confirmable(const struct capture *cap)
 static int send_status(struct capture *cap, struct sb_err *err)
 {
     uint64_t confirmed = confirmable(cap);
-    if (write_recorded(cap, confirmed, err) != 0)
-        return -1;
+    if (write_recorded(cap, confirmed, err) != 0) {
+        if (err->code != SB_E_STREAM_UNAVAILABLE)
+            return -1;
+        confirmed =
+            cap->confirmed_lsn; /* the source still hears that we live; the store's watchdog judges it */
+    }
     SB_FAULT("capture-before-feedback");
     if (sb_walsender_status(cap->op->sender, confirmed, false, err) != 0 || flush_status(cap, err) != 0)
         return -1;
@@ -429,8 +433,9 @@ static int release_if_due(struct capture *cap, int64_t now_ms, struct sb_err *er
         sb_retention_release(
             cap->op->stream, &cap->progress, cap->config->stream.retention_hours * HOUR_MS, err) != 0)
         return sb_err_add(err, "releasing applied records");
-    if (sb_stream_bounds(cap->op->stream, &bounds, err) != 0)
-        return -1;
+    if (sb_stream_bounds(cap->op->stream, &bounds, err) !=
+        0) /* only figures; service says when it is too long */
+        return err->code == SB_E_STREAM_UNAVAILABLE ? 0 : -1;
     sb_metric_set(SB_M_STREAM_BYTES, bounds.bytes);
     sb_metric_set(SB_M_STREAM_OLDEST_OFFSET, bounds.oldest);
     sb_metric_set(SB_M_STREAM_NEXT_OFFSET, bounds.next);

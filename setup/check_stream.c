@@ -42,6 +42,21 @@ static int state_dir_check(struct sb_checkup *up)
     return sb_checkup_tell(up, SB_RESULT_PASS, SB_OK, NULL, "%s", dir);
 }
 
+static int finding_tell(void *arg, const struct sb_stream_finding *finding, struct sb_err *err)
+{
+    struct sb_checkup *up = arg;
+    (void)err; /* is up->err */
+    return sb_checkup_tell(up, finding->unsafe ? SB_RESULT_FAIL : SB_RESULT_WARN, SB_E_STREAM_CONFIG,
+        sb_checkup_text(up, "%s", finding->command), "%s", finding->what);
+}
+
+/* Each wrong setting is a finding of its own, so that all of them can be mended at once. */
+static int store_verify(struct sb_checkup *up, const struct sb_stream_options *options)
+{
+    int done = sb_stream_check(options, finding_tell, up, up->err);
+    return done < 0 && up->err->code == SB_E_STREAM_CONFIG && up->told ? 0 : done;
+}
+
 /* Before the preparation the store tells what it would make; afterwards it is verified. */
 static int store_check(struct sb_checkup *up)
 {
@@ -49,12 +64,14 @@ static int store_check(struct sb_checkup *up)
     struct sb_stream_options options;
     sb_wiring_stream(up->config, up->direction, path, &options);
     if (up->capture.found)
-        return sb_stream_check(&options, up->err);
+        return store_verify(up, &options);
     struct sb_uuid uuid = {{0}};
     struct sb_buf statements;
     sb_buf_init(&statements, 64 * 1024);
     int done = sb_stream_create(&options, &uuid, &statements, up->err);
-    if (done == 0)
+    if (done == 0 && statements.len == 0)
+        done = store_verify(up, &options);
+    else if (done == 0)
         done =
             sb_checkup_tell(up, SB_RESULT_INFO, SB_OK, sb_buf_str(&statements), "`prepare` makes the store");
     sb_buf_clear(&statements);

@@ -158,7 +158,7 @@ static int stream_step(struct prepare *prep, struct sb_err *err)
     struct sb_stream_options options;
     sb_wiring_stream(prep->config, prep->direction, path, &options);
     if (prep->capture.found)
-        return sb_stream_check(&options, err);
+        return sb_stream_check(&options, NULL, NULL, err);
     if (state_dir_make(prep, err) < 0)
         return -1;
     sb_buf_reset(&prep->sql);

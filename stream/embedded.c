@@ -421,9 +421,12 @@ static int embedded_destroy(const struct sb_stream_options *options, struct sb_e
     return rc;
 }
 
-static int embedded_check(const struct sb_stream_options *options, struct sb_err *err)
+/* The file has no settings of its own: it opens, or it does not. */
+static int embedded_check(
+    const struct sb_stream_options *options, sb_stream_finding_fn *fn, void *arg, struct sb_err *err)
 {
     struct sb_stream *stream;
+    (void)fn, (void)arg;
     if (embedded_open(options, SB_STREAM_READ, &stream, err) != 0)
         return -1;
     embedded_close(stream);

@@ -59,6 +59,8 @@ static int control_entry(void *arg, struct sb_view key, struct sb_view value, st
 /* What one pass over a window saw of the highest epoch in it. */
 struct scan {
     uint64_t epoch;     /* 0: no record at all */
+    uint64_t sequence;  /* up to which nothing of it is missing in the window */
+    bool torn;          /* and something is behind that */
     struct sb_buf open; /* body of its open, empty if it lies before the window */
     int64_t open_offset;
     struct sb_buf commit; /* body of its newest commit, empty if none */
@@ -78,6 +80,8 @@ static void scan_record(struct scan *scan, const struct sb_record *record)
         return; /* a zombie's */
     if (record->frame.epoch > scan->epoch) {
         scan->epoch = record->frame.epoch;
+        scan->sequence = record->frame.sequence - 1;
+        scan->torn = false;
         sb_buf_reset(&scan->open);
         sb_buf_reset(&scan->commit);
         if (record->frame.kind == SB_KIND_OPEN) {
@@ -85,8 +89,12 @@ static void scan_record(struct scan *scan, const struct sb_record *record)
             scan->open_offset = record->offset;
         }
     }
-    if (record->frame.kind == SB_KIND_COMMIT &&
-        (scan->commit.len == 0 || record->frame.sequence > scan->commit_frame.sequence)) {
+    /* A store that lost records it had acknowledged takes the next ones all the same: they prove nothing. */
+    scan->torn = scan->torn || record->frame.sequence > scan->sequence + 1;
+    if (scan->torn || record->frame.sequence <= scan->sequence)
+        return;
+    scan->sequence = record->frame.sequence;
+    if (record->frame.kind == SB_KIND_COMMIT) {
         sb_buf_reset(&scan->commit);
         sb_buf_put_view(&scan->commit, record->body);
         scan->commit_frame = record->frame;
@@ -98,6 +106,7 @@ static int scan_window(
     struct scan *scan, struct sb_stream *stream, int64_t from, int64_t to, struct sb_err *err)
 {
     scan->epoch = 0;
+    scan->torn = false;
     sb_buf_reset(&scan->open);
     sb_buf_reset(&scan->commit);
     struct sb_range range;
@@ -284,10 +293,11 @@ static int locate_by_hint(struct sb_stream *stream, const struct sb_stream_bound
  * such an open is a zombie's, and a reader that began behind it would have missed the open.
  */
 static int locate_by_reading(struct sb_stream *stream, const struct sb_stream_bounds *bounds,
-    const struct sb_position *position, int64_t *ret_offset, struct sb_err *err)
+    const struct sb_position *position, int64_t hint, int64_t *ret_offset, struct sb_err *err)
 {
     struct sb_range range;
     struct sb_record record;
+    bool ends_before = hint > bounds->next; /* all that is there was written before the position was */
     int result = sb_range_open(&range, stream, bounds->oldest, bounds->next, err);
     while (result == 0 && (result = sb_range_next(&range, &record, err)) == 0) {
         bool behind = is_commit_of(&record.frame, position);
@@ -295,10 +305,12 @@ static int locate_by_reading(struct sb_stream *stream, const struct sb_stream_bo
             *ret_offset = behind ? record.offset + 1 : record.offset;
             return 0;
         }
+        ends_before = record.frame.epoch < position->epoch ||
+                      (record.frame.epoch == position->epoch && record.frame.sequence < position->sequence);
     }
     if (result < 0)
         return -1;
-    return sb_err_set(err, SB_E_LOG_GAP,
+    return sb_err_set(err, ends_before ? SB_E_LOG_TRUNCATED : SB_E_LOG_GAP,
         "the commit at %X/%X (epoch %" PRIu64 ", sequence %" PRIu64
         ") is not among the records retained (offsets %" PRId64 " to %" PRId64 ")",
         (unsigned)(position->commit_lsn >> 32), (unsigned)position->commit_lsn, position->epoch,
@@ -314,7 +326,43 @@ int sb_tail_locate_position(struct sb_stream *stream, const struct sb_position *
     if (position->commit_lsn == 0)
         return locate_beginning(stream, &bounds, ret_offset, err);
     int result = locate_by_hint(stream, &bounds, position, hint, ret_offset, err);
-    return result == HINT_WRONG ? locate_by_reading(stream, &bounds, position, ret_offset, err) : result;
+    return result == HINT_WRONG ? locate_by_reading(stream, &bounds, position, hint, ret_offset, err)
+                                : result;
+}
+
+static int find_superseding(struct sb_stream *stream, struct sb_codec *codec,
+    const struct sb_position *position, int64_t from, int64_t *ret_offset, struct sb_err *err)
+{
+    struct sb_stream_bounds bounds;
+    struct sb_range range;
+    struct sb_record record;
+    if (sb_stream_bounds(stream, &bounds, err) != 0)
+        return -1;
+    int result = sb_range_open(&range, stream, from > bounds.oldest ? from : bounds.oldest, bounds.next, err);
+    while (result == 0 && (result = sb_range_next(&range, &record, err)) == 0) {
+        struct known_open known;
+        if (record.frame.kind != SB_KIND_OPEN || record.frame.epoch <= position->epoch)
+            continue;
+        if (open_decode(codec, record.body, record.offset, &known, err) != 0)
+            return sb_err_add(err, "open record at offset %" PRId64, record.offset);
+        *ret_offset = record.offset;
+        if (known.open.base_commit_lsn <= position->commit_lsn)
+            return 0;
+    }
+    if (result < 0)
+        return -1;
+    return sb_err_set(err, SB_E_LOG_GAP, "nothing writes anew what is missing before offset %" PRId64, from);
+}
+
+int sb_tail_locate_superseding(struct sb_stream *stream, const struct sb_position *position, int64_t from,
+    int64_t *ret_offset, struct sb_err *err)
+{
+    struct sb_codec *codec = NULL;
+    if (sb_codec_new(&codec, err) != 0)
+        return -1;
+    int result = find_superseding(stream, codec, position, from, ret_offset, err);
+    sb_codec_free(codec);
+    return result;
 }
 
 /* -- LSN and time ------------------------------------------------------------------------------------- */
