@@ -368,9 +368,13 @@ class Torture:
         self.events.close()
 
     def keep(self, folder):
-        """What is needed to understand a failure: logs, journals, events, the stream. Data directories stay behind."""
+        """What is needed to understand a failure: logs, journals, events, the stream, the servers' data."""
+        for stage in self.product.stages:
+            stage.kill9()
+        for cluster in (self.old, self.new):
+            cluster.close()
         shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(self.place, folder, ignore=shutil.ignore_patterns("data", "*.s.PGSQL*", ".s.PGSQL*"))
+        shutil.copytree(self.place, folder, ignore=shutil.ignore_patterns(".s.PGSQL*", "saved-*"))
 
 
 def make(place, clusters, switchback, brokers, store, seed, kills):

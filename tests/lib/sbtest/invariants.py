@@ -140,7 +140,7 @@ class Judge:
         if not now.list_count == now.list_last == now.list_head:
             self.findings.add("I7", f"the list has {now.list_count} rows, the last is {now.list_last}, head {now.list_head}")
         for client, ran in told.clients.items():
-            last = max((at for at, ident in enumerate(ran) if ident in now.ks), default=-1)
+            last = max((at for at, ident in enumerate(ran) if ident in now.ks), default=0)
             holes = [ident for ident in ran[:last] if ident in told.ok and ident not in now.ks]
             if holes:
                 self.findings.add("I7", f"{client}: {ran[last]} is there, but these before it are not: {holes[:20]}")
