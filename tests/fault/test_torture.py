@@ -5,8 +5,6 @@
 goes on for longer: a fresh pair of servers for every so many kills, each with the next seed.
 """
 
-import pytest
-
 import torture
 from sbtest import product
 
@@ -52,11 +50,3 @@ def test_embedded(request, seed, kills):
 
 def test_kafka(request, seed, kills):
     run("kafka", request, seed, kills)
-
-
-@pytest.mark.parametrize("store", KILLS)
-def test_points_are_found(store):
-    """A renamed folder must not leave the torture without points."""
-    found = torture.points(store)
-    assert {"capture-after-append", "capture-before-claim", "apply-after-commit", "apply-exact-change"} <= set(found)
-    assert not any(name.startswith("prepare-") for name in found)
