@@ -25,11 +25,12 @@ def chapters(store, options):
 def run(store, request, seed, kills):
     fixtures = [request.getfixturevalue(name) for name in ("place", "clusters", "switchback", "brokers")]
     one = torture.make(*fixtures, store, seed, kills)
+    folder = product.BUILD.resolve() / f"evidence/torture-{store}-{seed}"
     try:
         one.run()
         print(one.report())
+        one.keep_events(folder)
     except BaseException as error:
-        folder = product.BUILD.resolve() / f"evidence/torture-{store}-{seed}"
         one.keep(folder)
         error.add_note(f"{one.report()}\nagain: tests/torture --kills {kills} --seed {seed} --store {store}\nevidence: {folder}")
         print(*error.__notes__)

@@ -28,7 +28,8 @@ CONFIG = {
     # Small batches, so that a transaction of the load is often larger than one.
     "apply": {"batch_max_rows": 300, "batch_max_ms": 100},
 }
-OLD = {"deadlock_timeout": "50ms"}
+# A COMMIT takes a while, so that crashes meet some: the client does not know then.
+OLD = {"deadlock_timeout": "50ms", "commit_delay": 10000, "commit_siblings": 0}
 # A long way from a target commit to the disk: who confirms what is only committed is caught by a crash.
 NEW = {"wal_writer_delay": "400ms"}
 # At which passage a point strikes, at most; 1 for what an incarnation passes once.
@@ -40,13 +41,12 @@ PASSAGES = {
 PASSAGES_MOST = 30
 # What is done besides the kills at points, and how often relative to one another.
 ACTS = {
-    "embedded": {"stage": 8, "both": 1, "point": 3, "source": 1, "target": 2, "run": 0.7, "pause": 1, "stall": 0.5},
-    "kafka": {"stage": 8, "both": 1, "point": 3, "source": 0.7, "target": 1, "run": 0.5, "pause": 1, "stall": 0.5,
-              "broker": 2.5},
+    "stage": 4, "both": 1, "storm": 2, "absence": 1.5, "point": 3, "source": 1.5, "target": 2, "run": 0.7, "pause": 1,
+    "stall": 0.7, "restart": 0.6, "stop": 0.6, "cut": 1,
 }
+BROKER_ACTS = {"broker": 4}
 # So that a short run has each at least once.
-ALWAYS = {"embedded": ["source", "target", "target", "run", "pause", "stall"],
-          "kafka": ["source", "target", "run", "broker", "broker", "stall"]}
+ALWAYS = ["storm", "absence", "source", "target", "target", "run", "pause", "stall", "restart", "stop", "cut"]
 OTHER_STORE = {"embedded": "kafka", "kafka": "embedded"}
 
 
@@ -152,6 +152,43 @@ class Torture:
         for name in STAGES:
             self.kill(name)
         self.start_all()
+
+    def act_storm(self):
+        """Killed again and again while it starts."""
+        name = self.random.choice(STAGES)
+        self.say(f"kill {name} as often as it starts")
+        for _ in range(4):
+            self.kill(name)
+            self.start(name)
+            self._moment(0.25)
+
+    def act_absence(self):
+        """A stage is away for a while: who comes back has much to do at once."""
+        name = self.random.choice(STAGES)
+        self.say(f"kill {name}, which stays away")
+        self.kill(name)
+        self._moment(2)
+        self.start(name)
+
+    def act_stop(self):
+        """Told to stop, it stops, and says so."""
+        name = self.random.choice(STAGES)
+        self.say(f"stop {name}")
+        code = self.running.pop(name).stop()
+        assert code == 0, f"{name}, told to stop, ended with {code}"
+        self.start(name)
+
+    def act_restart(self):
+        """A server is stopped as an operator does it; we do not hold that up."""
+        server, mode = self.random.choice([self.old, self.new]), self.random.choice(["fast", "immediate"])
+        self.say(f"restart {server.name} ({mode})")
+        server.restart(mode)
+
+    def act_cut(self):
+        """A session of ours is ended by somebody."""
+        server = self.random.choice([self.old, self.new])
+        self.say(f"end our sessions on {server.name}")
+        server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'switchback%%'")
 
     def act_point(self, point=None):
         """The stage is started with the point armed, and must die of it and of nothing else."""
@@ -273,10 +310,12 @@ class Torture:
 
     def plan(self):
         """Every point once, in any order, with the rest in between; then at random until enough are killed."""
-        acts = [("point", point) for point in sorted(self.points)] + [(name,) for name in ALWAYS[self.store]]
+        weighted = {**ACTS, **(BROKER_ACTS if self.broker else {})}
+        always = ALWAYS + ["broker", "broker"] * bool(self.broker)
+        acts = [("point", point) for point in sorted(self.points)] + [(name,) for name in always]
         self.random.shuffle(acts)
         yield from acts
-        names, weights = zip(*ACTS[self.store].items())
+        names, weights = zip(*weighted.items())
         while self.total() < self.kills_wanted:
             yield (self.random.choices(names, weights)[0],)
 
@@ -366,6 +405,10 @@ class Torture:
             if thing.running():
                 thing.thaw()
         self.events.close()
+
+    def keep_events(self, folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(self.place / "events.log", folder)
 
     def keep(self, folder):
         """What is needed to understand a failure: logs, journals, events, the stream, the servers' data."""
