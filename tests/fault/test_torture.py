@@ -29,7 +29,7 @@ def run(store, request, seed, kills):
     try:
         one.run()
         print(one.report())
-        one.keep_events(folder)
+        one.keep_logs(folder)
     except BaseException as error:
         one.keep(folder)
         error.add_note(f"{one.report()}\nagain: tests/torture --kills {kills} --seed {seed} --store {store}\nevidence: {folder}")

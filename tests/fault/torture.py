@@ -406,9 +406,11 @@ class Torture:
                 thing.thaw()
         self.events.close()
 
-    def keep_events(self, folder):
+    def keep_logs(self, folder):
+        """Of a run that passed: what was done, and what the product said to it."""
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.copy(self.place / "events.log", folder)
+        for log in (self.place / "events.log", self.product.log):
+            shutil.copy(log, folder)
 
     def keep(self, folder):
         """What is needed to understand a failure: logs, journals, events, the stream, the servers' data."""
