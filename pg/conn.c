@@ -113,6 +113,15 @@ static void message_put(const PGresult *result, const char *sqlstate, char *out,
     }
 }
 
+/* Has the other end closed it? The status alone does not tell: where a write failed while the server's last
+ * words (a warning that it stops at once) were still unread, libpq reports the failure and leaves the status
+ * at "ok" until the next read. */
+static bool conn_gone(const PGconn *pg)
+{
+    struct pollfd peer = {.fd = PQsocket(pg), .events = POLLRDHUP};
+    return PQstatus(pg) == CONNECTION_BAD || peer.fd < 0 || poll(&peer, 1, 0) > 0;
+}
+
 int sb_conn_error(struct sb_conn *conn, const struct pg_result *result, enum sb_code other, const char *what,
     struct sb_err *err)
 {
@@ -121,9 +130,9 @@ int sb_conn_error(struct sb_conn *conn, const struct pg_result *result, enum sb_
     if (sqlstate == NULL || PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY) == NULL) {
         /* libpq's own words: the connection is gone, or it was misused. */
         line_copy(message, sizeof message, PQerrorMessage(conn->pg));
-        bool gone = PQstatus(conn->pg) == CONNECTION_BAD;
-        return sb_err_set(err, gone ? code_unavailable(conn->side) : other, "%s on the %s: %s", what,
-            sb_side_name(conn->side), message[0] == '\0' ? "the connection was lost" : message);
+        enum sb_code code = conn_gone(conn->pg) ? code_unavailable(conn->side) : other;
+        return sb_err_set(err, code, "%s on the %s: %s", what, sb_side_name(conn->side),
+            message[0] == '\0' ? "the connection was lost" : message);
     }
     message_put(result, sqlstate, message, sizeof message);
     const char *primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
