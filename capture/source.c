@@ -179,7 +179,9 @@ static int send_due(struct sb_source *source, int64_t now_ms, struct sb_err *err
 
 int sb_source_turn(struct sb_source *source, int64_t now_ms, struct sb_pulse *ret_pulse, struct sb_err *err)
 {
-    int rc = source->asked == ASKED_NOTHING ? 0 : take_answer(source, ret_pulse, err);
+    /* An idle session that was ended tells of a shutdown before the next pulse would. */
+    int rc = source->asked == ASKED_NOTHING ? sb_conn_check(source->conn, err)
+                                            : take_answer(source, ret_pulse, err);
     if (rc >= 0 && source->asked == ASKED_NOTHING && send_due(source, now_ms, err) != 0)
         rc = -1;
     return rc < 0 ? sb_err_add(err, "session with the source") : rc;
