@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { OPEN_ARENA_BYTES = 1 << 16 };
+
 /* -- the stream --------------------------------------------------------------------------------------------
  */
 
@@ -25,12 +27,32 @@ static int read_recorded(void *arg, struct sb_view key, struct sb_view value, st
                                       "the control entry \"" SB_CONTROL_RECORDED "\" is malformed");
 }
 
+/* Every incarnation says in its `open` from which server it captures; the newest lies beside the log. */
+static int read_known_source(void *arg, struct sb_view key, struct sb_view value, struct sb_err *err)
+{
+    struct sb_opening *op = arg;
+    struct sb_cursor cur = sb_cursor(value);
+    struct sb_open open;
+    if (!sb_view_eq_str(key, SB_CONTROL_OPEN))
+        return 0;
+    struct sb_arena *arena = sb_arena_new("known source", OPEN_ARENA_BYTES);
+    if (arena == NULL)
+        return sb_err_set(err, SB_E_NO_MEMORY, "no memory to read a control entry");
+    sb_cursor_u64(&cur); /* its offset */
+    int rc = sb_codec_read_open(op->codec, sb_cursor_bytes(&cur, sb_cursor_left(&cur)), arena, &open, err);
+    if (rc == 0)
+        op->known_source = (struct sb_known_source){open.system_identifier, open.database_oid};
+    sb_arena_free(arena);
+    return rc;
+}
+
 static int open_stream(struct sb_opening *op, struct sb_err *err)
 {
     if (sb_stream_open(&op->stream_options, SB_STREAM_WRITE, &op->stream, err) != 0 ||
         sb_codec_new(&op->codec, err) != 0 || sb_tail_find(op->stream, op->codec, &op->tail, err) != 0 ||
         sb_stream_control_each(
-            op->stream, sb_view_str(SB_CONTROL_RECORDED), read_recorded, &op->recorded_lsn, err) != 0)
+            op->stream, sb_view_str(SB_CONTROL_RECORDED), read_recorded, &op->recorded_lsn, err) != 0 ||
+        sb_stream_control_each(op->stream, sb_view_str(SB_CONTROL_OPEN), read_known_source, op, err) != 0)
         return -1;
     return 0;
 }
@@ -62,11 +84,12 @@ static int open_source(struct sb_opening *op, struct sb_err *err)
     struct sb_conn *conn = NULL;
     if (sb_conn_open(&op->source_endpoint, op->purpose_sql, SB_CONN_LOCAL_COMMIT, &conn, err) != 0)
         return -1;
-    if (sb_identity_prove(conn, op->config->migration, op->direction, &op->names, &op->identity, err) != 0) {
+    if (sb_identity_prove(conn, op->config->migration, op->direction, &op->names, &op->known_source,
+            &op->identity, err) != 0) {
         sb_conn_close(conn);
         return -1;
     }
-    if (sb_source_new(conn, op->config->migration, op->direction, op->names.slot, &op->source, err) != 0)
+    if (sb_source_new(conn, op->config->migration, op->direction, &op->names, &op->source, err) != 0)
         return -1;
     return check_stream_is_ours(op, err);
 }

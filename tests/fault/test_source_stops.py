@@ -101,7 +101,7 @@ def test_crashes_under_load_lose_and_repeat_nothing(pair, commit):  # noqa: F811
         rows = it.items
         writing.start()
         wait_until(lambda: it.items > rows + 30, 20, "some load")
-        before = it.confirmed()
+        before = it.wait_confirmed(began(it))
         it.old.kill9()
         writing.join(20)
         assert not writing.is_alive()
