@@ -173,6 +173,24 @@ int sb_identity_prove(struct sb_conn *conn, const char *migration, const char *d
     return 0;
 }
 
+int sb_identity_refresh(struct sb_conn *conn, const char *migration, const char *direction,
+    struct sb_source_identity *identity, struct sb_err *err)
+{
+    static const char sql[] = "SELECT epoch, pg_catalog.pg_current_wal_insert_lsn() FROM switchback.capture"
+                              " WHERE migration = $1 AND direction = $2 AND lane = 0";
+    const char *params[] = {migration, direction};
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    if (sb_conn_query(conn, sql, 2, params, &rows, err) != 0)
+        return sb_err_add(err, "reading switchback.capture again");
+    uint64_t epoch = sb_rows_count(rows) == 0 ? 0 : sb_rows_u64(rows, 0, 0);
+    if (sb_rows_count(rows) == 0 || epoch != identity->row.epoch)
+        return sb_err_set(err, SB_E_SLOT_BUSY,
+            "another capture began at the same moment (epoch %" PRIu64 "): this one looks again", epoch);
+    identity->insert_lsn = sb_rows_lsn(rows, 0, 1);
+    return 0;
+}
+
 /* -- the slot ----------------------------------------------------------------------------------------------
  */
 

@@ -63,6 +63,12 @@ int sb_identity_prove(struct sb_conn *conn, const char *migration, const char *d
 extern const char sb_identity_publications_sql[];
 int sb_identity_check_publications(const struct sb_rows *rows, struct sb_err *err);
 
+/* Once the slot is held: how far the source writes is read again, for whoever held the slot before may have
+ * captured what was written since it was read first. SB-SLOT-BUSY if another capture has claimed an epoch
+ * since then: what was read of the stream and the target may be older than what it did. */
+int sb_identity_refresh(struct sb_conn *conn, const char *migration, const char *direction,
+    struct sb_source_identity *identity, struct sb_err *err);
+
 struct sb_slot {
     uint64_t confirmed_lsn;
     uint64_t restart_lsn;
