@@ -532,3 +532,11 @@ int sb_conn_poll(struct sb_conn *conn, struct sb_rows **ret_rows, struct sb_err 
     }
     return SB_CONN_PENDING;
 }
+
+int sb_conn_check(struct sb_conn *conn, struct sb_err *err)
+{
+    /* The server's last words are read first, the end of the connection by a later call. */
+    if (PQconsumeInput(conn->pg) == 0 || PQisBusy(conn->pg))
+        return sb_conn_error(conn, NULL, SB_E_INTERNAL, "the session was ended", err);
+    return 0;
+}

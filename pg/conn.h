@@ -73,6 +73,10 @@ enum { SB_CONN_PENDING = 1 };
 int sb_conn_poll(
     struct sb_conn *conn, struct sb_rows **ret_rows, struct sb_err *err); /* 0: answer is here; PENDING; -1 */
 
+/* Between two statements: 0 if the session is there, -1 (..-UNAVAILABLE) if the server has ended it. Does not
+ * wait. */
+int sb_conn_check(struct sb_conn *conn, struct sb_err *err);
+
 /* Fill err from the session's last failure or from a result; for walsender and writer. other: the code for
  * errors that belong to no class above. what: "could not start replication". */
 struct pg_result;
