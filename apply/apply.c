@@ -136,7 +136,10 @@ static int follow_pause(struct stage *stage, struct sb_err *err)
                    : 0;
     }
     sb_report_state(SB_STATE_WAITING, "paused by an operator (`switchback resume` goes on)");
-    if (!sb_lane_is_large(stage->lane) && flush(stage, err) != 0)
+    if (sb_lane_is_large(stage->lane))
+        return sb_err_set(err, SB_E_STREAM_UNAVAILABLE,
+            "paused in the middle of a large transaction; it is rolled back and read again later");
+    if (flush(stage, err) != 0)
         return -1;
     return sb_stream_fd(stage->stream) >= 0 ? sb_loop_file_events(stage->loop, stage->stream_watch, 0, err)
                                             : 0;
