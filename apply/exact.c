@@ -209,11 +209,8 @@ static int update_missing(struct sb_exact *exact, const struct sb_batch_change *
     struct sb_value after[SB_COLS_MAX];
     fill_unchanged(rel->rel, &change->chg, after);
     if (!travelled_whole(rel, after))
-        return sb_err_set(err, SB_E_POISON,
-            "an update of table \"%.*s.%.*s\" finds no row, and its unchanged TOAST columns did not "
-            "travel",
-            (int)rel->target_schema.len, rel->target_schema.ptr, (int)rel->target_name.len,
-            rel->target_name.ptr);
+        return sb_err_set(
+            err, SB_E_POISON, "an update finds no row, and its unchanged TOAST columns did not travel");
     if (conflict(exact, SB_CONFLICT_UPDATE_MISSING, change, NULL, "owner", err) != 0)
         return -1;
     if (insert_row(exact, rel, after, &rows, err) != 0)

@@ -133,6 +133,25 @@ int sb_lane_learn(struct sb_lane *lane, struct sb_view body, struct sb_err *err)
     return sb_codec_learn(lane->codec, body, NULL, err);
 }
 
+int sb_lane_prove(struct sb_lane *lane, const struct sb_record *before, struct sb_err *err)
+{
+    const struct sb_position *position = &lane->progress.position;
+    char lsn[SB_LSN_TEXT_BYTES];
+    struct sb_commit commit;
+    if (before->frame.kind != SB_KIND_COMMIT || before->frame.commit_lsn != position->commit_lsn ||
+        before->frame.sequence != position->sequence)
+        return 0;
+    if (sb_codec_read_commit(lane->codec, before->body, &commit, err) != 0)
+        return sb_err_add(err, "stream offset %lld", (long long)before->offset);
+    if (memcmp(&commit.chain, &position->chain, sizeof commit.chain) == 0)
+        return 0;
+    return sb_err_set(err, SB_E_PROGRESS_LOST,
+        "the progress row of migration \"%s\" is at commit %s, but with another chain than the stream's: it "
+        "was "
+        "edited, or belongs to another past",
+        lane->config->migration, sb_lsn_text(position->commit_lsn, lsn));
+}
+
 /* -- target tables
  * ------------------------------------------------------------------------------------------- */
 
