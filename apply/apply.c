@@ -144,7 +144,10 @@ static int follow_pause(struct stage *stage, struct sb_err *err)
                    : 0;
     }
     sb_report_state(SB_STATE_WAITING, "paused by an operator (`switchback resume` goes on)");
-    if (!sb_lane_is_large(stage->lane) && flush(stage, err) != 0)
+    if (sb_lane_is_large(stage->lane))
+        return sb_err_set(err, SB_E_STREAM_UNAVAILABLE,
+            "paused in the middle of a large transaction; it is rolled back and read again later");
+    if (flush(stage, err) != 0)
         return -1;
     return sb_stream_fd(stage->stream) >= 0 ? sb_loop_file_events(stage->loop, stage->stream_watch, 0, err)
                                             : 0;
@@ -229,6 +232,21 @@ static int learn(void *arg, struct sb_view key, struct sb_view value, struct sb_
     return sb_lane_learn(arg, value, err);
 }
 
+/* What progress says of the commit it names must be what the stream says of it. */
+static int prove_progress(struct stage *stage, int64_t offset, struct sb_err *err)
+{
+    struct sb_stream_bounds bounds;
+    struct sb_record record;
+    if (sb_stream_bounds(stage->stream, &bounds, err) != 0)
+        return -1;
+    if (offset <= bounds.oldest)
+        return 0; /* it is not retained */
+    if (sb_stream_seek(stage->stream, offset - 1, err) != 0)
+        return -1;
+    int rc = sb_stream_read(stage->stream, &record, err);
+    return rc != 0 ? rc < 0 ? -1 : 0 : sb_lane_prove(stage->lane, &record, err);
+}
+
 static int seek_to_progress(struct stage *stage, struct sb_err *err)
 {
     const struct sb_progress *progress = sb_lane_progress(stage->lane);
@@ -240,8 +258,9 @@ static int seek_to_progress(struct stage *stage, struct sb_err *err)
     if (sb_stream_control_each(stage->stream, sb_view_str(SB_CONTROL_SCHEMA), learn, stage->lane, err) != 0)
         return -1;
     offset = stage->start_offset;
-    if ((offset < 0 && sb_tail_locate_position(
-                           stage->stream, &progress->position, progress->offset, &offset, err) != 0) ||
+    if ((offset < 0 && (sb_tail_locate_position(
+                            stage->stream, &progress->position, progress->offset, &offset, err) != 0 ||
+                           prove_progress(stage, offset, err) != 0)) ||
         sb_stream_seek(stage->stream, offset, err) != 0)
         return sb_err_add(err, "could not find the applied position in the stream");
     SB_INFO("apply starts", SB_LSN("commit_lsn", progress->position.commit_lsn),

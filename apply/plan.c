@@ -41,6 +41,12 @@ static void *plan_alloc(struct planner *planner, size_t len)
     return room;
 }
 
+static void go_exact(struct planner *planner, const char *why)
+{
+    if (planner->exact == NULL)
+        planner->exact = why;
+}
+
 static struct table *find_table(struct planner *planner, const struct sb_apply_rel *rel)
 {
     if (planner->recent != NULL && planner->recent->rel == rel)
@@ -48,6 +54,11 @@ static struct table *find_table(struct planner *planner, const struct sb_apply_r
     for (struct table *table = planner->first; table != NULL; table = table->next)
         if (table->rel == rel)
             return planner->recent = table;
+    /* Its rows are known here under another shape, and what came first would be lost. */
+    for (struct table *table = planner->first; table != NULL; table = table->next)
+        if (sb_view_eq(table->rel->target_name, rel->target_name) &&
+            sb_view_eq(table->rel->target_schema, rel->target_schema))
+            go_exact(planner, "a table changes its shape");
     struct table *table = plan_alloc(planner, sizeof *table);
     if (table == NULL)
         return NULL;
@@ -114,12 +125,6 @@ static bool merge_values(struct planner *planner, struct row *row, const struct 
     return true;
 }
 
-static void go_exact(struct planner *planner, const char *why)
-{
-    if (planner->exact == NULL)
-        planner->exact = why;
-}
-
 static void row_insert(struct planner *planner, const struct sb_apply_rel *rel, const struct sb_value *after)
 {
     struct row *row = find_row(planner, rel, after);
@@ -179,7 +184,9 @@ static void plan_update(struct planner *planner, const struct sb_batch_change *c
 {
     const struct sb_apply_rel *rel = change->rel;
     const struct sb_change *chg = &change->chg;
-    if (!sb_apply_key_moves(rel, chg)) {
+    if (rel->fixed_beside_key) {
+        go_exact(planner, "an identity column beside the key may have changed");
+    } else if (!sb_apply_key_moves(rel, chg)) {
         if (!sb_apply_has_key(
                 rel, chg->after)) /* a key column is unchanged TOAST: its value is in the old row */
             go_exact(planner, "a key column's value did not travel with the new row");

@@ -22,7 +22,8 @@ static int map_column(const struct sb_relation *rel, uint16_t i, const struct sb
             col->name.ptr, (int)col->type_name.len, col->type_name.ptr);
     }
     out->cols[i].name = target->name;
-    out->cols[i].type_full = target->type_full;
+    out->cols[i].cast_type = target->type_name;
+    out->cols[i].equal = sb_view_str("OPERATOR(pg_catalog.=)");
     out->cols[i].written = !target->generated;
     out->cols[i].settable = !target->generated && target->identity != 'a';
     out->identity_always = out->identity_always || target->identity == 'a';
@@ -50,6 +51,18 @@ static void choose_key(
         wanted += table->cols[c].key;
     if (wanted != out->key_count)
         out->key_count = 0;
+}
+
+static bool fixed_beside_key(const struct sb_apply_rel *rel)
+{
+    for (uint16_t i = 0; i < rel->rel->col_count; i++) {
+        bool key = false;
+        for (uint16_t k = 0; k < rel->key_count; k++)
+            key = key || rel->key_cols[k] == i;
+        if (rel->cols[i].written && !rel->cols[i].settable && !key)
+            return true;
+    }
+    return false;
 }
 
 static bool target_has_more(const struct sb_relation *rel, const struct sb_cat_table *table)
@@ -82,9 +95,9 @@ int sb_apply_rel_make(const struct sb_relation *rel, const struct sb_cat_table *
             return -1;
     choose_key(rel, table, out);
     out->keeps_columns = target_has_more(rel, table);
-    out->deferrable_unique = table->deferrable_unique;
     if (table->always_triggers)
         out->exact_reason = "the target table has triggers or rules that are enabled always";
+    out->fixed_beside_key = fixed_beside_key(out);
     out->exact_only = out->exact_reason != NULL;
     *ret_rel = out;
     return 0;

@@ -13,7 +13,7 @@
 #ifndef SB_APPLY_SQL_H
 #define SB_APPLY_SQL_H
 
-#include "apply/relation.h"
+#include "apply/target.h"
 
 /* SELECT count(*) of the key list's rows that exist. $1.. key arrays. */
 void sb_sql_set_count(const struct sb_apply_rel *rel, struct sb_buf *sql);
@@ -35,11 +35,20 @@ void sb_sql_one_insert(const struct sb_apply_rel *rel, struct sb_buf *sql);
  * without a key, every column of the old row. False if there is nothing to set: then it is a SELECT 1 of the
  * row, same parameters. */
 bool sb_sql_one_update(const struct sb_apply_rel *rel, const bool *present, struct sb_buf *sql);
+/* Does the row differ in a column that is written but cannot be set (identity ALWAYS)? A row if so. $1.. as
+ * one_delete, then those columns (sb_sql_is_fixed). False: `after` has none, do not ask. */
+bool sb_sql_one_fixed(const struct sb_apply_rel *rel, const struct sb_value *after, struct sb_buf *sql);
+bool sb_sql_is_fixed(const struct sb_apply_rel *rel, const struct sb_value *after, uint16_t col);
 void sb_sql_one_delete(const struct sb_apply_rel *rel, struct sb_buf *sql);
 /* Whole row as json by key (or whole), for the conflict record. */
 void sb_sql_one_json(const struct sb_apply_rel *rel, struct sb_buf *sql);
 /* Columns of the old row that one_update, one_delete and one_json match by: the key, or all written ones. */
 bool sb_sql_matches_by(const struct sb_apply_rel *rel, uint16_t col);
+
+/* Two rows that a deferrable constraint forbids side by side: (which of the keys, the other row as JSON).
+ * by_key: one of the two is found by the key arrays $1..; else any two of the table, no parameters. */
+void sb_sql_probe(
+    const struct sb_apply_rel *rel, const struct sb_deferrable *constraint, bool by_key, struct sb_buf *sql);
 
 void sb_sql_truncate(const struct sb_apply_rel *const *rels, uint16_t count, bool cascade,
     bool restart_identity, struct sb_buf *sql);

@@ -350,6 +350,19 @@ int sb_writer_arrays_count(
     return 0;
 }
 
+int sb_writer_arrays_fetch(
+    struct sb_writer *writer, struct sb_view sql, const char **ret_texts, int count, struct sb_err *err)
+{
+    PGresult *result = run_arrays(writer, sql, err);
+    if (result == NULL)
+        return -1;
+    PQclear(writer->fetched);
+    writer->fetched = result;
+    for (int i = 0; i < count; i++)
+        ret_texts[i] = PQntuples(result) == 0 || PQgetisnull(result, 0, i) ? NULL : PQgetvalue(result, 0, i);
+    return 0;
+}
+
 /* -- COPY
  * ---------------------------------------------------------------------------------------------------- */
 

@@ -56,6 +56,9 @@ int sb_writer_arrays_run(
 /* As run, for SELECT count(*): the count. */
 int sb_writer_arrays_count(
     struct sb_writer *writer, struct sb_view sql, int64_t *ret_count, struct sb_err *err);
+/* As run, for a SELECT: the first row's columns, all NULL without a row; valid until the next call. */
+int sb_writer_arrays_fetch(
+    struct sb_writer *writer, struct sb_view sql, const char **ret_texts, int count, struct sb_err *err);
 
 /* COPY ... FROM STDIN in text format: begin, rows of values separated by sb_writer_copy_put, row ends, end.
  */
