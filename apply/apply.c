@@ -19,6 +19,9 @@ enum {
     TURN_RECORDS = 4096, /* read in a turn before signals and timers get their chance */
     TICK_MS = 1000,      /* pause flag, housekeeping */
     POLL_MS = 20,        /* where the store has no descriptor to wait for */
+    GATHER_MS = 100,     /* how old a batch may get at the stream's end while records flood in */
+    RATE_MS = 20,        /* the least time over which their rate is judged */
+    FLOOD_RECORDS_A_MS = 50,
     PUBLISH_TICKS = 5,
     SUPERSEDED_WAIT_MS = 10000, /* for a new capture to find the hole that we found */
     SUPERSEDED_POLL_MS = 200,
@@ -34,9 +37,14 @@ struct stage {
     struct sb_lane *lane;
     struct sb_loop *loop;
     struct sb_watch *stream_watch;
+    struct sb_watch *gather_timer;
     bool paused;
     bool drained;           /* the last read said there is nothing more */
     int64_t batch_began_ms; /* when the first whole transaction not yet flushed was read; 0: there is none */
+    uint64_t batch_after;   /* sequence of the progress it will move */
+    bool flood;             /* so many records came lately that somebody is behind */
+    int64_t rate_since_ms;
+    uint64_t rate_taken;
     int64_t large_moved_ms; /* when the open large transaction last grew */
     uint64_t large_taken;
     unsigned ticks;
@@ -60,6 +68,39 @@ static int flush(struct stage *stage, struct sb_err *err)
     return sb_lane_flush(stage->lane, err);
 }
 
+/* The lane flushes by itself when a batch is full. */
+static void note_batch(struct stage *stage, int64_t now_ms)
+{
+    uint64_t after = sb_lane_progress(stage->lane)->position.sequence;
+    if (!sb_lane_has_whole(stage->lane))
+        stage->batch_began_ms = 0;
+    else if (stage->batch_began_ms == 0 || after != stage->batch_after)
+        stage->batch_began_ms = now_ms;
+    stage->batch_after = after;
+}
+
+static void note_rate(struct stage *stage, int64_t now_ms)
+{
+    uint64_t taken = sb_lane_taken(stage->lane);
+    int64_t since_ms = now_ms - stage->rate_since_ms;
+    if (since_ms < RATE_MS)
+        return;
+    stage->flood = taken - stage->rate_taken >= (uint64_t)since_ms * FLOOD_RECORDS_A_MS;
+    stage->rate_since_ms = now_ms;
+    stage->rate_taken = taken;
+}
+
+/* What is there is written at once, so that a single commit waits for nobody. Only while so much comes that
+ * small batches would take the machine from who sends it, a batch is given a moment to grow. */
+static int reached_end(struct stage *stage, int64_t now_ms, struct sb_err *err)
+{
+    int64_t age_ms = now_ms - stage->batch_began_ms;
+    if (stage->batch_began_ms == 0 || !stage->flood || age_ms >= GATHER_MS)
+        return flush(stage, err);
+    sb_loop_timer_set(stage->loop, stage->gather_timer, GATHER_MS - age_ms, 0);
+    return 0;
+}
+
 static int read_some(struct stage *stage, struct sb_err *err)
 {
     struct sb_record record;
@@ -70,18 +111,18 @@ static int read_some(struct stage *stage, struct sb_err *err)
             return -1;
         stage->drained = rc == SB_STREAM_END;
         if (stage->drained)
-            return flush(stage, err);
+            break;
         SB_FAULT("apply-after-read");
         stage->read_offset = record.offset;
         if (sb_lane_take(stage->lane, &record, err) != 0)
             return -1;
     }
     int64_t now_ms = sb_clock_mono_ms();
-    if (!sb_lane_has_whole(stage->lane))
-        stage->batch_began_ms = 0;
-    else if (stage->batch_began_ms == 0)
-        stage->batch_began_ms = now_ms;
-    else if (now_ms - stage->batch_began_ms >= stage->config->apply.batch_max_ms)
+    note_batch(stage, now_ms);
+    note_rate(stage, now_ms);
+    if (stage->drained)
+        return reached_end(stage, now_ms, err);
+    if (stage->batch_began_ms != 0 && now_ms - stage->batch_began_ms >= stage->config->apply.batch_max_ms)
         return flush(stage, err);
     return 0;
 }
@@ -298,7 +339,8 @@ static int watch_all(struct stage *stage, struct sb_err *err)
     int fd = sb_stream_fd(stage->stream);
     stage->stream_watch = fd >= 0 ? sb_loop_file(stage->loop, fd, SB_LOOP_READ, on_stream, stage, err)
                                   : sb_loop_timer(stage->loop, POLL_MS, on_poll, stage, err);
-    if (stage->stream_watch == NULL)
+    stage->gather_timer = sb_loop_timer(stage->loop, 0, on_poll, stage, err);
+    if (stage->stream_watch == NULL || stage->gather_timer == NULL)
         return -1;
     sb_loop_after_turn(stage->loop, on_turn, stage);
     sb_loop_again(stage->loop);

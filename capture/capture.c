@@ -19,7 +19,9 @@
 enum {
     LEDGER_COMMITS = 1 << 16,
     TICK_MS = 100,
-    SERVICE_APART_MS = 2, /* under load so much is gathered for one write to stable storage */
+    SERVICE_APART_MS = 2,  /* so much is gathered for one write to stable storage ... */
+    SERVICE_FLOOD_MS = 20, /* ... and so much when more comes in than anybody waits for commit by commit */
+    FLOOD_BYTES_A_MS = 8192,
     SERVICE_WAIT_MS = 10, /* while the store still works on what it was given */
     STALL_SAID_MS = 1000,
     STALL_MS = 20,        /* between two tries while the stream takes nothing */
@@ -196,9 +198,10 @@ static int service_soon(struct capture *cap, struct sb_err *err)
     if (sb_flow_all_durable(cap->flow))
         return 0;
     int64_t since_ms = sb_clock_mono_ms() - cap->last_service_ms;
-    if (since_ms >= SERVICE_APART_MS)
+    int64_t apart_ms = cap->bytes > since_ms * FLOOD_BYTES_A_MS ? SERVICE_FLOOD_MS : SERVICE_APART_MS;
+    if (since_ms >= apart_ms)
         return service(cap, err);
-    sb_loop_timer_set(cap->loop, cap->service_timer, SERVICE_APART_MS - since_ms, 0);
+    sb_loop_timer_set(cap->loop, cap->service_timer, apart_ms - since_ms, 0);
     return 0;
 }
 

@@ -45,6 +45,7 @@ enum {
     READ_AHEAD_BYTES = 1024 * 1024, /* a reader's batch: up to these, then its read transaction ends */
     READ_AHEAD_RECORDS = 4096,
     PENDING_MAX_BYTES = 32 * 1024 * 1024, /* in the open transaction; then append says BUSY until service */
+    MEASURE_BYTES = 64 * 1024,            /* appended between two looks at how large the file is */
     RELEASE_SLICE = 20000,                /* records deleted in one transaction */
     CHECK_PATH_MS = 1000,
     BUSY_TIMEOUT_MS = SB_STREAM_CALL_MS,
@@ -69,6 +70,7 @@ struct embedded {
     bool in_transaction;
     uint64_t ticket;
     size_t pending_bytes;
+    size_t unmeasured_bytes;
     int64_t next_offset;
     bool full;
     /* reading */
@@ -227,6 +229,7 @@ static int check_path(struct embedded *store, struct sb_err *err)
 
 static int connect_db(struct embedded *store, int flags, struct sb_err *err)
 {
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* or every allocation takes a lock to be counted */
     int rc = sqlite3_open_v2(store->path, &store->db, flags | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc != SQLITE_OK) {
         if (rc == SQLITE_CANTOPEN && access(store->path, F_OK) != 0) {
@@ -238,7 +241,7 @@ static int connect_db(struct embedded *store, int flags, struct sb_err *err)
     sqlite3_busy_timeout(store->db, BUSY_TIMEOUT_MS);
     return execute(store,
         "PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384; PRAGMA "
-        "wal_autocheckpoint = 8192; PRAGMA mmap_size = 268435456",
+        "wal_autocheckpoint = 8192",
         "could not set it up", err);
 }
 
@@ -499,6 +502,7 @@ static int measure(struct embedded *store, struct sb_err *err)
     int64_t used = used_bytes(store, err);
     if (used < 0)
         return -1;
+    store->unmeasured_bytes = 0;
     store->full = store->retention_max_bytes > 0 && used >= store->retention_max_bytes;
     return 0;
 }
@@ -512,9 +516,10 @@ static int commit(struct embedded *store, struct sb_err *err)
         return finish_writer(store, "could not commit", err);
     SB_FAULT("stream-after-commit");
     store->in_transaction = false;
+    store->unmeasured_bytes += store->pending_bytes;
     store->pending_bytes = 0;
     store->stream.durable = store->ticket;
-    return measure(store, err);
+    return store->unmeasured_bytes < MEASURE_BYTES ? 0 : measure(store, err);
 }
 
 static int embedded_service(struct sb_stream *stream, struct sb_err *err)
