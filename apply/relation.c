@@ -22,7 +22,7 @@ static int map_column(const struct sb_relation *rel, uint16_t i, const struct sb
             col->name.ptr, (int)col->type_name.len, col->type_name.ptr);
     }
     out->cols[i].name = target->name;
-    out->cols[i].type_full = target->type_full;
+    out->cols[i].cast_type = target->type_cast;
     out->cols[i].written = !target->generated;
     out->cols[i].settable = !target->generated && target->identity != 'a';
     out->identity_always = out->identity_always || target->identity == 'a';

@@ -15,7 +15,7 @@
 
 struct sb_apply_column {
     struct sb_view name;      /* unquoted */
-    struct sb_view type_full; /* of the target, for casts: "numeric(10,2)" */
+    struct sb_view cast_type; /* of the target, without length: "numeric", "bpchar" */
     bool written;             /* false: generated on the target */
     bool settable;            /* may stand in SET: not generated, not identity ALWAYS */
 };

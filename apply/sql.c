@@ -29,7 +29,7 @@ static void source_column(struct set_source *source, const struct sb_apply_rel *
 {
     int n = source->params++;
     sb_buf_putf(source->sql, "%sa.c%d::", n == 0 ? "" : ", ", n);
-    sb_buf_put_view(source->sql, rel->cols[col].type_full);
+    sb_buf_put_view(source->sql, rel->cols[col].cast_type);
     sb_buf_putf(source->sql, " AS c%d", n);
 }
 
@@ -196,7 +196,8 @@ static void put_match(const struct sb_apply_rel *rel, int param, struct sb_buf *
         if (rel->key_count > 0) {
             sb_buf_put_str(sql, "t.");
             sb_ident_put(sql, rel->cols[i].name);
-            sb_buf_putf(sql, " = $%d", param);
+            sb_buf_putf(sql, " = $%d::", param);
+            sb_buf_put_view(sql, rel->cols[i].cast_type);
         } else {
             sb_buf_putf(sql, "CASE WHEN $%d::pg_catalog.text IS NULL THEN u.", param);
             sb_ident_put(sql, rel->cols[i].name);

@@ -9,6 +9,7 @@ struct sb_cat_column {
     struct sb_view name;
     struct sb_view type_name; /* format_type(oid, NULL): "integer", "public.mood" */
     struct sb_view type_full; /* format_type(oid, typmod): "numeric(10,2)" */
+    struct sb_view type_cast; /* below all domains, without length: "numeric", "bpchar"; see below */
     uint32_t type_oid;
     int32_t typmod;
     int16_t attnum;
@@ -18,6 +19,9 @@ struct sb_cat_column {
     char identity;  /* 'a' always, 'd' by default, 0 none */
     bool key;       /* part of the replica identity, or on the target of the key apply uses */
 };
+
+/* What a text is cast to on its way into a column: an explicit cast to the column's own type would *cut* a
+ * value that is too long for it, while the assignment of the wider type to the column refuses it. */
 
 struct sb_cat_table {
     uint32_t oid;
