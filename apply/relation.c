@@ -23,6 +23,7 @@ static int map_column(const struct sb_relation *rel, uint16_t i, const struct sb
     }
     out->cols[i].name = target->name;
     out->cols[i].cast_type = target->type_cast;
+    out->cols[i].equal = target->equal;
     out->cols[i].written = !target->generated;
     out->cols[i].settable = !target->generated && target->identity != 'a';
     out->identity_always = out->identity_always || target->identity == 'a';

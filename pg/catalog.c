@@ -50,7 +50,15 @@ static const char columns_sql[] =
     "t.typnotnull,"
     " (a.atthasdef OR t.typdefault IS NOT NULL) AND a.attgenerated = '', a.attgenerated <> '', a.attidentity,"
     " a.attnum = ANY (CASE WHEN c.relreplident = 'i' THEN ri.indkey ELSE pk.indkey END),"
-    " pg_catalog.format_type(coalesce(base.oid, a.atttypid), -1)" CHOSEN
+    " pg_catalog.format_type(coalesce(base.oid, a.atttypid), -1),"
+    " coalesce((SELECT pg_catalog.format('OPERATOR(%I.%s)', s.nspname, o.oprname) FROM pg_catalog.pg_opclass "
+    "k"
+    "  JOIN pg_catalog.pg_am h ON h.oid = k.opcmethod AND h.amname = 'btree'"
+    "  JOIN pg_catalog.pg_amop m ON m.amopfamily = k.opcfamily AND m.amopstrategy = 3"
+    "  AND m.amoplefttype = k.opcintype AND m.amoprighttype = k.opcintype"
+    "  JOIN pg_catalog.pg_operator o ON o.oid = m.amopopr"
+    "  JOIN pg_catalog.pg_namespace s ON s.oid = o.oprnamespace AND s.nspname <> 'pg_catalog'"
+    "  WHERE k.opcdefault AND k.opcintype = coalesce(base.oid, a.atttypid)), '=')" CHOSEN
     " JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
     " JOIN pg_catalog.pg_type t ON t.oid = a.atttypid" BASE_TYPE CHOICE ORDER ", a.attnum";
 
@@ -104,7 +112,7 @@ static bool column_take(
     };
     return text_take(rows, row, 1, arena, &col->name) && text_take(rows, row, 2, arena, &col->type_name) &&
            text_take(rows, row, 3, arena, &col->type_full) &&
-           text_take(rows, row, 12, arena, &col->type_cast);
+           text_take(rows, row, 12, arena, &col->type_cast) && text_take(rows, row, 13, arena, &col->equal);
 }
 
 /* Both results are in the same order, so each table's columns are the next run of rows with its oid. */

@@ -10,6 +10,8 @@ struct sb_cat_column {
     struct sb_view type_name; /* format_type(oid, NULL): "integer", "public.mood" */
     struct sb_view type_full; /* format_type(oid, typmod): "numeric(10,2)" */
     struct sb_view type_cast; /* below all domains, without length: "numeric", "bpchar"; see below */
+    struct sb_view
+        equal; /* "OPERATOR(public.=)" of an extension's type; "=" for all whose is in pg_catalog */
     uint32_t type_oid;
     int32_t typmod;
     int16_t attnum;

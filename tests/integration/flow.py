@@ -93,7 +93,7 @@ class Flow:
 
     def exact(self):
         """Reasons for which a batch was not written in sets."""
-        return re.findall(r'batch goes exact.*?reason="?([^"\n]*)', self.product.log.read_text(errors="replace"))
+        return re.findall(r'batch goes exact.*? reason=("(?:\\.|[^"\\])*"|\S+)', self.product.log.read_text(errors="replace"))
 
     def close(self):
         self.product.stop()
