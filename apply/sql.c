@@ -50,9 +50,16 @@ static void source_keys(struct set_source *source, const struct sb_apply_rel *re
         source_column(source, rel, rel->key_cols[k]);
 }
 
-/* " = ", which for an extension's type is not in the empty search_path. */
-static void put_equal(const struct sb_apply_rel *rel, uint16_t col, struct sb_buf *sql)
+/* "t.key = ": an extension's operator is not in the empty search_path, and a domain over an enum equals
+ * nothing but itself. */
+static void put_key_equals(const struct sb_apply_rel *rel, uint16_t col, struct sb_buf *sql)
 {
+    sb_buf_put_str(sql, "t.");
+    sb_ident_put(sql, rel->cols[col].name);
+    if (rel->cols[col].domain) {
+        sb_buf_put_str(sql, "::");
+        sb_buf_put_view(sql, rel->cols[col].cast_type);
+    }
     sb_buf_put_str(sql, " ");
     sb_buf_put_view(sql, rel->cols[col].equal);
     sb_buf_put_str(sql, " ");
@@ -61,9 +68,8 @@ static void put_equal(const struct sb_apply_rel *rel, uint16_t col, struct sb_bu
 static void put_key_join(const struct sb_apply_rel *rel, struct sb_buf *sql)
 {
     for (uint16_t k = 0; k < rel->key_count; k++) {
-        sb_buf_put_str(sql, k == 0 ? " WHERE t." : " AND t.");
-        sb_ident_put(sql, rel->cols[rel->key_cols[k]].name);
-        put_equal(rel, rel->key_cols[k], sql);
+        sb_buf_put_str(sql, k == 0 ? " WHERE " : " AND ");
+        put_key_equals(rel, rel->key_cols[k], sql);
         sb_buf_putf(sql, "s.c%d", (int)k);
     }
 }
@@ -203,9 +209,7 @@ static void put_match(const struct sb_apply_rel *rel, int param, struct sb_buf *
         first = false;
         param++;
         if (rel->key_count > 0) {
-            sb_buf_put_str(sql, "t.");
-            sb_ident_put(sql, rel->cols[i].name);
-            put_equal(rel, i, sql);
+            put_key_equals(rel, i, sql);
             sb_buf_putf(sql, "$%d::", param);
             sb_buf_put_view(sql, rel->cols[i].cast_type);
         } else {

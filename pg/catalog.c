@@ -58,7 +58,10 @@ static const char columns_sql[] =
     "  AND m.amoplefttype = k.opcintype AND m.amoprighttype = k.opcintype"
     "  JOIN pg_catalog.pg_operator o ON o.oid = m.amopopr"
     "  JOIN pg_catalog.pg_namespace s ON s.oid = o.oprnamespace AND s.nspname <> 'pg_catalog'"
-    "  WHERE k.opcdefault AND k.opcintype = coalesce(base.oid, a.atttypid)), '=')" CHOSEN
+    "  WHERE k.opcdefault AND k.opcintype = coalesce(base.oid, a.atttypid)), '='), base.oid IS NOT NULL,"
+    " EXISTS (SELECT FROM pg_catalog.pg_cast s WHERE s.castsource = 'pg_catalog.text'::pg_catalog.regtype"
+    "  AND s.casttarget = coalesce(base.oid, a.atttypid) AND s.castmethod = 'f' AND s.casttarget >= "
+    "16384)" CHOSEN
     " JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
     " JOIN pg_catalog.pg_type t ON t.oid = a.atttypid" BASE_TYPE CHOICE ORDER ", a.attnum";
 
@@ -108,6 +111,8 @@ static bool column_take(
         .has_default = sb_rows_bool(rows, row, 8),
         .generated = sb_rows_bool(rows, row, 9),
         .identity = char_of(rows, row, 10),
+        .domain = sb_rows_bool(rows, row, 14),
+        .text_cast = sb_rows_bool(rows, row, 15),
         .key = sb_rows_bool(rows, row, 11),
     };
     return text_take(rows, row, 1, arena, &col->name) && text_take(rows, row, 2, arena, &col->type_name) &&

@@ -19,6 +19,8 @@ struct sb_cat_column {
     bool has_default;
     bool generated; /* GENERATED ALWAYS AS (...) STORED or VIRTUAL: never written */
     char identity;  /* 'a' always, 'd' by default, 0 none */
+    bool domain;    /* its type is one */
+    bool text_cast; /* somebody has made a cast from text to its type; what that does nobody knows */
     bool key;       /* part of the replica identity, or on the target of the key apply uses */
 };
 

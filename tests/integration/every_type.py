@@ -7,10 +7,11 @@ TWIN, TEXT, NO_COLUMN = "twin", "text", "no column"
 
 
 class Type:
-    """One type: SQL literals (without quotes) of its values, and what has to be there first."""
+    """One type: SQL literals (without quotes) of its values, and what has to be there first. key: it can be a primary key;
+    sets: its values can be written in sets."""
 
-    def __init__(self, name, *values, how=TEXT, key=True, setup="", extension=None, since=14, until=99, label=None):
-        self.name, self.values, self.how, self.key = name, values, how, key
+    def __init__(self, name, *values, how=TEXT, key=True, sets=True, setup="", extension=None, since=14, until=99, label=None):
+        self.name, self.values, self.how, self.key, self.sets = name, values, how, key, sets
         self.setup, self.extension, self.since, self.until = setup, extension, since, until
         self.label = label or re.sub(r"\W+", "_", name.replace("[]", "_array")).strip("_")
 
@@ -99,7 +100,8 @@ BUILT_IN = [
     Type("oidvector", "", "1 2 4294967295"),
     Type("refcursor", "", "c'\"", key=False),
     Type("aclitem", "postgres=r*w/postgres", "=X/postgres", key=False),
-    Type("regclass", "pg_catalog.pg_class", "0", "4294967295"),
+    # A cast of text to regclass, unlike its input function, takes names only.
+    Type("regclass", "pg_catalog.pg_class", "0", "4294967295", sets=False),
     Type("regtype", "integer", "pg_catalog.bpchar", "0", "character varying[]"),
     Type("regproc", "pg_catalog.now", "0"),
     Type("regprocedure", "pg_catalog.abs(integer)", "0"),
@@ -156,6 +158,13 @@ USERS = [
     Type("ean13", "220-035630510-3", extension="isn"),
     Type("folded", "AbC", label="domain_of_citext", setup="CREATE DOMAIN folded AS citext"),
     Type("citext[]", "{A,NULL}", label="array_of_citext"),
+    # Somebody's cast from text that is not what the type's input function does.
+    Type("tone", "low", "high", sets=False, setup="""
+        CREATE TYPE tone AS ENUM ('low', 'high');
+        CREATE FUNCTION to_tone(text) RETURNS tone LANGUAGE sql IMMUTABLE AS $$SELECT enum_last(NULL::tone)$$;
+        CREATE CAST (text AS tone) WITH FUNCTION to_tone(text)
+    """),
+    Type("high_tone", "low", sets=False, label="domain_with_cast", setup="CREATE DOMAIN high_tone AS tone"),
 ]
 
 _REASON = "kept by the server for itself: its input function refuses every value"
