@@ -22,8 +22,11 @@ static int map_column(const struct sb_relation *rel, uint16_t i, const struct sb
             col->name.ptr, (int)col->type_name.len, col->type_name.ptr);
     }
     out->cols[i].name = target->name;
-    out->cols[i].cast_type = target->type_name;
-    out->cols[i].equal = sb_view_str("OPERATOR(pg_catalog.=)");
+    out->cols[i].cast_type = target->type_cast;
+    out->cols[i].equal = target->equal;
+    out->cols[i].domain = target->domain;
+    if (target->text_cast)
+        out->exact_reason = "the target has a cast from text of its own for the type of a column";
     out->cols[i].written = !target->generated;
     out->cols[i].settable = !target->generated && target->identity != 'a';
     out->identity_always = out->identity_always || target->identity == 'a';

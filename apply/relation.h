@@ -15,7 +15,8 @@
 struct sb_apply_column {
     struct sb_view name;      /* unquoted */
     struct sb_view cast_type; /* of the target, without length: "numeric", "bpchar" */
-    struct sb_view equal;     /* of a key column: "OPERATOR(public.=)" */
+    struct sb_view equal;     /* how a key column compares: an extension's type has an operator of its own */
+    bool domain;              /* its type is one: cast_type is another */
     bool written;             /* false: generated on the target */
     bool settable;            /* may stand in SET: not generated, not identity ALWAYS */
 };

@@ -61,9 +61,14 @@ static void source_keys(struct set_source *source, const struct sb_apply_rel *re
         source_column(source, rel, rel->key_cols[k]);
 }
 
-/* " = ", as the unique index of the key has it: citext's own is not in the empty search_path. */
+/* " = " behind a column of the key, as the unique index has it: an extension's operator is not in the empty
+ * search_path, and a domain over an enum equals nothing but itself. */
 static void put_equal(const struct sb_apply_rel *rel, uint16_t col, struct sb_buf *sql)
 {
+    if (rel->cols[col].domain) {
+        sb_buf_put_str(sql, "::");
+        sb_buf_put_view(sql, rel->cols[col].cast_type);
+    }
     sb_buf_put_str(sql, " ");
     sb_buf_put_view(sql, rel->cols[col].equal);
     sb_buf_put_str(sql, " ");
@@ -217,7 +222,8 @@ static void put_match(const struct sb_apply_rel *rel, int param, struct sb_buf *
             sb_buf_put_str(sql, "t.");
             sb_ident_put(sql, rel->cols[i].name);
             put_equal(rel, i, sql);
-            sb_buf_putf(sql, "$%d", param);
+            sb_buf_putf(sql, "$%d::", param);
+            sb_buf_put_view(sql, rel->cols[i].cast_type);
         } else {
             sb_buf_putf(sql, "CASE WHEN $%d::pg_catalog.text IS NULL THEN u.", param);
             sb_ident_put(sql, rel->cols[i].name);

@@ -5,8 +5,10 @@
  * flattens arrays of arrays and a text value is what must arrive. Parameters: first the key columns, then the
  * values.
  *
- * One by one (exact mode): parameters take the columns' own types, so that the type's input function reads
- * the text. Rows without a key are matched whole, by their server text, exactly one row a change.
+ * One by one (exact mode): parameters take the columns' own types, by assignment or, where they are compared,
+ * by a cast (an operator of another type might take them: regclass has none of its own), so that the type's
+ * input function reads the text. Rows without a key are matched whole, by their server text, exactly one row
+ * a change.
  *
  * Identifiers go through pg/ident; nothing of a row's content is ever part of a statement.
  */

@@ -94,28 +94,6 @@ int sb_target_same(
 
 /* -- reading --------------------------------------------------------------------------------------------- */
 
-/* format_type with typmod -1 names the type without its length: a value that is too long must be refused by
- * the column, and not be cut by our cast to it. */
-static const char columns_sql[] =
-    "SELECT a.attname, pg_catalog.format_type(a.atttypid, -1) FROM pg_catalog.pg_attribute a"
-    " WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped";
-
-static int read_casts(struct sb_conn *conn, const char *oid, struct sb_arena *arena, struct sb_apply_rel *rel,
-    struct sb_err *err)
-{
-    SB_CLEANUP(sb_rows_freep)
-    struct sb_rows *rows = NULL;
-    if (sb_conn_query(conn, columns_sql, 1, &oid, &rows, err) != 0)
-        return -1;
-    for (int row = 0; row < sb_rows_count(rows); row++) {
-        struct sb_view name = sb_view_str(sb_rows_get(rows, row, 0));
-        for (uint16_t i = 0; i < rel->rel->col_count; i++)
-            if (sb_view_eq(rel->cols[i].name, name) && !take(rows, row, 1, arena, &rel->cols[i].cast_type))
-                return no_room(err);
-    }
-    return 0;
-}
-
 /* The operator by which the index's column n tells equals: it need not be in the empty search_path. */
 #define INDEX_EQUAL                                                                                          \
     "(SELECT m.amopopr FROM pg_catalog.pg_opclass c JOIN pg_catalog.pg_amop m ON m.amopfamily = "            \
@@ -230,8 +208,7 @@ int sb_target_read(struct sb_conn *conn, const struct sb_target_stamp *stamp, st
     rel->oid = stamp->oid;
     rel->stamp = stamp->text;
     snprintf(oid, sizeof oid, "%" PRIu32, rel->oid);
-    if (read_casts(conn, oid, arena, rel, err) != 0 || read_uniques(conn, oid, arena, rel, err) != 0 ||
-        read_deferrables(conn, oid, arena, rel, err) != 0)
+    if (read_uniques(conn, oid, arena, rel, err) != 0 || read_deferrables(conn, oid, arena, rel, err) != 0)
         return sb_err_add(err, "reading the catalog");
     decide_exact(rel);
     return 0;

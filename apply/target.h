@@ -27,7 +27,7 @@ struct sb_target_stamp {
 /* Before the table's catalog is read, so that whatever changes in between shows. */
 int sb_target_stamp(struct sb_conn *conn, struct sb_view schema, struct sb_view name, struct sb_arena *arena,
     struct sb_target_stamp *ret_stamp, struct sb_err *err);
-/* Complete rel (made by sb_apply_rel_make): casts, operators, deferrable constraints. */
+/* Complete rel (made by sb_apply_rel_make): operators, deferrable constraints, whether its key is unique. */
 int sb_target_read(struct sb_conn *conn, const struct sb_target_stamp *stamp, struct sb_arena *arena,
     struct sb_apply_rel *rel, struct sb_err *err);
 /* Behind the writes to these tables, in their transaction. SB-TARGET-UNAVAILABLE (retry) if one of them is
