@@ -239,18 +239,18 @@ def test_a_transaction_that_ends_in_time_is_waited_for(shop):
     assert result[0].code == 0, result[0]
 
 
-def test_killed_while_the_slot_is_being_made_no_slot_stays(impatient):
-    impatient.configure(capture={"slot_create_timeout_s": 2})
-    with impatient.old.connect(impatient.db, autocommit=False) as session:
+def test_killed_while_the_slot_is_being_made_no_slot_stays(shop):
+    making = "SELECT 1 FROM pg_stat_activity WHERE query ~ 'pg_create_logical_replication_slot' AND pid <> pg_backend_pid() AND state = 'active'"
+    with shop.old.connect(shop.db, autocommit=False) as session:
         session.execute("INSERT INTO item VALUES (1, 'x')")
-        with pytest.raises(Exception, match="timed out"):
-            impatient.verb("prepare", timeout=1.5)
-        # The server gives up by itself, by the statement's own time-out at the latest.
-        making = "SELECT 1 FROM pg_stat_activity WHERE query ~ 'pg_create_logical_replication_slot' AND pid <> pg_backend_pid() AND state = 'active'"
+        stage = shop.start("prepare")
+        wait_until(lambda: shop.old.sql(making), 20, "the slot's creation to wait")
+        stage.kill9()
+        wait_until(lambda: not shop.old.sql(making), 20, "the server to give up, although the transaction goes on")
         session.rollback()
-        wait_until(lambda: not impatient.old.sql(making), 20, "the server to give up")
-    impatient.ok("prepare")
-    assert not failures(impatient)
+    assert not slots(shop)
+    shop.ok("prepare")
+    assert not failures(shop)
 
 
 def test_somebody_else_s_slot_of_that_name_is_refused_and_kept(shop):
@@ -385,22 +385,26 @@ def test_a_store_of_another_migration_is_refused_before_there_is_a_slot(servers,
 # -- roles that are no superusers
 
 
+def hand_over(product):
+    """The tables belong to the application; our role has nothing but a login."""
+    for cluster in (product.old, product.new):
+        for role in ("owner", "migrator"):
+            if not cluster.sql("SELECT 1 FROM pg_roles WHERE rolname = %s", f"{product.db}_{role}"):
+                cluster.sql(f"CREATE ROLE {product.db}_{role} LOGIN")
+        cluster.sql(f"ALTER TABLE item OWNER TO {product.db}_owner", db=product.db)
+        cluster.sql("CREATE SCHEMA inner_", db=product.db)
+        cluster.sql(f"GRANT ALL ON SCHEMA inner_ TO {product.db}_owner", db=product.db)
+        cluster.sql("CREATE TABLE inner_.part (id int PRIMARY KEY)", db=product.db)
+        cluster.sql(f"ALTER TABLE inner_.part OWNER TO {product.db}_owner", db=product.db)
+    product.role = f"{product.db}_migrator"
+    for side, cluster in (("source", product.old), ("target", product.new)):
+        product.configure(**{side: {"dsn": cluster.dsn(product.db, user=product.role)}})
+    return product
+
+
 @pytest.fixture
 def migrator(shop):
-    """The tables belong to the application; our role has nothing but a login."""
-    for cluster in (shop.old, shop.new):
-        for role in ("owner", "migrator"):
-            if not cluster.sql("SELECT 1 FROM pg_roles WHERE rolname = %s", f"{shop.db}_{role}"):
-                cluster.sql(f"CREATE ROLE {shop.db}_{role} LOGIN")
-        cluster.sql(f"ALTER TABLE item OWNER TO {shop.db}_owner", db=shop.db)
-        cluster.sql("CREATE SCHEMA inner_", db=shop.db)
-        cluster.sql(f"GRANT ALL ON SCHEMA inner_ TO {shop.db}_owner", db=shop.db)
-        cluster.sql("CREATE TABLE inner_.part (id int PRIMARY KEY)", db=shop.db)
-        cluster.sql(f"ALTER TABLE inner_.part OWNER TO {shop.db}_owner", db=shop.db)
-    shop.role = f"{shop.db}_migrator"
-    for side, cluster in (("source", shop.old), ("target", shop.new)):
-        shop.configure(**{side: {"dsn": cluster.dsn(shop.db, user=shop.role)}})
-    return shop
+    return hand_over(shop)
 
 
 def not_super(product):
@@ -427,25 +431,35 @@ def test_every_right_that_lacks_is_named_with_its_grant(migrator):
     assert before == both(migrator)
 
 
-def test_the_script_of_the_dry_run_is_all_the_rights_there_are_to_grant(migrator):
-    done = migrator.verb("prepare", "--dry-run", "--json")
-    source, _, target = done.json()["grants"].partition("-- on the target")
-    run_statement(migrator.old, migrator.db, source.replace("\n", " \n").replace("-- on the source, as an administrator:", ""))
-    run_statement(migrator.new, migrator.db, target.partition("\n")[2])
-    not_super(migrator)
-    assert not failures(migrator)
-    migrator.ok("prepare")
-    # What apply does, with exactly those rights.
-    with migrator.new.connect(migrator.db, user=migrator.role) as session:
-        session.execute("SET session_replication_role = replica")
-        session.execute("SELECT pg_replication_origin_session_setup(%s)", (migrator.slot,))
-        with session.transaction():
-            session.execute("SELECT pg_replication_origin_xact_setup('0/1', now())")
-            session.execute("INSERT INTO item VALUES (1, 'x')")
-            session.execute("UPDATE item SET name = 'y'")
-            session.execute("DELETE FROM item")
-            session.execute("TRUNCATE item, inner_.part")
-            session.execute("UPDATE switchback.progress SET sequence = sequence + 0")
+def grant_what_the_dry_run_says(product):
+    source, _, target = product.verb("prepare", "--dry-run", "--json").json()["grants"].partition("-- on the target")
+    run_statement(product.old, product.db, source.replace("\n", " \n").replace("-- on the source, as an administrator:", ""))
+    run_statement(product.new, product.db, target.partition("\n")[2])
+
+
+@pytest.mark.parametrize("major", [15, 16, 18])
+def test_a_migration_runs_with_the_rights_of_the_dry_run_s_script_and_no_superuser(clusters, switchback, major):
+    old, new = clusters(major, "old"), clusters(major, "new")
+    for cluster in (old, new):
+        cluster.sql(BASE)
+    product = hand_over(switchback(old, new))
+    grant_what_the_dry_run_says(product)
+    not_super(product)
+    assert not failures(product)
+    product.ok("prepare")
+    stage = product.run()
+    for statement in ["INSERT INTO item SELECT g, 'x' FROM generate_series(1, 20) g", "UPDATE item SET name = 'y' WHERE id > 3",
+                      "DELETE FROM item WHERE id = 5", "INSERT INTO inner_.part VALUES (1)", "TRUNCATE inner_.part"]:
+        old.sql(statement)
+    product.wait_caught_up()
+    rows = "SELECT * FROM item ORDER BY id"
+    assert new.sql(rows) == old.sql(rows) and len(new.sql(rows)) == 19
+    assert new.sql("SELECT 1 FROM inner_.part") == []
+    stage.stop()
+    product.ok("remove", "--yes")
+    ours = """SELECT slot_name FROM pg_replication_slots UNION ALL SELECT roname FROM pg_replication_origin
+        UNION ALL SELECT pubname FROM pg_publication UNION ALL SELECT nspname FROM pg_namespace WHERE nspname = 'switchback'"""
+    assert old.sql(ours) == new.sql(ours) == []
 
 
 def test_a_table_added_later_needs_its_owner(migrator):
