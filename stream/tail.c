@@ -228,6 +228,11 @@ static bool is_commit_of(const struct sb_frame *frame, const struct sb_position 
            frame->sequence == position->sequence && frame->commit_lsn == position->commit_lsn;
 }
 
+static bool is_next_of(const struct sb_frame *frame, const struct sb_position *position)
+{
+    return frame->epoch == position->epoch && frame->sequence == position->sequence + 1;
+}
+
 static int any_entry(void *arg, struct sb_view key, struct sb_view value, struct sb_err *err)
 {
     (void)value, (void)err;
@@ -289,8 +294,9 @@ static int locate_by_hint(struct sb_stream *stream, const struct sb_stream_bound
 }
 
 /*
- * Whichever comes first: the commit record itself, or an open of a higher epoch. A copy of the commit behind
- * such an open is a zombie's, and a reader that began behind it would have missed the open.
+ * Whichever comes first: the commit record itself, what followed it (retention may have taken just the
+ * commit), or an open of a higher epoch. A copy of the commit behind such an open is a zombie's, and a reader
+ * that began behind it would have missed the open.
  */
 static int locate_by_reading(struct sb_stream *stream, const struct sb_stream_bounds *bounds,
     const struct sb_position *position, int64_t hint, int64_t *ret_offset, struct sb_err *err)
@@ -301,7 +307,8 @@ static int locate_by_reading(struct sb_stream *stream, const struct sb_stream_bo
     int result = sb_range_open(&range, stream, bounds->oldest, bounds->next, err);
     while (result == 0 && (result = sb_range_next(&range, &record, err)) == 0) {
         bool behind = is_commit_of(&record.frame, position);
-        if (behind || (record.frame.kind == SB_KIND_OPEN && record.frame.epoch > position->epoch)) {
+        if (behind || is_next_of(&record.frame, position) ||
+            (record.frame.kind == SB_KIND_OPEN && record.frame.epoch > position->epoch)) {
             *ret_offset = behind ? record.offset + 1 : record.offset;
             return 0;
         }
@@ -325,6 +332,10 @@ int sb_tail_locate_position(struct sb_stream *stream, const struct sb_position *
         return -1;
     if (position->commit_lsn == 0)
         return locate_beginning(stream, &bounds, ret_offset, err);
+    if (bounds.oldest == bounds.next && (hint == bounds.next || hint + 1 == bounds.next)) {
+        *ret_offset = bounds.next; /* retention took all of it; the next record must follow the position */
+        return 0;
+    }
     int result = locate_by_hint(stream, &bounds, position, hint, ret_offset, err);
     return result == HINT_WRONG ? locate_by_reading(stream, &bounds, position, hint, ret_offset, err)
                                 : result;

@@ -52,12 +52,12 @@ int sb_tail_find(
 
 /*
  * Where a reader at this position goes on. Offset right behind its commit record (epoch, sequence, commit
- * LSN), or, if the log lost that record and was written anew, of the first open of a higher epoch, from where
- * the proof finds the position again. hint is what this function or the reader once had (the offset of that
- * commit record or the one behind it; -1: none) and is verified before it is believed; without it the log is
- * read from its oldest record. Neither there: SB-LOG-GAP, or SB-LOG-TRUNCATED
- * if the log ends before the position (it lost its end). All-zero position: the oldest offset, which must be
- * the stream's very first record (else SB-LOG-GAP).
+ * LSN), or that of the record that followed it if retention took no more than that, or, if the log lost that
+ * record and was written anew, of the first open of a higher epoch, from where the proof finds the position
+ * again. hint is what this function or the reader once had (the offset of that commit record or the one
+ * behind it; -1: none) and is verified before it is believed; without it the log is read from its oldest
+ * record. Neither there: SB-LOG-GAP, or SB-LOG-TRUNCATED if the log ends before the position (it lost its
+ * end). All-zero position: the oldest offset, which must be the stream's very first record (else SB-LOG-GAP).
  */
 int sb_tail_locate_position(struct sb_stream *stream, const struct sb_position *position, int64_t hint,
     int64_t *ret_offset, struct sb_err *err);
