@@ -61,6 +61,7 @@ struct scan {
     uint64_t epoch;     /* 0: no record at all */
     uint64_t sequence;  /* up to which nothing of it is missing in the window */
     bool torn;          /* and something is behind that */
+    uint64_t lost;      /* an epoch whose open is not where it was written: nothing of it counts; 0: none */
     struct sb_buf open; /* body of its open, empty if it lies before the window */
     int64_t open_offset;
     struct sb_buf commit; /* body of its newest commit, empty if none */
@@ -76,8 +77,8 @@ static void scan_clear(struct scan *scan)
 
 static void scan_record(struct scan *scan, const struct sb_record *record)
 {
-    if (record->frame.epoch < scan->epoch)
-        return; /* a zombie's */
+    if (record->frame.epoch < scan->epoch || record->frame.epoch == scan->lost)
+        return; /* a zombie's, or behind a hole */
     if (record->frame.epoch > scan->epoch) {
         scan->epoch = record->frame.epoch;
         scan->sequence = record->frame.sequence - 1;
@@ -135,6 +136,15 @@ static bool scan_suffices(const struct scan *scan, const struct known_open *cont
     return scan->commit.len > 0 && incarnation_known;
 }
 
+/* The open of the highest epoch must be in this window, if control has it: it is not before the offset
+ * written there.
+ */
+static bool open_is_lost(const struct scan *scan, const struct known_open *control, int64_t from)
+{
+    return scan->epoch != 0 && scan->open.len == 0 && control->present &&
+           control->open.epoch == scan->epoch && control->offset >= from;
+}
+
 static int scan_back(
     struct scan *scan, struct sb_stream *stream, const struct known_open *control, struct sb_err *err)
 {
@@ -146,6 +156,10 @@ static int scan_back(
         int64_t from = bounds.next - bounds.oldest > window ? bounds.next - window : bounds.oldest;
         if (scan_window(scan, stream, from, bounds.next, err) != 0)
             return -1;
+        if (open_is_lost(scan, control, from)) {
+            scan->lost = scan->epoch; /* the same window again, without it */
+            continue;
+        }
         if (from == bounds.oldest || scan_suffices(scan, control, from))
             return 0;
         window *= 4;

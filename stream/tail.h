@@ -32,9 +32,10 @@ struct sb_tail {
 /*
  * The tail: what a new incarnation may take as its base. Records of lower epochs behind a higher epoch's open
  * (a zombie's) are ignored, and so is a transaction without its commit, and everything behind a hole in the
- * highest epoch's sequence (a store that forgot records it had acknowledged). Read in windows from the end
- * backwards until the highest epoch's newest commit or its open is found, so that the cost does not grow with
- * the log; the first window (SB_TAIL_WINDOW records) is more than a zombie's queue holds.
+ * highest epoch's sequence (a store that forgot records it had acknowledged), its open included. Read in
+ * windows from the end backwards until the highest epoch's newest commit or its open is found, so that the
+ * cost does not grow with the log; the first window (SB_TAIL_WINDOW records) is more than a zombie's queue
+ * holds.
  *
  * The control table is only a hint, for it is written after the log:
  *  - an open in the log that control does not know (a crash between the two): the log rules;

@@ -390,6 +390,29 @@ START_TEST(what_follows_a_hole_in_the_highest_epoch_does_not_count)
 }
 END_TEST
 
+/* All that the incarnation had written was lost, its open first of all; what it wrote then is there. */
+START_TEST(an_epoch_whose_open_was_lost_does_not_count)
+{
+    struct spot at = open_epoch(1, &beginning, true);
+    put_transactions(&at, 100, 200);
+    struct spot good = at;
+    size_t good_at = store.count - 1;
+    struct spot next = open_epoch(2, &good, true);
+    put_transactions(&next, 200, 250);
+    store.count = good_at + 1;
+    put_transactions(&next, 250, 300);
+    struct sb_tail tail = find();
+    ck_assert_uint_eq(tail.highest_epoch, 2); /* and nobody claims it again */
+    ck_assert(tail.position_known);
+    ck_assert_uint_eq(tail.position.epoch, 1);
+    ck_assert_uint_eq(tail.position.sequence, good.sequence);
+    ck_assert_int_eq(tail.offset, offset_of(good_at));
+    struct spot last = open_epoch(3, &good, true);
+    put_transactions(&last, 200, 300);
+    ck_assert_uint_eq(find().position.sequence, last.sequence);
+}
+END_TEST
+
 START_TEST(a_repeated_record_is_no_hole)
 {
     struct spot at = open_epoch(1, &beginning, true);
@@ -698,6 +721,7 @@ int main(void)
     tcase_add_test(tcase, the_cost_does_not_grow_with_the_log);
     tcase_add_test(tcase, a_partial_transaction_longer_than_the_window_is_passed);
     tcase_add_test(tcase, what_follows_a_hole_in_the_highest_epoch_does_not_count);
+    tcase_add_test(tcase, an_epoch_whose_open_was_lost_does_not_count);
     tcase_add_test(tcase, a_repeated_record_is_no_hole);
     tcase_add_test(tcase, a_lost_control_entry_is_made_up_from_the_log);
     tcase_add_test(tcase, a_position_behind_the_end_is_a_truncation);
