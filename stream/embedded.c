@@ -16,7 +16,10 @@
  *
  * One writer: an flock on <path>.lock, kept by the kernel only as long as the process lives. Readers are
  * other processes; they fetch in batches, each in one short read transaction, so that checkpoints are never
- * held up for long, and are woken by inotify on the WAL file.
+ * held up for long, and are woken by inotify on the lock file, into which the writer writes after each
+ * commit. (Not on the WAL: that is written before the fsync, and what it holds becomes visible after it, in
+ * shared memory, without a word. A reader woken by the former would look too early, and sleep on until the
+ * next commit.)
  *
  * After a crash SQLite recovers the file on open by itself. The writer checks once a second that the path
  * still names the file it has open.
@@ -63,6 +66,7 @@ struct embedded {
     sqlite3 *db;
     sqlite3_stmt *insert, *select;
     int lock_fd;
+    int lock_len; /* bytes in the lock file */
     ino_t inode;
     int64_t path_checked_ms;
     /* writing */
@@ -148,8 +152,9 @@ static int take_lock(struct embedded *store, struct sb_err *err)
     if (store->lock_fd < 0)
         return sb_err_errno(err, SB_E_STREAM_IO, "could not open \"%s\"", path);
     if (flock(store->lock_fd, LOCK_EX | LOCK_NB) == 0) {
-        int len = snprintf(holder, sizeof holder, "%d\n", (int)getpid());
-        if (ftruncate(store->lock_fd, 0) != 0 || pwrite(store->lock_fd, holder, (size_t)len, 0) != len)
+        store->lock_len = snprintf(holder, sizeof holder, "%d\n", (int)getpid());
+        if (ftruncate(store->lock_fd, 0) != 0 ||
+            pwrite(store->lock_fd, holder, (size_t)store->lock_len, 0) != store->lock_len)
             return sb_err_errno(err, SB_E_STREAM_IO, "could not write \"%s\"", path);
         return 0;
     }
@@ -245,15 +250,26 @@ static int connect_db(struct embedded *store, int flags, struct sb_err *err)
         "could not set it up", err);
 }
 
-static int watch_wal(struct embedded *store, struct sb_err *err)
+/* A copy of a store may have come without its lock file: it is made, for the writer to come. */
+static int watch_commits(struct embedded *store, struct sb_err *err)
 {
     char path[PATH_BYTES + 8];
-    snprintf(path, sizeof path, "%s-wal", store->path);
+    snprintf(path, sizeof path, "%s.lock", store->path);
+    int made = open(path, O_RDONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (made >= 0)
+        close(made);
     store->stream.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (store->stream.fd < 0 || (inotify_add_watch(store->stream.fd, path, IN_MODIFY) < 0 &&
-                                    inotify_add_watch(store->stream.fd, store->path, IN_MODIFY) < 0))
+    if (store->stream.fd < 0 || inotify_add_watch(store->stream.fd, path, IN_MODIFY) < 0)
         return sb_err_errno(err, SB_E_STREAM_IO, "could not watch \"%s\"", path);
     return 0;
+}
+
+/* What was committed is visible: wake the readers by writing again what stands there. A reader that is not
+ * woken looks by itself in a while, so nothing depends on it. */
+static void tell_readers(const struct embedded *store)
+{
+    ssize_t ignored = pwrite(store->lock_fd, "\n", 1, store->lock_len - 1);
+    (void)ignored;
 }
 
 static int open_writer(struct embedded *store, struct sb_err *err)
@@ -325,7 +341,7 @@ static int embedded_open(const struct sb_stream_options *options, enum sb_stream
                  "SELECT position, appended_ms, frame, key, body FROM record WHERE position >= ?1 ORDER BY "
                  "position",
                  &store->select, err) == 0 &&
-             (mode == SB_STREAM_WRITE ? open_writer(store, err) == 0 : watch_wal(store, err) == 0)) {
+             (mode == SB_STREAM_WRITE ? open_writer(store, err) == 0 : watch_commits(store, err) == 0)) {
         *ret_stream = &store->stream;
         return 0;
     }
@@ -515,6 +531,7 @@ static int commit(struct embedded *store, struct sb_err *err)
     if (sqlite3_exec(store->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK)
         return finish_writer(store, "could not commit", err);
     SB_FAULT("stream-after-commit");
+    tell_readers(store);
     store->in_transaction = false;
     store->unmeasured_bytes += store->pending_bytes;
     store->pending_bytes = 0;

@@ -70,6 +70,7 @@ struct kafka {
     struct sb_kafka_client consumer;
     rd_kafka_message_t *current;
     int64_t read_next, high_known;
+    struct sb_err damage; /* code SB_OK: none met; nothing is read past it but by a seek */
     uint64_t foreign;
 };
 
@@ -373,6 +374,15 @@ static int kafka_release(struct sb_stream *stream, int64_t below_offset, int64_t
     return 0; /* the topic's own retention */
 }
 
+static rd_kafka_resp_err_t send_control(
+    struct kafka *store, const char *key, size_t key_len, struct sb_view value)
+{
+    return rd_kafka_producev(store->producer.rk, RD_KAFKA_V_TOPIC(store->control), RD_KAFKA_V_PARTITION(0),
+        RD_KAFKA_V_KEY(key, key_len), RD_KAFKA_V_VALUE((void *)value.ptr, value.len),
+        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_OPAQUE(opaque_of(store->control_put + 1, true)),
+        RD_KAFKA_V_END);
+}
+
 /* Waits for this entry's own report: a backlog of records is no reason to fail. */
 static int put_control(
     struct kafka *store, const char *key, size_t key_len, struct sb_view value, struct sb_err *err)
@@ -380,10 +390,10 @@ static int put_control(
     int64_t deadline_ms = sb_clock_mono_ms() + SB_STREAM_CALL_MS;
     if (check_finished(store, err) != 0)
         return -1;
-    rd_kafka_resp_err_t code = rd_kafka_producev(store->producer.rk, RD_KAFKA_V_TOPIC(store->control),
-        RD_KAFKA_V_PARTITION(0), RD_KAFKA_V_KEY(key, key_len), RD_KAFKA_V_VALUE((void *)value.ptr, value.len),
-        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_OPAQUE(opaque_of(store->control_put + 1, true)),
-        RD_KAFKA_V_END);
+    rd_kafka_resp_err_t code;
+    while ((code = send_control(store, key, key_len, value)) == RD_KAFKA_RESP_ERR__QUEUE_FULL &&
+           sb_clock_mono_ms() < deadline_ms) /* of records, which make room */
+        rd_kafka_poll(store->producer.rk, POLL_MS);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
         return sb_kafka_error(&store->producer, code, "could not write to the control topic", err);
     store->control_put++;
@@ -464,6 +474,7 @@ static int kafka_seek(struct sb_stream *stream, int64_t offset, struct sb_err *e
         return sb_kafka_error(&store->consumer, code, "could not go to an offset", err);
     store->read_next = offset;
     store->high_known = bounds.next;
+    store->damage.code = SB_OK;
     return 0;
 }
 
@@ -588,9 +599,8 @@ static int next_message(struct kafka *store, rd_kafka_message_t **ret_message, s
     }
 }
 
-static int kafka_read(struct sb_stream *stream, struct sb_record *ret_record, struct sb_err *err)
+static int read_record(struct kafka *store, struct sb_record *ret_record, struct sb_err *err)
 {
-    struct kafka *store = of(stream);
     for (;;) {
         if (store->current != NULL)
             rd_kafka_message_destroy(store->current);
@@ -606,6 +616,20 @@ static int kafka_read(struct sb_stream *stream, struct sb_record *ret_record, st
         if (rc <= 0)
             return rc;
     }
+}
+
+/* librdkafka steps over what it could not read; whoever calls again must not. */
+static int kafka_read(struct sb_stream *stream, struct sb_record *ret_record, struct sb_err *err)
+{
+    struct kafka *store = of(stream);
+    if (store->damage.code != SB_OK) {
+        *err = store->damage;
+        return -1;
+    }
+    int rc = read_record(store, ret_record, err);
+    if (rc < 0 && sb_err_class(err) != SB_CLASS_RETRY)
+        store->damage = *err;
+    return rc;
 }
 
 static int kafka_control_each(

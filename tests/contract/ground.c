@@ -22,8 +22,8 @@ bool ground_init(int argc, char **argv)
         return false;
     }
     place = argv[2];
-    broker = kafka ? (pid_t)atol(argv[3]) : 0;
-    return true;
+    broker = kafka ? (pid_t)strtol(argv[3], NULL, 10) : 0;
+    return !kafka || broker > 1;
 }
 
 bool ground_is_kafka(void)

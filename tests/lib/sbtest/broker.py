@@ -330,6 +330,32 @@ class Broker:
             producer.produce(topic, value, on_delivery=lambda error, message: error and failed.append(error))
         assert producer.flush(timeout) == 0 and not failed, failed
 
+    def produce_messages(self, topic, messages, timeout=20):
+        """Append whole messages: [(key, value, headers)], all to partition 0."""
+        from confluent_kafka import Producer
+
+        failed, producer = [], Producer({"bootstrap.servers": self.address, "enable.idempotence": True})
+        for key, value, headers in messages:
+            producer.produce(
+                topic, value, key, 0, headers=headers, on_delivery=lambda error, _: error and failed.append(error)
+            )
+        assert producer.flush(timeout) == 0 and not failed, failed
+
+    def produce_in_transactions(self, topic, values, timeout=20):
+        """A Kafka transaction for each value; the last is aborted. They leave markers, which have offsets and are nothing."""
+        from confluent_kafka import Producer
+
+        producer = Producer({"bootstrap.servers": self.address, "transactional.id": "a-stranger"})
+        producer.init_transactions(timeout)
+        for number, value in enumerate(values, 1):
+            producer.begin_transaction()
+            producer.produce(topic, value, partition=0)
+            assert producer.flush(timeout) == 0
+            if number < len(values):
+                producer.commit_transaction(timeout)
+            else:
+                producer.abort_transaction(timeout)
+
     def read(self, topic, partition=0, start=None, timeout=20):
         """Every message from start (the oldest) to the end as of now: a list of confluent_kafka.Message."""
         from confluent_kafka import Consumer, TopicPartition
