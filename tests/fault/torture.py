@@ -62,6 +62,9 @@ def points(store):
     return found
 
 
+ENDED = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE %s"
+
+
 def stream_file(product):
     return product.config["state_dir"] + "/forward.db"
 
@@ -194,7 +197,7 @@ class Torture:
         """A session of ours is ended by somebody."""
         server = self.random.choice([self.old, self.new])
         self.say(f"end our sessions on {server.name}")
-        server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'switchback%%'")
+        server.sql(ENDED, "switchback%")
 
     def act_point(self, point=None):
         """The stage is started with the point armed, and must die of it and of nothing else."""
@@ -279,10 +282,14 @@ class Torture:
         ended, what it had queued was not. (The embedded store is of one machine: there capture has no twin.)"""
         name = self.random.choice(STAGES) if self.broker else "apply"
         server = self.old if name == "capture" else self.new
+        self.follows()
         self.say(f"freeze {name}, and start another")
         zombie = self.running.pop(name)
         zombie.freeze()
-        server.sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'switchback % {name} %'")
+        # Capture is cut off; apply now and then only silent, and the other has to take over.
+        if name == "capture" or self.random.random() < 0.7:
+            ended = server.sql(ENDED, f"switchback % {name}%")
+            assert ended, f"{name} had no session on {server}"
         self.homes[name].reverse()
         self.start(name)
         self._settle()
