@@ -177,7 +177,7 @@ def test_the_slot_may_stand_where_it_began_before_anything_is_applied():
 @pytest.mark.parametrize("line", ['ts=1 level=error msg="x" error=SB-CONFLICT', "ERROR: AddressSanitizer: heap-use-after-free"])
 def test_a_stage_that_halts_is_seen(place, line):
     log, findings = place / "log", invariants.Findings()
-    log.write_text('ts=1 level=warning msg="no finding"\n')
+    log.write_text('ts=1 level=warning msg="no finding"\nts=1 level=error error=SB-EPOCH-STALE\n')
     watcher = invariants.WordsWatcher(findings, log)
     watcher.look()
     findings.check()

@@ -271,7 +271,8 @@ class LogWatcher(Watcher):
 
 
 class WordsWatcher(Watcher):
-    """I13: the product's own log. An error line means that a stage has halted or ended by itself."""
+    """I13: the product's own log. An error line means that a stage has halted or ended by itself; rightly so only where
+    a newer one has taken over."""
 
     def __init__(self, findings, path):
         super().__init__(findings)
@@ -283,7 +284,8 @@ class WordsWatcher(Watcher):
             if not line.endswith("\n"):
                 self._file.seek(at)
                 return
-            if " level=error" in line or "Sanitizer" in line or "Assertion" in line:
+            stopped = " level=error" in line and "error=SB-EPOCH-STALE" not in line
+            if stopped or "Sanitizer" in line or "Assertion" in line:
                 self.findings.add("I13", line.strip())
 
     def forget(self):
