@@ -88,6 +88,18 @@ def test_a_backup_that_lost_nothing_is_gone_on_with(pair):  # noqa: F811
     it.assert_equal()
 
 
+def test_a_backup_from_before_prepare(pair):  # noqa: F811
+    """It knows nothing of us. To prepare it as if nothing had been would skip what lies between."""
+    it = settled(pair)
+    it.product.stop()
+    it.old.sql("SELECT pg_drop_replication_slot(%s)", it.slot)
+    it.old.sql("DROP SCHEMA switchback CASCADE")
+    it.old.sql(f"DROP PUBLICATION {it.slot}_keyed, {it.slot}_keyless")
+    before = it.effects()
+    it.product.run()
+    assert "restored" in it.assert_halted("SB-SOURCE-REWOUND", before)["error_text"]
+
+
 # -- a standby in its place (A11 to A13)
 
 
