@@ -385,6 +385,21 @@ static void guard_slot(struct capture *cap, const struct sb_pulse *pulse, int64_
     sb_log_err(SB_LOG_WARNING, &risk, "capture goes on");
 }
 
+/* We confirm the start of a commit that is safe downstream, so a commit that waits for us waits for the one
+ * behind it, and for the target. */
+static int check_not_waited_for(const struct sb_pulse *pulse, struct sb_err *err)
+{
+    if (!pulse->waited_for)
+        return 0;
+    sb_err_set(err, SB_E_SOURCE_CONFIG,
+        "synchronous_standby_names of the source takes our replication session for a synchronous standby: "
+        "every "
+        "commit there would wait for this migration");
+    return sb_err_hint(err,
+        "Name the standbys in synchronous_standby_names instead of `*`, reload the source, then `switchback "
+        "resume`.");
+}
+
 static int turn_source(struct capture *cap, int64_t now_ms, struct sb_err *err)
 {
     struct sb_pulse pulse;
@@ -393,6 +408,8 @@ static int turn_source(struct capture *cap, int64_t now_ms, struct sb_err *err)
         return rc;
     if (sb_identity_check_claim(
             cap->op->open.epoch, &cap->op->open.incarnation, pulse.epoch, &pulse.incarnation, err) != 0)
+        return -1;
+    if (check_not_waited_for(&pulse, err) != 0)
         return -1;
     sb_flow_next_xid(cap->flow, pulse.next_xid);
     guard_slot(cap, &pulse, now_ms);

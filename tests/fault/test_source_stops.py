@@ -251,3 +251,23 @@ def test_a_commit_that_waits_for_a_dead_standby_arrives_and_nothing_of_ours_wait
     client.join(20)
     assert not client.is_alive()
     it.assert_equal()
+
+
+def test_a_source_whose_commits_would_wait_for_us_is_let_go(pair):  # noqa: F811
+    """With `*` in synchronous_standby_names any walsender is a standby, ours too: it would hold up the application."""
+    it = pair().run()
+    it.insert()
+    it.catch_up()
+    it.product.ok("pause")
+    it.wait_state(APPLY, "waiting")
+    it.old.reload(synchronous_standby_names="*")
+    held = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync' AND application_name LIKE 'switchback%%'"
+    wait_until(lambda: it.old.value(held) == 1 or it.stage(CAPTURE)["state"] == "halted", 20, "us to be a standby")
+    report = it.wait_state(CAPTURE, "halted")
+    assert report["error"] == "SB-SOURCE-CONFIG" and "synchronous_standby_names" in report["error_text"]
+    assert it.old.value("SELECT count(*) FROM pg_stat_replication") == 0
+    it.old.reload(synchronous_standby_names="")
+    it.product.ok("resume")
+    it.wait_running()
+    it.insert()
+    it.assert_equal()
