@@ -81,6 +81,23 @@ def test_a_stop_of_the_source_does_not_wait_for_us(pair, state, mode):  # noqa: 
     it.assert_equal()
 
 
+def test_a_transaction_larger_than_the_stream_says_so(pair):  # noqa: F811
+    """Nothing that is applied can make room for it, so waiting would be for ever: an operator must know."""
+    it = pair(config=FULL).run()
+    it.insert()
+    it.catch_up()
+    it.old.sql("INSERT INTO item SELECT -g, repeat(md5(g::text), 20) FROM generate_series(1, 20000) g")
+    report = wait_until(
+        lambda: (now := it.stage(CAPTURE))["error"] == "SB-STREAM-FULL" and now, 40, "capture to say what it waits for")
+    assert report["state"] == "waiting" and "retention_max_bytes" in report["hint"]
+    assert "larger than the stream may get" in it.status()["why"]
+    assert it.new.value("SELECT count(*) FROM item") == 1
+    it.product.stop()
+    it.product.configure(stream={"retention_max_bytes": 1 << 28})
+    it.run()
+    it.assert_equal()
+
+
 # -- crashes (A1, A5)
 
 
