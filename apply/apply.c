@@ -243,8 +243,28 @@ static void on_signal(void *arg, int signo)
 /* -- start
  * --------------------------------------------------------------------------------------------------- */
 
+/* The session with which this process applied before; 0: it has not yet. A process has one stage. */
+static int worked_as_pid;
+
+/* This process has applied before, and somebody else is at it now, who is not its own former session that the
+ * server has not missed yet: it was frozen or cut off, and has been taken over from. */
+static bool is_superseded(struct stage *stage, const char *purpose)
+{
+    static const char sql[] =
+        "SELECT FROM pg_catalog.pg_stat_activity WHERE application_name = $1 AND"
+        " datname = pg_catalog.current_database() AND pid NOT IN (pg_catalog.pg_backend_pid(), $2::integer)";
+    char former[16];
+    struct sb_rows *rows SB_CLEANUP(sb_rows_freep)
+    = NULL;
+    struct sb_err ignored;
+    const char *params[] = {purpose, former};
+    snprintf(former, sizeof former, "%d", worked_as_pid);
+    return worked_as_pid != 0 && sb_conn_query(stage->conn, sql, 2, params, &rows, &ignored) == 0 &&
+           sb_rows_count(rows) > 0;
+}
+
 /* The origin is held by another session. If its process is frozen or gone its session is idle: end that one.
- * A live applier is left alone, and this one waits. */
+ * A live applier is left alone, and this one waits, or ends if it is the one that was taken over from. */
 static int yield_or_take_over(struct stage *stage, const char *purpose, struct sb_err *err)
 {
     struct sb_rows *rows SB_CLEANUP(sb_rows_freep)
@@ -263,6 +283,9 @@ static int yield_or_take_over(struct stage *stage, const char *purpose, struct s
             2, params, &rows, &ignored) == 0 &&
         sb_rows_count(rows) > 0)
         SB_WARN("ended the idle session of an earlier applier", SB_STR("pid", sb_rows_get(rows, 0, 0)));
+    else if (is_superseded(stage, purpose))
+        return sb_err_set(err, SB_E_EPOCH_STALE,
+            "another applier of this migration works on the target, where this process did before");
     return sb_err_set(
         err, SB_E_TARGET_UNAVAILABLE, "another applier of this migration is connected to the target");
 }
@@ -326,6 +349,7 @@ static int connect_all(struct stage *stage, struct sb_err *err)
     sb_wiring_stream(stage->config, stage->direction, path, &options);
     if (sb_stream_open(&options, SB_STREAM_READ, &stage->stream, err) != 0)
         return -1;
+    worked_as_pid = sb_conn_backend_pid(stage->conn);
     return seek_to_progress(stage, err);
 }
 

@@ -52,6 +52,8 @@ struct capture {
     bool want_write; /* a status is not out yet */
     int64_t stalled_since_ms;
     bool stall_said;
+    bool too_large_said;
+    int64_t oldest_offset;  /* in the stream, when last looked at */
     uint64_t recorded_lsn;  /* what the control table says was durable once */
     uint64_t confirmed_lsn; /* last sent */
     int64_t status_max_ms;  /* a status is sent at least so often */
@@ -243,6 +245,7 @@ static int unstall(struct capture *cap, struct sb_err *err)
     if (cap->stall_said)
         SB_INFO("the stream has room again");
     cap->stall_said = false;
+    cap->too_large_said = false;
     sb_report_state(SB_STATE_RUNNING, NULL);
     return watch_socket(cap, err);
 }
@@ -333,14 +336,34 @@ static void on_service(void *arg)
         stop_failed(cap, &err);
 }
 
+/* Everything whole is applied and released, and the stream is full all the same: of one transaction that has
+ * not ended yet. Nothing but more room will make room. */
+static bool is_too_large(const struct capture *cap)
+{
+    return cap->op->stream_options.store == SB_STORE_EMBEDDED && cap->progress.commit_lsn != 0 &&
+           cap->progress.commit_lsn >= sb_ledger_stored(cap->ledger) &&
+           cap->oldest_offset >= cap->progress.stream_offset - 1;
+}
+
 /* A moment's stall is how a fast source meets a slow store; a second's is worth a word. */
 static void say_stalled(struct capture *cap)
 {
-    if (cap->stall_said || sb_clock_mono_ms() - cap->stalled_since_ms < STALL_SAID_MS)
+    if (sb_clock_mono_ms() - cap->stalled_since_ms < STALL_SAID_MS)
         return;
-    cap->stall_said = true;
-    sb_report_state(SB_STATE_WAITING, "the stream takes no more: it is full, or its store is slow");
-    SB_WARN("the stream takes no more; capture waits, and the source keeps its WAL");
+    if (!cap->stall_said) {
+        cap->stall_said = true;
+        sb_report_state(SB_STATE_WAITING, "the stream takes no more: it is full, or its store is slow");
+        SB_WARN("the stream takes no more; capture waits, and the source keeps its WAL");
+    }
+    if (cap->too_large_said || !is_too_large(cap))
+        return;
+    cap->too_large_said = true;
+    struct sb_err full;
+    sb_err_set(&full, SB_E_STREAM_FULL,
+        "the transaction under way is larger than the stream may get; everything before it is applied");
+    sb_err_hint(&full, "Raise stream.retention_max_bytes and start again; nothing is lost meanwhile.");
+    sb_report_err(SB_STATE_WAITING, &full);
+    sb_log_err(SB_LOG_WARNING, &full, "capture waits, and the source keeps its WAL");
 }
 
 static void on_stall(void *arg)
@@ -392,6 +415,21 @@ static void guard_slot(struct capture *cap, const struct sb_pulse *pulse, int64_
     sb_log_err(SB_LOG_WARNING, &risk, "capture goes on");
 }
 
+/* We confirm the start of a commit that is safe downstream, so a commit that waits for us waits for the one
+ * behind it, and for the target. */
+static int check_not_waited_for(const struct sb_pulse *pulse, struct sb_err *err)
+{
+    if (!pulse->waited_for)
+        return 0;
+    sb_err_set(err, SB_E_SOURCE_CONFIG,
+        "synchronous_standby_names of the source takes our replication session for a synchronous standby: "
+        "every "
+        "commit there would wait for this migration");
+    return sb_err_hint(err,
+        "Name the standbys in synchronous_standby_names instead of `*`, reload the source, then `switchback "
+        "resume`.");
+}
+
 static int turn_source(struct capture *cap, int64_t now_ms, struct sb_err *err)
 {
     struct sb_pulse pulse;
@@ -400,6 +438,8 @@ static int turn_source(struct capture *cap, int64_t now_ms, struct sb_err *err)
         return rc;
     if (sb_identity_check_claim(
             cap->op->open.epoch, &cap->op->open.incarnation, pulse.epoch, &pulse.incarnation, err) != 0)
+        return -1;
+    if (check_not_waited_for(&pulse, err) != 0)
         return -1;
     sb_flow_next_xid(cap->flow, pulse.next_xid);
     guard_slot(cap, &pulse, now_ms);
@@ -439,6 +479,7 @@ static int release_if_due(struct capture *cap, int64_t now_ms, struct sb_err *er
     if (sb_stream_bounds(cap->op->stream, &bounds, err) !=
         0) /* only figures; service says when it is too long */
         return err->code == SB_E_STREAM_UNAVAILABLE ? 0 : -1;
+    cap->oldest_offset = bounds.oldest;
     sb_metric_set(SB_M_STREAM_BYTES, bounds.bytes);
     sb_metric_set(SB_M_STREAM_OLDEST_OFFSET, bounds.oldest);
     sb_metric_set(SB_M_STREAM_NEXT_OFFSET, bounds.next);

@@ -152,6 +152,17 @@ static int prove_publications(struct sb_conn *conn, const char *migration, const
     return 0;
 }
 
+/* A row that is missing where commits were captured before. */
+static int lost_row(struct sb_err *err)
+{
+    if (err->code != SB_E_NOT_PREPARED)
+        return -1;
+    return sb_err_set(err, SB_E_SOURCE_REWOUND,
+        "the stream was captured from this database, but what prepare had made in it is gone: it was "
+        "restored "
+        "to a time before, or schema \"switchback\" was dropped");
+}
+
 int sb_identity_prove(struct sb_conn *conn, const char *migration, const char *direction,
     const struct sb_names *names, const struct sb_known_source *known,
     struct sb_source_identity *ret_identity, struct sb_err *err)
@@ -160,9 +171,10 @@ int sb_identity_prove(struct sb_conn *conn, const char *migration, const char *d
     if (sb_catalog_server_id(conn, &identity.server, err) != 0 ||
         (known->system_identifier != 0 &&
             check_server(&identity.server, known, "the one that was captured", err) != 0) ||
-        read_settings(conn, &identity, err) != 0 ||
-        read_row(conn, migration, direction, &identity.row, err) != 0)
+        read_settings(conn, &identity, err) != 0)
         return -1;
+    if (read_row(conn, migration, direction, &identity.row, err) != 0)
+        return known->system_identifier != 0 ? lost_row(err) : -1;
     struct sb_known_source prepared = {identity.row.system_identifier, identity.row.database_oid};
     if (check_server(&identity.server, &prepared, "prepared", err) != 0 ||
         prove_publications(conn, migration, direction, names, &identity, err) != 0)

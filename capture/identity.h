@@ -2,7 +2,8 @@
  * Is this the source that was prepared, and is its slot the one we confirmed? Asked on every connect, before
  * a single change is believed. Every disagreement is a named halt:
  *
- *     SB-NOT-PREPARED       there is no row of this migration in switchback.capture
+ *     SB-NOT-PREPARED       there is no row of this migration in switchback.capture, and never was
+ *     SB-SOURCE-REWOUND     there was one: the stream was captured from this database
  *     SB-SOURCE-IDENTITY    another cluster (system identifier) or database (oid) than prepare wrote down
  *     SB-SOURCE-CONFIG      wal_level is not logical
  *     SB-SOURCE-UNAVAILABLE it is in recovery: a standby, or one that has not been promoted yet

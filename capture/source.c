@@ -106,7 +106,8 @@ static int send_pulse(struct sb_source *source, struct sb_err *err)
         "  ELSE pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()) END,"
         " CASE WHEN pg_catalog.pg_is_in_recovery() THEN NULL ELSE pg_catalog.pg_current_wal_insert_lsn() END,"
         " s.restart_lsn, s.confirmed_flush_lsn, coalesce(s.safe_wal_size, -1), s.wal_status = 'unreserved',"
-        " c.epoch, c.incarnation"
+        " c.epoch, c.incarnation, EXISTS (SELECT FROM pg_catalog.pg_stat_replication r"
+        "  WHERE r.pid = s.active_pid AND r.sync_state IN ('sync', 'quorum'))"
         " FROM switchback.capture c LEFT JOIN pg_catalog.pg_replication_slots s ON s.slot_name = $3"
         " WHERE c.migration = $1 AND c.direction = $2 AND c.lane = 0";
     const char *params[] = {source->migration, source->direction, source->names->slot};
@@ -135,7 +136,8 @@ static int read_pulse(const struct sb_rows *rows, struct sb_pulse *ret_pulse, st
         .confirmed_lsn = sb_rows_lsn(rows, 0, 4),
         .safe_bytes = sb_rows_i64(rows, 0, 5),
         .unreserved = sb_rows_bool(rows, 0, 6),
-        .epoch = sb_rows_u64(rows, 0, 7)};
+        .epoch = sb_rows_u64(rows, 0, 7),
+        .waited_for = sb_rows_bool(rows, 0, 9)};
     const char *incarnation = sb_rows_get(rows, 0, 8);
     if (incarnation != NULL && !sb_uuid_parse(incarnation, &pulse.incarnation))
         return sb_err_set(err, SB_E_STATE_FORMAT, "a uuid in switchback.capture is malformed");

@@ -31,6 +31,7 @@ struct sb_pulse {
     uint64_t confirmed_lsn;
     int64_t safe_bytes; /* -1: no limit */
     bool unreserved;
+    bool waited_for; /* commits of the source wait until we confirm them: we count as a synchronous standby */
     uint64_t epoch;
     struct sb_uuid incarnation;
 };

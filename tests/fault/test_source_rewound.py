@@ -2,7 +2,6 @@
 target; it must be said, never papered over. And a standby that lost nothing is simply gone on with."""
 
 import shutil
-import subprocess
 
 import pytest
 
@@ -88,24 +87,34 @@ def test_a_backup_that_lost_nothing_is_gone_on_with(pair):  # noqa: F811
     it.assert_equal()
 
 
+def test_a_backup_from_before_prepare(pair):  # noqa: F811
+    """It knows nothing of us. To prepare it as if nothing had been would skip what lies between."""
+    it = settled(pair)
+    it.product.stop()
+    it.old.sql("SELECT pg_drop_replication_slot(%s)", it.slot)
+    it.old.sql("DROP SCHEMA switchback CASCADE")
+    it.old.sql(f"DROP PUBLICATION {it.slot}_keyed, {it.slot}_keyless")
+    before = it.effects()
+    it.product.run()
+    assert "restored" in it.assert_halted("SB-SOURCE-REWOUND", before)["error_text"]
+
+
 # -- a standby in its place (A11 to A13)
 
 
-def standby_of(it, clusters, copy):
-    """A streaming standby: by pg_basebackup, which leaves slots out, or by a cold copy, which has them."""
-    other = clusters(15, "standby", start=False)
+def standby_of(it, clusters, slots, **settings):
+    """A streaming standby from a cold copy: with the source's slots, or without them, as pg_basebackup leaves it."""
+    other = clusters(it.old.major, "standby", start=False)
     shutil.rmtree(other.data)
-    if copy:
-        it.stop_source("fast")
-        shutil.copytree(it.old.data, other.data, symlinks=True)
-        it.old.start()
-        it.wait_running()
-    else:
-        subprocess.run(
-            [it.old.programs.bin / "pg_basebackup", "-d", it.old.dsn(), "-D", other.data, "-c", "fast", "--no-sync"],
-            env=it.old.programs.env, check=True, capture_output=True, timeout=60)
+    it.stop_source("fast")
+    shutil.copytree(it.old.data, other.data, symlinks=True)
+    it.old.start()
+    it.wait_running()
+    if not slots:
+        shutil.rmtree(other.data / "pg_replslot")
+        (other.data / "pg_replslot").mkdir(mode=0o700)
     (other.data / "standby.signal").touch()
-    other.configure(primary_conninfo=it.old.dsn(application_name='standby'), hot_standby="on")
+    other.configure(primary_conninfo=it.old.dsn(application_name='standby'), hot_standby="on", **settings)
     other.start()
     wait_until(lambda: replayed(other) >= written(it.old), 30, "the standby to follow")
     return other
@@ -135,7 +144,7 @@ def take_over(it, standby):
 
 def test_a_standby_without_the_slot_takes_over(pair, clusters):  # noqa: F811
     it = settled(pair)
-    standby = standby_of(it, clusters, copy=False)
+    standby = standby_of(it, clusters, slots=False)
     it.insert(3)
     rest(it)
     wait_until(lambda: replayed(standby) >= written(it.old), 30, "the standby to follow")
@@ -149,7 +158,7 @@ def test_a_standby_without_the_slot_takes_over(pair, clusters):  # noqa: F811
 
 def test_a_standby_with_the_slot_that_lost_nothing_takes_over(pair, clusters):  # noqa: F811
     it = settled(pair)
-    standby = standby_of(it, clusters, copy=True)
+    standby = standby_of(it, clusters, slots=True)
     it.insert(3)
     rest(it)
     it.stop_source("fast")  # a fast stop waits until the standby has everything
@@ -162,10 +171,34 @@ def test_a_standby_with_the_slot_that_lost_nothing_takes_over(pair, clusters):  
     it.product.ok("stream", "verify")
 
 
+def test_a_standby_with_a_failover_slot_takes_over(pair, clusters):  # noqa: F811
+    """PostgreSQL 17 and later keep the slot on a standby themselves, a little behind."""
+    it = settled(pair, major=18)
+    assert it.old.value("SELECT failover FROM pg_replication_slots WHERE slot_name = %s", it.slot)
+    it.old.sql("SELECT pg_create_physical_replication_slot('standby', true)")
+    standby = standby_of(
+        it, clusters, slots=False, primary_slot_name="standby", hot_standby_feedback="on", sync_replication_slots="on")
+
+    def synced():
+        it.insert()  # the slot must move for the standby to take it over
+        it.old.sql("CHECKPOINT")
+        return standby.sql("SELECT 1 FROM pg_replication_slots WHERE slot_name = %s AND synced AND NOT temporary", it.slot)
+
+    wait_until(synced, 60, "the standby to have the slot", every=0.2)
+    it.insert(5)
+    rest(it)
+    it.stop_source("fast")
+    take_over(it, standby)
+    it.wait_running()
+    it.insert(3)
+    it.assert_equal()
+    it.product.ok("stream", "verify")
+
+
 @pytest.mark.parametrize("grown", [False, True], ids=["shorter", "grown past us"])
 def test_a_standby_with_the_slot_that_lost_commits_takes_over(pair, clusters, grown):  # noqa: F811
     it = settled(pair)
-    standby = standby_of(it, clusters, copy=True)
+    standby = standby_of(it, clusters, slots=True)
     standby.stop("fast")
     it.insert(5)
     rest(it)
@@ -188,7 +221,7 @@ def test_a_standby_with_the_slot_that_lost_commits_takes_over(pair, clusters, gr
 def test_a_standby_that_is_not_promoted_is_waited_for(pair, clusters):  # noqa: F811
     """The address moved before the promotion: nothing is wrong, it takes a moment."""
     it = settled(pair)
-    standby = standby_of(it, clusters, copy=True)
+    standby = standby_of(it, clusters, slots=True)
     it.insert(3)
     rest(it)
     it.stop_source("fast")

@@ -81,6 +81,23 @@ def test_a_stop_of_the_source_does_not_wait_for_us(pair, state, mode):  # noqa: 
     it.assert_equal()
 
 
+def test_a_transaction_larger_than_the_stream_says_so(pair):  # noqa: F811
+    """Nothing that is applied can make room for it, so waiting would be for ever: an operator must know."""
+    it = pair(config=FULL).run()
+    it.insert()
+    it.catch_up()
+    it.old.sql("INSERT INTO item SELECT -g, repeat(md5(g::text), 20) FROM generate_series(1, 20000) g")
+    report = wait_until(
+        lambda: (now := it.stage(CAPTURE))["error"] == "SB-STREAM-FULL" and now, 40, "capture to say what it waits for")
+    assert report["state"] == "waiting" and "retention_max_bytes" in report["hint"]
+    assert "larger than the stream may get" in it.status()["why"]
+    assert it.new.value("SELECT count(*) FROM item") == 1
+    it.product.stop()
+    it.product.configure(stream={"retention_max_bytes": 1 << 28})
+    it.run()
+    it.assert_equal()
+
+
 # -- crashes (A1, A5)
 
 
@@ -250,4 +267,24 @@ def test_a_commit_that_waits_for_a_dead_standby_arrives_and_nothing_of_ours_wait
     it.old.reload(synchronous_standby_names="")
     client.join(20)
     assert not client.is_alive()
+    it.assert_equal()
+
+
+def test_a_source_whose_commits_would_wait_for_us_is_let_go(pair):  # noqa: F811
+    """With `*` in synchronous_standby_names any walsender is a standby, ours too: it would hold up the application."""
+    it = pair().run()
+    it.insert()
+    it.catch_up()
+    it.product.ok("pause")
+    it.wait_state(APPLY, "waiting")
+    it.old.reload(synchronous_standby_names="*")
+    held = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync' AND application_name LIKE 'switchback%%'"
+    wait_until(lambda: it.old.value(held) == 1 or it.stage(CAPTURE)["state"] == "halted", 20, "us to be a standby")
+    report = it.wait_state(CAPTURE, "halted")
+    assert report["error"] == "SB-SOURCE-CONFIG" and "synchronous_standby_names" in report["error_text"]
+    assert it.old.value("SELECT count(*) FROM pg_stat_replication") == 0
+    it.old.reload(synchronous_standby_names="")
+    it.product.ok("resume")
+    it.wait_running()
+    it.insert()
     it.assert_equal()
