@@ -332,7 +332,14 @@ static void say_stalled(struct capture *cap)
     if (cap->stall_said || sb_clock_mono_ms() - cap->stalled_since_ms < STALL_SAID_MS)
         return;
     cap->stall_said = true;
-    sb_report_state(SB_STATE_WAITING, "the stream takes no more: it is full, or its store is slow");
+    if (sb_stream_is_full(cap->op->stream)) {
+        struct sb_err full;
+        sb_err_set(&full, SB_E_STREAM_FULL, "the stream takes no more: its store has reached its limit");
+        sb_report_err(SB_STATE_WAITING, &full);
+        sb_log_err(SB_LOG_WARNING, &full, "capture waits, and the source keeps its WAL");
+        return;
+    }
+    sb_report_state(SB_STATE_WAITING, "the stream takes no more: its store is slow");
     SB_WARN("the stream takes no more; capture waits, and the source keeps its WAL");
 }
 

@@ -70,7 +70,6 @@ struct embedded {
     uint64_t ticket;
     size_t pending_bytes;
     int64_t next_offset;
-    bool full;
     /* reading */
     int64_t read_next; /* position of the next record to fetch */
     struct sb_buf bytes;
@@ -460,7 +459,7 @@ static int embedded_append(
     if (record->body.len > stream->record_max)
         return sb_err_set(err, SB_E_RECORD_TOO_LARGE, "a record of %zu bytes is larger than %zu",
             record->body.len, stream->record_max);
-    if (store->full || store->pending_bytes > PENDING_MAX_BYTES)
+    if (store->stream.full || store->pending_bytes > PENDING_MAX_BYTES)
         return SB_STREAM_BUSY;
     if (!store->in_transaction) {
         if (sqlite3_exec(store->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
@@ -496,7 +495,7 @@ static int measure(struct embedded *store, struct sb_err *err)
     int64_t used = used_bytes(store, err);
     if (used < 0)
         return -1;
-    store->full = store->retention_max_bytes > 0 && used >= store->retention_max_bytes;
+    store->stream.full = store->retention_max_bytes > 0 && used >= store->retention_max_bytes;
     return 0;
 }
 
