@@ -230,6 +230,34 @@ def test_a_value_that_is_too_long_is_refused_and_never_cut(shop, mode, count, wi
         shop.wait_caught_up()
 
 
+QUEUE = "CREATE TABLE item (id int PRIMARY KEY, pos int UNIQUE DEFERRABLE INITIALLY DEFERRED, note text)"
+
+
+@pytest.mark.parametrize("mode", ["auto", "exact"])
+@pytest.mark.parametrize("batch_max_rows", [3, 20000])
+def test_two_rows_that_a_deferrable_constraint_forbids_never_commit(shop, mode, batch_max_rows):
+    """The server does not look. Whole batches and, with few rows in one, a transaction that is written as it arrives."""
+    shop = shop(tables=QUEUE, mode=mode, batch_max_rows=batch_max_rows, conflict="owner")
+    shop.old.sql("INSERT INTO item SELECT g, g, 'x' FROM generate_series(1, 20) g")
+    shop.old.sql("UPDATE item SET pos = pos + 1")  # each onto the next one's place, until that moves too
+    shop.old.sql("UPDATE item SET pos = CASE id WHEN 1 THEN 20 WHEN 19 THEN 2 ELSE pos END")
+    shop.wait_caught_up()
+    compare.assert_equal(shop.old, shop.new)
+    assert listed(shop) == []
+    shop.new.sql("INSERT INTO item VALUES (100, 1007, 'stray')")
+    shop.old.sql("UPDATE item SET pos = pos + 1000 WHERE id < 10")
+    shop.wait_halted("apply-forward", "SB-CONFLICT")
+    (found,) = listed(shop)
+    assert found["kind"] == "multiple_unique_conflicts" and found["resolution"] == "hold"
+    assert {100, 6} >= {found["target_row"]["id"]} and found["table"] == "public.item"
+    assert shop.new.value("SELECT count(*) - count(DISTINCT pos) FROM item") == 0
+    assert "item_pos_key" in poison(shop)["reason"]
+    shop.new.sql("DELETE FROM item WHERE id = 100")
+    shop.ok("resume")
+    shop.wait_caught_up()
+    compare.assert_equal(shop.old, shop.new)
+
+
 @pytest.mark.parametrize("mode", ["auto", "exact"])
 def test_a_key_that_the_target_holds_twice_is_never_written_by_luck(shop, mode):
     """One key is there twice and another not at all: the counts of rows agree, the rows do not."""
