@@ -164,7 +164,7 @@ static int relation_make(
     if (sb_target_stamp(lane->conn, rel->schema, rel->name, lane->relations, &stamp, err) != 0 ||
         sb_catalog_table(lane->conn, rel->schema, rel->name, lane->relations, &table, &found, err) != 0)
         return -1;
-    if (!found || stamp.oid == 0 || (table.kind != 'r' && table.kind != 'p'))
+    if (!found || stamp.oid.len == 0 || (table.kind != 'r' && table.kind != 'p'))
         return sb_err_set(err, SB_E_TARGET_STRUCTURE, "the target has no table \"%.*s.%.*s\"",
             (int)rel->schema.len, rel->schema.ptr, (int)rel->name.len, rel->name.ptr);
     struct sb_apply_rel *made;
@@ -325,7 +325,7 @@ static int check_tables(struct sb_lane *lane, struct sb_err *err)
 {
     return lane->touched.count == 0
                ? 0
-               : sb_target_same(lane->conn, lane->touched.rels, lane->touched.count, err);
+               : sb_target_same(lane->writer, lane->touched.rels, lane->touched.count, err);
 }
 
 /* Does what these changes have written break a constraint that the server does not check? */

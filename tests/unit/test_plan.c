@@ -236,7 +236,8 @@ START_TEST(replacing_a_row_keeps_the_target_s_own_columns_by_going_exact)
 }
 END_TEST
 
-/* UPDATE under one shape, under another, under the first again: written shape by shape the second would win. */
+/* UPDATE under one shape, under another, under the first again: written shape by shape the second would win.
+ */
 START_TEST(a_table_that_changes_its_shape_goes_exact)
 {
     struct sb_batch_change changes[3] = {
