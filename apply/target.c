@@ -162,7 +162,8 @@ static int read_uniques(struct sb_conn *conn, const char *oid, struct sb_arena *
     return 0;
 }
 
-/* to_jsonb reads a column that servers before 15 do not have. */
+/* Of the table, and those that a partition has of its own: they hold inside that partition. to_jsonb reads a
+ * column that servers before 15 do not have. */
 static const char deferrables_sql[] =
     "SELECT k.conname,"
     " pg_catalog.string_agg(pg_catalog.format('(%s) AS e%s', pg_catalog.pg_get_indexdef(i.indexrelid, n, "
@@ -174,10 +175,15 @@ static const char deferrables_sql[] =
     " n, " NAMED_OPERATOR(
         "coalesce(k.conexclop[n], " INDEX_EQUAL
         ")") "), ' AND ' ORDER BY n)"
+             " || CASE WHEN k.conrelid = $1::oid THEN '' ELSE pg_catalog.format(' AND x.o = %s AND y.o = "
+             "%1$s', "
+             "k.conrelid) END"
              " FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_index i ON i.indexrelid = k.conindid"
              " CROSS JOIN LATERAL pg_catalog.generate_series(1, i.indnkeyatts) AS n"
-             " WHERE k.conrelid = $1::oid AND k.condeferrable AND k.contype IN ('p', 'u', 'x')"
-             " GROUP BY k.oid, k.conname, i.indpred, i.indrelid ORDER BY k.conname";
+             " WHERE k.condeferrable AND k.contype IN ('p', 'u', 'x') AND (k.conrelid = $1::oid OR "
+             "k.conparentid = 0 AND "
+             "k.conrelid IN (SELECT relid FROM pg_catalog.pg_partition_tree($1::oid)))"
+             " GROUP BY k.oid, k.conname, k.conrelid, i.indpred, i.indrelid ORDER BY k.conname";
 
 static int read_deferrables(struct sb_conn *conn, const char *oid, struct sb_arena *arena,
     struct sb_apply_rel *rel, struct sb_err *err)
