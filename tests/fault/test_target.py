@@ -298,6 +298,21 @@ def test_a_table_that_is_altered_under_a_running_lane_is_read_anew(pair):
     it.assert_equal()
 
 
+@pytest.mark.parametrize("mode", ["auto", "exact"])
+def test_a_change_of_type_under_a_running_lane_needs_nobody(pair, mode):
+    """What was prepared for an integer cannot take what is written now; that is no reason to halt."""
+    it = pair(config={"apply": {"mode": mode}})
+    it.product.run()
+    it.write(3)
+    it.wait_caught_up()
+    for cluster in (it.new, it.old):
+        cluster.sql("ALTER TABLE part ALTER n TYPE bigint")
+    it.old.sql("INSERT INTO part VALUES (5000000000, 'x')")
+    it.wait_caught_up()
+    it.assert_equal()
+    assert it.new.sql("SELECT 1 FROM switchback.poison") == []
+
+
 # -- a large transaction is open on the target, and its rest does not come
 
 
