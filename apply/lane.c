@@ -161,10 +161,11 @@ static int relation_make(
     struct sb_target_stamp stamp;
     struct sb_cat_table table;
     bool found;
-    if (sb_target_stamp(lane->conn, rel->schema, rel->name, lane->relations, &stamp, err) != 0 ||
+    if (sb_writer_forget(lane->writer, err) != 0 ||
+        sb_target_stamp(lane->conn, rel->schema, rel->name, lane->relations, &stamp, err) != 0 ||
         sb_catalog_table(lane->conn, rel->schema, rel->name, lane->relations, &table, &found, err) != 0)
         return -1;
-    if (!found || stamp.oid == 0 || (table.kind != 'r' && table.kind != 'p'))
+    if (!found || stamp.oid.len == 0 || (table.kind != 'r' && table.kind != 'p'))
         return sb_err_set(err, SB_E_TARGET_STRUCTURE, "the target has no table \"%.*s.%.*s\"",
             (int)rel->schema.len, rel->schema.ptr, (int)rel->name.len, rel->name.ptr);
     struct sb_apply_rel *made;
@@ -268,6 +269,18 @@ static int finish(struct sb_lane *lane, const struct sb_batch_txn *txn, uint64_t
     return 0;
 }
 
+/* Was it written for a table that is another one by now? Then err says so, and it is tried again. */
+static bool was_outdated(struct sb_lane *lane, struct sb_err *err)
+{
+    struct sb_err now;
+    if (lane->touched.count == 0 ||
+        sb_target_same(lane->writer, lane->touched.rels, lane->touched.count, &now) == 0 ||
+        may_go_exact(&now))
+        return false;
+    *err = now;
+    return true;
+}
+
 /* A halt: undo, record why, and say so. Errors that pass by themselves are handed on as they are. */
 static int stop_at(struct sb_lane *lane, uint64_t commit_lsn, uint64_t xid,
     const struct sb_batch_change *failed, struct sb_err *err)
@@ -275,7 +288,7 @@ static int stop_at(struct sb_lane *lane, uint64_t commit_lsn, uint64_t xid,
     sb_writer_rollback(lane->writer);
     lane->large = false;
     sb_target_name_holder(lane->conn, lane->touched.rels, lane->touched.count, err);
-    if (may_go_exact(err))
+    if (may_go_exact(err) && !was_outdated(lane, err))
         sb_poison_record(
             lane->writer, lane->config->migration, lane->direction, commit_lsn, xid, failed, err);
     return -1;
@@ -325,7 +338,7 @@ static int check_tables(struct sb_lane *lane, struct sb_err *err)
 {
     return lane->touched.count == 0
                ? 0
-               : sb_target_same(lane->conn, lane->touched.rels, lane->touched.count, err);
+               : sb_target_same(lane->writer, lane->touched.rels, lane->touched.count, err);
 }
 
 /* Does what these changes have written break a constraint that the server does not check? */

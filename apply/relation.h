@@ -36,7 +36,7 @@ struct sb_apply_rel {
     bool key_unique;       /* the target has a unique index that proves it */
     const struct sb_deferrable *deferrables; /* constraints that must be probed */
     size_t deferrable_count;
-    uint32_t oid; /* of the target table */
+    struct sb_view oid_text; /* of the target table, NUL-terminated */
     struct sb_view stamp;
     struct sb_view target_schema; /* same as the stream's for now; mapping comes later */
     struct sb_view target_name;

@@ -1,7 +1,5 @@
 #include "apply/target.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 enum { OIDS_MAX_BYTES = 16 * 1024 * 1024 };
@@ -30,8 +28,10 @@ static bool take(const struct sb_rows *rows, int row, int col, struct sb_arena *
 static const char stamp_sql[] =
     STAMP " FROM pg_catalog.pg_class t JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace"
           " WHERE n.nspname = $1 AND t.relname = $2";
-static const char stamps_sql[] =
-    STAMP " FROM pg_catalog.unnest($1::oid[]) WITH ORDINALITY AS t(oid, n) ORDER BY t.n";
+static const char changed_sql[] =
+    "SELECT d.oid FROM (" STAMP ", t.known FROM (SELECT u.oid::oid, u.known FROM ROWS FROM"
+    " (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) AS u(oid, known)) AS t)"
+    " AS d(oid, stamp, known) WHERE d.stamp <> d.known LIMIT 1";
 
 int sb_target_stamp(struct sb_conn *conn, struct sb_view schema, struct sb_view name, struct sb_arena *arena,
     struct sb_target_stamp *ret_stamp, struct sb_err *err)
@@ -45,51 +45,35 @@ int sb_target_stamp(struct sb_conn *conn, struct sb_view schema, struct sb_view 
     if (sb_conn_query(conn, stamp_sql, 2, params, &rows, err) != 0)
         return sb_err_add(err, "reading the catalog");
     if (sb_rows_count(rows) > 0) {
-        stamp.oid = (uint32_t)sb_rows_u64(rows, 0, 0);
-        if (!take(rows, 0, 1, arena, &stamp.text))
+        if (!take(rows, 0, 0, arena, &stamp.oid) || !take(rows, 0, 1, arena, &stamp.text))
             return no_room(err);
     }
     *ret_stamp = stamp;
     return 0;
 }
 
-/* "{1,2,3}" */
-static const char *put_oids(struct sb_buf *oids, const struct sb_apply_rel *const *rels, size_t count)
-{
-    sb_buf_init(oids, OIDS_MAX_BYTES);
-    for (size_t i = 0; i < count; i++)
-        sb_buf_putf(oids, "%s%" PRIu32, i == 0 ? "{" : ",", rels[i]->oid);
-    sb_buf_put_str(oids, count == 0 ? "{}" : "}");
-    return sb_buf_str(oids);
-}
-
-static const struct sb_apply_rel *changed(
-    const struct sb_rows *rows, const struct sb_apply_rel *const *rels, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        const char *stamp = sb_rows_get(rows, (int)i, 1);
-        if (!sb_view_eq(rels[i]->stamp, sb_view_str(stamp)))
-            return rels[i];
-    }
-    return NULL;
-}
-
 int sb_target_same(
-    struct sb_conn *conn, const struct sb_apply_rel *const *rels, size_t count, struct sb_err *err)
+    struct sb_writer *writer, const struct sb_apply_rel *const *rels, size_t count, struct sb_err *err)
 {
-    SB_CLEANUP(sb_rows_freep)
-    struct sb_rows *rows = NULL;
-    struct sb_buf oids SB_CLEANUP(sb_buf_clear);
-    const char *params[] = {put_oids(&oids, rels, count)};
-    if (sb_conn_query(conn, stamps_sql, 1, params, &rows, err) != 0)
+    const char *other;
+    sb_writer_arrays_begin(writer);
+    sb_writer_array(writer, count);
+    for (size_t i = 0; i < count; i++)
+        sb_writer_array_put(writer, &(struct sb_value){.state = SB_COL_TEXT, .text = rels[i]->oid_text});
+    sb_writer_array(writer, count);
+    for (size_t i = 0; i < count; i++)
+        sb_writer_array_put(writer, &(struct sb_value){.state = SB_COL_TEXT, .text = rels[i]->stamp});
+    if (sb_writer_arrays_fetch(writer, sb_view_str(changed_sql), &other, 1, err) != 0)
         return sb_err_add(err, "reading the catalog");
-    const struct sb_apply_rel *other = changed(rows, rels, count);
     if (other == NULL)
         return 0;
+    const struct sb_apply_rel *rel = rels[0];
+    for (size_t i = 0; i < count; i++)
+        if (sb_view_eq_str(rels[i]->oid_text, other))
+            rel = rels[i];
     return sb_err_set(err, SB_E_TARGET_UNAVAILABLE,
         "target table \"%.*s.%.*s\" was altered while changes were written to it; it is read anew",
-        (int)other->target_schema.len, other->target_schema.ptr, (int)other->target_name.len,
-        other->target_name.ptr);
+        (int)rel->target_schema.len, rel->target_schema.ptr, (int)rel->target_name.len, rel->target_name.ptr);
 }
 
 /* -- reading --------------------------------------------------------------------------------------------- */
@@ -156,7 +140,8 @@ static int read_uniques(struct sb_conn *conn, const char *oid, struct sb_arena *
     return 0;
 }
 
-/* to_jsonb reads a column that servers before 15 do not have. */
+/* Of the table, and those that a partition has of its own: they hold inside that partition. to_jsonb reads a
+ * column that servers before 15 do not have. */
 static const char deferrables_sql[] =
     "SELECT k.conname,"
     " pg_catalog.string_agg(pg_catalog.format('(%s) AS e%s', pg_catalog.pg_get_indexdef(i.indexrelid, n, "
@@ -168,10 +153,15 @@ static const char deferrables_sql[] =
     " n, " NAMED_OPERATOR(
         "coalesce(k.conexclop[n], " INDEX_EQUAL
         ")") "), ' AND ' ORDER BY n)"
+             " || CASE WHEN k.conrelid = $1::oid THEN '' ELSE pg_catalog.format(' AND x.o = %s AND y.o = "
+             "%1$s', "
+             "k.conrelid) END"
              " FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_index i ON i.indexrelid = k.conindid"
              " CROSS JOIN LATERAL pg_catalog.generate_series(1, i.indnkeyatts) AS n"
-             " WHERE k.conrelid = $1::oid AND k.condeferrable AND k.contype IN ('p', 'u', 'x')"
-             " GROUP BY k.oid, k.conname, i.indpred, i.indrelid ORDER BY k.conname";
+             " WHERE k.condeferrable AND k.contype IN ('p', 'u', 'x') AND (k.conrelid = $1::oid OR "
+             "k.conparentid = 0 AND "
+             "k.conrelid IN (SELECT relid FROM pg_catalog.pg_partition_tree($1::oid)))"
+             " GROUP BY k.oid, k.conname, k.conrelid, i.indpred, i.indrelid ORDER BY k.conname";
 
 static int read_deferrables(struct sb_conn *conn, const char *oid, struct sb_arena *arena,
     struct sb_apply_rel *rel, struct sb_err *err)
@@ -204,10 +194,9 @@ static void decide_exact(struct sb_apply_rel *rel)
 int sb_target_read(struct sb_conn *conn, const struct sb_target_stamp *stamp, struct sb_arena *arena,
     struct sb_apply_rel *rel, struct sb_err *err)
 {
-    char oid[16];
-    rel->oid = stamp->oid;
+    const char *oid = stamp->oid.ptr;
+    rel->oid_text = stamp->oid;
     rel->stamp = stamp->text;
-    snprintf(oid, sizeof oid, "%" PRIu32, rel->oid);
     if (read_uniques(conn, oid, arena, rel, err) != 0 || read_deferrables(conn, oid, arena, rel, err) != 0)
         return sb_err_add(err, "reading the catalog");
     decide_exact(rel);
@@ -215,6 +204,16 @@ int sb_target_read(struct sb_conn *conn, const struct sb_target_stamp *stamp, st
 }
 
 /* -- locks ----------------------------------------------------------------------------------------------- */
+
+/* "{1,2,3}" */
+static const char *put_oids(struct sb_buf *oids, const struct sb_apply_rel *const *rels, size_t count)
+{
+    sb_buf_init(oids, OIDS_MAX_BYTES);
+    for (size_t i = 0; i < count; i++)
+        sb_buf_putf(oids, "%s%s", i == 0 ? "{" : ",", rels[i]->oid_text.ptr);
+    sb_buf_put_str(oids, count == 0 ? "{}" : "}");
+    return sb_buf_str(oids);
+}
 
 static const char holder_sql[] =
     "SELECT a.pid, a.usename, coalesce(a.application_name, ''), coalesce(a.state, '?'),"

@@ -11,6 +11,7 @@
 #define SB_APPLY_TARGET_H
 
 #include "apply/relation.h"
+#include "apply/writer.h"
 
 /* A deferrable unique or exclusion constraint, as the parts of a query over pairs of rows x and y. */
 struct sb_deferrable {
@@ -21,7 +22,7 @@ struct sb_deferrable {
 };
 
 struct sb_target_stamp {
-    uint32_t oid; /* 0: there is no such table */
+    struct sb_view oid; /* as text, NUL-terminated; empty: there is no such table */
     struct sb_view text;
 };
 /* Before the table's catalog is read, so that whatever changes in between shows. */
@@ -33,7 +34,7 @@ int sb_target_read(struct sb_conn *conn, const struct sb_target_stamp *stamp, st
 /* Behind the writes to these tables, in their transaction. SB-TARGET-UNAVAILABLE (retry) if one of them is
  * not what it was. */
 int sb_target_same(
-    struct sb_conn *conn, const struct sb_apply_rel *const *rels, size_t count, struct sb_err *err);
+    struct sb_writer *writer, const struct sb_apply_rel *const *rels, size_t count, struct sb_err *err);
 /* Complete err of a lock time-out or deadlock by who holds locks on these tables. Outside of a transaction;
  * best effort. */
 void sb_target_name_holder(

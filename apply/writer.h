@@ -38,6 +38,9 @@ int sb_writer_rollback_to(
  * pg_replication_origin_xact_setup. */
 int sb_writer_origin(struct sb_writer *writer, uint64_t lsn, int64_t commit_us, struct sb_err *err);
 
+/* Prepared statements hold the types that their parameters had: forget them when a table is read anew. */
+int sb_writer_forget(struct sb_writer *writer, struct sb_err *err);
+
 /* A statement with text parameters; NULL state and UNCHANGED are not allowed in values but NULL is.
  * ret_affected: rows changed or returned. */
 int sb_writer_one(struct sb_writer *writer, struct sb_view sql, const struct sb_value *const *values,

@@ -345,25 +345,38 @@ static bool is_too_large(const struct capture *cap)
            cap->oldest_offset >= cap->progress.stream_offset - 1;
 }
 
+static void say_full(const char *why, const char *hint)
+{
+    struct sb_err full;
+    sb_err_set(&full, SB_E_STREAM_FULL, "%s", why);
+    if (hint != NULL)
+        sb_err_hint(&full, "%s", hint);
+    sb_report_err(SB_STATE_WAITING, &full);
+    sb_log_err(SB_LOG_WARNING, &full, "capture waits, and the source keeps its WAL");
+}
+
+static void say_slow(void)
+{
+    sb_report_state(SB_STATE_WAITING, "the stream takes no more: its store is slow");
+    SB_WARN("the stream takes no more; capture waits, and the source keeps its WAL");
+}
+
 /* A moment's stall is how a fast source meets a slow store; a second's is worth a word. */
 static void say_stalled(struct capture *cap)
 {
     if (sb_clock_mono_ms() - cap->stalled_since_ms < STALL_SAID_MS)
         return;
-    if (!cap->stall_said) {
-        cap->stall_said = true;
-        sb_report_state(SB_STATE_WAITING, "the stream takes no more: it is full, or its store is slow");
-        SB_WARN("the stream takes no more; capture waits, and the source keeps its WAL");
-    }
-    if (cap->too_large_said || !is_too_large(cap))
+    bool full = sb_stream_is_full(cap->op->stream);
+    if (!cap->stall_said && full)
+        say_full("the stream takes no more: its store has reached its limit", NULL);
+    else if (!cap->stall_said)
+        say_slow();
+    cap->stall_said = true;
+    if (cap->too_large_said || !full || !is_too_large(cap))
         return;
     cap->too_large_said = true;
-    struct sb_err full;
-    sb_err_set(&full, SB_E_STREAM_FULL,
-        "the transaction under way is larger than the stream may get; everything before it is applied");
-    sb_err_hint(&full, "Raise stream.retention_max_bytes and start again; nothing is lost meanwhile.");
-    sb_report_err(SB_STATE_WAITING, &full);
-    sb_log_err(SB_LOG_WARNING, &full, "capture waits, and the source keeps its WAL");
+    say_full("the transaction under way is larger than the stream may get; everything before it is applied",
+        "Raise stream.retention_max_bytes and start again; nothing is lost meanwhile.");
 }
 
 static void on_stall(void *arg)

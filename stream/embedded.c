@@ -76,7 +76,6 @@ struct embedded {
     size_t pending_bytes;
     size_t unmeasured_bytes;
     int64_t next_offset;
-    bool full;
     /* reading */
     int64_t read_next; /* position of the next record to fetch */
     struct sb_buf bytes;
@@ -482,7 +481,7 @@ static int embedded_append(
     if (record->body.len > stream->record_max)
         return sb_err_set(err, SB_E_RECORD_TOO_LARGE, "a record of %zu bytes is larger than %zu",
             record->body.len, stream->record_max);
-    if (store->full || store->pending_bytes > PENDING_MAX_BYTES)
+    if (store->stream.full || store->pending_bytes > PENDING_MAX_BYTES)
         return SB_STREAM_BUSY;
     if (!store->in_transaction) {
         if (sqlite3_exec(store->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
@@ -519,7 +518,7 @@ static int measure(struct embedded *store, struct sb_err *err)
     if (used < 0)
         return -1;
     store->unmeasured_bytes = 0;
-    store->full = store->retention_max_bytes > 0 && used >= store->retention_max_bytes;
+    store->stream.full = store->retention_max_bytes > 0 && used >= store->retention_max_bytes;
     return 0;
 }
 

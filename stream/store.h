@@ -38,6 +38,7 @@ struct sb_stream { /* the first member of a store's handle */
     size_t record_max;
     uint64_t durable; /* highest ticket with everything up to it on stable storage */
     int fd;           /* -1: none */
+    bool full;        /* appends say BUSY until release has made room, and not because they are many */
 };
 
 extern const struct sb_store_functions sb_embedded_store;

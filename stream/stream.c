@@ -67,6 +67,11 @@ uint64_t sb_stream_durable(const struct sb_stream *stream)
     return stream->durable;
 }
 
+bool sb_stream_is_full(const struct sb_stream *stream)
+{
+    return stream->full;
+}
+
 int sb_stream_release(struct sb_stream *stream, int64_t below_offset, int64_t keep_ms, struct sb_err *err)
 {
     return stream->store->release(stream, below_offset, keep_ms, err);

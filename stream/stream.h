@@ -110,6 +110,8 @@ int sb_stream_service(struct sb_stream *stream, struct sb_err *err);
 /* Service until everything appended is durable or timeout_ms is over (SB-STREAM-UNAVAILABLE). */
 int sb_stream_flush(struct sb_stream *stream, int64_t timeout_ms, struct sb_err *err);
 uint64_t sb_stream_durable(const struct sb_stream *stream);
+/* Is BUSY for want of room (SB-STREAM-FULL to people), and not of time? */
+bool sb_stream_is_full(const struct sb_stream *stream);
 /* Offsets below it are not needed by anybody any more; the store deletes those of them that its retention
  * does not keep (embedded: older than keep_ms, or beyond retention_max_bytes; Kafka: the topic's own
  * settings, no-op). */

@@ -8,6 +8,7 @@ import signal
 import pytest
 from target_pair import LostAnswer, Pair
 
+from sbtest import process
 from sbtest.wait import wait_until
 
 
@@ -292,6 +293,61 @@ def test_a_table_that_is_altered_under_a_running_lane_is_read_anew(pair):
     it.product.wait_halted("apply-forward", "SB-CONFLICT", 30)
     assert it.new.sql("SELECT n FROM other WHERE n > 50") == []
     it.new.sql("ALTER TABLE other DROP CONSTRAINT never")
+    it.product.ok("resume")
+    it.wait_caught_up()
+    it.assert_equal()
+
+
+@pytest.mark.parametrize("mode", ["auto", "exact"])
+def test_a_change_of_type_under_a_running_lane_needs_nobody(pair, mode):
+    """What was prepared for an integer cannot take what is written now; that is no reason to halt."""
+    it = pair(config={"apply": {"mode": mode}})
+    it.product.run()
+    it.write(3)
+    it.wait_caught_up()
+    for cluster in (it.new, it.old):
+        cluster.sql("ALTER TABLE part ALTER n TYPE bigint")
+    it.old.sql("INSERT INTO part VALUES (5000000000, 'x')")
+    it.wait_caught_up()
+    it.assert_equal()
+    assert it.new.sql("SELECT 1 FROM switchback.poison") == []
+
+
+# -- a large transaction is open on the target, and its rest does not come
+
+
+OPEN = "SELECT 1 FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE l.relation = 'part'::regclass AND a.application_name LIKE 'switchback%'"
+
+
+def half_of_a_large_transaction(it):
+    """Capture is frozen while apply has a part of the transaction written."""
+    it.product.run()
+    it.write()
+    it.wait_caught_up()
+    pid = it.product.pid("capture-forward")
+    it.old.sql("INSERT INTO part SELECT g, 'x' FROM generate_series(1000, 150000) g")
+    wait_until(lambda: it.new.sql(OPEN), 60, "apply to write a part of it", every=0.005)
+    process.freeze_tree(pid)
+    assert it.product.status()["directions"][0]["positions"]["stored_lsn"] and it.new.sql("SELECT 1 FROM part WHERE n = 1000") == []
+    return pid
+
+
+def test_a_large_transaction_whose_rest_does_not_come_lets_go_of_its_locks(pair):
+    it = pair(config={"apply": {"batch_max_rows": 1000, "open_transaction_idle_max_s": 2}})
+    pid = half_of_a_large_transaction(it)
+    it.product.wait_log("the rest of a large transaction did not come")
+    process.thaw_tree(pid)
+    it.wait_caught_up()
+    it.assert_equal()
+
+
+def test_pause_in_the_middle_of_a_large_transaction_lets_go_of_its_locks(pair):
+    it = pair(config={"apply": {"batch_max_rows": 1000, "open_transaction_idle_max_s": 3600}})
+    pid = half_of_a_large_transaction(it)
+    it.product.ok("pause")
+    wait_until(lambda: not it.new.sql(OPEN), 20, "the locks to be gone")
+    it.product.wait_state("apply-forward", "waiting")
+    process.thaw_tree(pid)
     it.product.ok("resume")
     it.wait_caught_up()
     it.assert_equal()

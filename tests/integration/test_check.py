@@ -450,7 +450,7 @@ def test_a_pool_is_told_by_the_process_it_names(shop, side, error):
 def test_pgbouncer_is_told_to_be_a_pool(shop, place):
     program = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin")
     if program is None:
-        need.missing("pgbouncer is not installed", required=False)
+        need.missing("pgbouncer is not installed")
     with free_port() as port:
         users = pathlib.Path(place) / "users.txt"
         users.write_text('"postgres" ""\n')

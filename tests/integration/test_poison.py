@@ -230,6 +230,55 @@ def test_a_value_that_is_too_long_is_refused_and_never_cut(shop, mode, count, wi
         shop.wait_caught_up()
 
 
+QUEUE = "CREATE TABLE item (id int PRIMARY KEY, pos int UNIQUE DEFERRABLE INITIALLY DEFERRED, note text)"
+
+
+@pytest.mark.parametrize("mode", ["auto", "exact"])
+@pytest.mark.parametrize("batch_max_rows", [3, 20000])
+def test_two_rows_that_a_deferrable_constraint_forbids_never_commit(shop, mode, batch_max_rows):
+    """The server does not look. Whole batches and, with few rows in one, a transaction that is written as it arrives."""
+    shop = shop(tables=QUEUE, mode=mode, batch_max_rows=batch_max_rows, conflict="owner")
+    shop.old.sql("INSERT INTO item SELECT g, g, 'x' FROM generate_series(1, 20) g")
+    shop.old.sql("UPDATE item SET pos = pos + 1")  # each onto the next one's place, until that moves too
+    shop.old.sql("UPDATE item SET pos = CASE id WHEN 1 THEN 20 WHEN 19 THEN 2 ELSE pos END")
+    shop.wait_caught_up()
+    compare.assert_equal(shop.old, shop.new)
+    assert listed(shop) == []
+    shop.new.sql("INSERT INTO item VALUES (100, 1007, 'stray')")
+    shop.old.sql("UPDATE item SET pos = pos + 1000 WHERE id < 10")
+    shop.wait_halted("apply-forward", "SB-CONFLICT")
+    (found,) = listed(shop)
+    assert found["kind"] == "multiple_unique_conflicts" and found["resolution"] == "hold"
+    assert {100, 6} >= {found["target_row"]["id"]} and found["table"] == "public.item"
+    assert shop.new.value("SELECT count(*) - count(DISTINCT pos) FROM item") == 0
+    assert "item_pos_key" in poison(shop)["reason"]
+    shop.new.sql("DELETE FROM item WHERE id = 100")
+    shop.ok("resume")
+    shop.wait_caught_up()
+    compare.assert_equal(shop.old, shop.new)
+
+
+PARTS = """CREATE TABLE item (id int PRIMARY KEY, pos int, note text) PARTITION BY RANGE (id);
+CREATE TABLE low PARTITION OF item FOR VALUES FROM (0) TO (100); CREATE TABLE high PARTITION OF item FOR VALUES FROM (100) TO (200);
+ALTER TABLE low ADD CONSTRAINT low_pos UNIQUE (pos) DEFERRABLE INITIALLY DEFERRED"""
+
+
+@pytest.mark.parametrize("mode", ["auto", "exact"])
+def test_a_constraint_that_only_a_partition_has_is_looked_after_there(shop, mode):
+    shop = shop(tables=PARTS, mode=mode)
+    shop.old.sql("INSERT INTO item SELECT g, g % 100, 'x' FROM generate_series(1, 199) g WHERE g <> 100")
+    shop.old.sql("UPDATE item SET pos = 100 - pos WHERE id < 100")
+    shop.wait_caught_up()
+    compare.assert_equal(shop.old, shop.new)
+    shop.new.sql("INSERT INTO low VALUES (0, 500, 'stray')")
+    shop.old.sql("INSERT INTO item VALUES (100, 500, 'x')")  # the same value in another partition is no clash
+    shop.wait_caught_up()
+    shop.old.sql("UPDATE item SET pos = 500 WHERE id = 6")
+    shop.wait_halted("apply-forward", "SB-CONFLICT")
+    assert listed(shop)[0]["target_row"]["id"] in (0, 6) and "low_pos" in poison(shop)["reason"]
+    assert shop.new.sql("SELECT id FROM item WHERE pos = 500 ORDER BY id") == [(0,), (100,)]
+
+
 @pytest.mark.parametrize("mode", ["auto", "exact"])
 def test_a_key_that_the_target_holds_twice_is_never_written_by_luck(shop, mode):
     """One key is there twice and another not at all: the counts of rows agree, the rows do not."""
