@@ -240,8 +240,8 @@ static int connect_db(struct embedded *store, int flags, struct sb_err *err)
     }
     sqlite3_busy_timeout(store->db, BUSY_TIMEOUT_MS);
     return execute(store,
-        "PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384; PRAGMA "
-        "wal_autocheckpoint = 8192",
+        "PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192; PRAGMA "
+        "wal_autocheckpoint = 4096",
         "could not set it up", err);
 }
 
@@ -337,7 +337,7 @@ static int embedded_open(const struct sb_stream_options *options, enum sb_stream
  * --------------------------------------------------------------------------------------- */
 
 static const char schema_sql[] =
-    "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL;"
+    "PRAGMA page_size = 16384; PRAGMA journal_mode = WAL;"
     "BEGIN IMMEDIATE;"
     "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS control (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;"
