@@ -16,7 +16,8 @@
  *
  * One writer: an flock on <path>.lock, kept by the kernel only as long as the process lives. Readers are
  * other processes; they fetch in batches, each in one short read transaction, so that checkpoints are never
- * held up for long, and are woken by inotify on the WAL file.
+ * held up for long. They are woken by inotify on that lock file, which the writer writes to behind each
+ * commit: the WAL file changes before its fsync, and whoever looks then sees nothing and would sleep on.
  *
  * After a crash SQLite recovers the file on open by itself. The writer checks once a second that the path
  * still names the file it has open.
@@ -140,16 +141,28 @@ static int query_i64(struct embedded *store, const char *sql, int64_t *ret_value
 /* -- opening
  * --------------------------------------------------------------------------------------------------- */
 
+static void lock_path(const struct embedded *store, char ret_path[PATH_BYTES + 8])
+{
+    snprintf(ret_path, PATH_BYTES + 8, "%s.lock", store->path);
+}
+
+/* The writer's pid, for whoever finds the file locked, and the bell that wakes readers. */
+static bool write_holder(const struct embedded *store)
+{
+    char holder[32];
+    int len = snprintf(holder, sizeof holder, "%d\n", (int)getpid());
+    return pwrite(store->lock_fd, holder, (size_t)len, 0) == len;
+}
+
 static int take_lock(struct embedded *store, struct sb_err *err)
 {
     char path[PATH_BYTES + 8], holder[32] = "";
-    snprintf(path, sizeof path, "%s.lock", store->path);
+    lock_path(store, path);
     store->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (store->lock_fd < 0)
         return sb_err_errno(err, SB_E_STREAM_IO, "could not open \"%s\"", path);
     if (flock(store->lock_fd, LOCK_EX | LOCK_NB) == 0) {
-        int len = snprintf(holder, sizeof holder, "%d\n", (int)getpid());
-        if (ftruncate(store->lock_fd, 0) != 0 || pwrite(store->lock_fd, holder, (size_t)len, 0) != len)
+        if (ftruncate(store->lock_fd, 0) != 0 || !write_holder(store))
             return sb_err_errno(err, SB_E_STREAM_IO, "could not write \"%s\"", path);
         return 0;
     }
@@ -245,11 +258,12 @@ static int connect_db(struct embedded *store, int flags, struct sb_err *err)
         "could not set it up", err);
 }
 
-static int watch_wal(struct embedded *store, struct sb_err *err)
+static int watch_bell(struct embedded *store, struct sb_err *err)
 {
     char path[PATH_BYTES + 8];
-    snprintf(path, sizeof path, "%s-wal", store->path);
+    lock_path(store, path);
     store->stream.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    /* A copy of the file may come without its lock; nobody writes to that. */
     if (store->stream.fd < 0 || (inotify_add_watch(store->stream.fd, path, IN_MODIFY) < 0 &&
                                     inotify_add_watch(store->stream.fd, store->path, IN_MODIFY) < 0))
         return sb_err_errno(err, SB_E_STREAM_IO, "could not watch \"%s\"", path);
@@ -325,7 +339,7 @@ static int embedded_open(const struct sb_stream_options *options, enum sb_stream
                  "SELECT position, appended_ms, frame, key, body FROM record WHERE position >= ?1 ORDER BY "
                  "position",
                  &store->select, err) == 0 &&
-             (mode == SB_STREAM_WRITE ? open_writer(store, err) == 0 : watch_wal(store, err) == 0)) {
+             (mode == SB_STREAM_WRITE ? open_writer(store, err) == 0 : watch_bell(store, err) == 0)) {
         *ret_stream = &store->stream;
         return 0;
     }
@@ -512,6 +526,7 @@ static int commit(struct embedded *store, struct sb_err *err)
     if (sqlite3_exec(store->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK)
         return finish_writer(store, "could not commit", err);
     SB_FAULT("stream-after-commit");
+    write_holder(store); /* readers look now and then by themselves: a bell that fails is no failure */
     store->in_transaction = false;
     store->unmeasured_bytes += store->pending_bytes;
     store->pending_bytes = 0;
