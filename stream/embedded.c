@@ -143,10 +143,15 @@ static int query_i64(struct embedded *store, const char *sql, int64_t *ret_value
 /* -- opening
  * --------------------------------------------------------------------------------------------------- */
 
+static void lock_path(const struct embedded *store, char ret_path[PATH_BYTES + 8])
+{
+    snprintf(ret_path, PATH_BYTES + 8, "%s.lock", store->path);
+}
+
 static int take_lock(struct embedded *store, struct sb_err *err)
 {
     char path[PATH_BYTES + 8], holder[32] = "";
-    snprintf(path, sizeof path, "%s.lock", store->path);
+    lock_path(store, path);
     store->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (store->lock_fd < 0)
         return sb_err_errno(err, SB_E_STREAM_IO, "could not open \"%s\"", path);
@@ -244,8 +249,8 @@ static int connect_db(struct embedded *store, int flags, struct sb_err *err)
     }
     sqlite3_busy_timeout(store->db, BUSY_TIMEOUT_MS);
     return execute(store,
-        "PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384; PRAGMA "
-        "wal_autocheckpoint = 8192",
+        "PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192; PRAGMA "
+        "wal_autocheckpoint = 4096",
         "could not set it up", err);
 }
 
@@ -253,7 +258,7 @@ static int connect_db(struct embedded *store, int flags, struct sb_err *err)
 static int watch_commits(struct embedded *store, struct sb_err *err)
 {
     char path[PATH_BYTES + 8];
-    snprintf(path, sizeof path, "%s.lock", store->path);
+    lock_path(store, path);
     int made = open(path, O_RDONLY | O_CREAT | O_CLOEXEC, 0600);
     if (made >= 0)
         close(made);
@@ -352,7 +357,7 @@ static int embedded_open(const struct sb_stream_options *options, enum sb_stream
  * --------------------------------------------------------------------------------------- */
 
 static const char schema_sql[] =
-    "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL;"
+    "PRAGMA page_size = 16384; PRAGMA journal_mode = WAL;"
     "BEGIN IMMEDIATE;"
     "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS control (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;"

@@ -523,6 +523,32 @@ START_TEST(fixed_kinds_come_back)
 }
 END_TEST
 
+START_TEST(a_commit_is_what_avro_writes)
+{
+    static const int64_t longs[] = {0, 1, -1, 63, 64, -64, -65, INT32_MAX, INT64_MAX, INT64_MIN};
+    enum { COUNT = sizeof longs / sizeof *longs };
+    avro_value_t value = generic(sb_avsc_commit, strlen(sb_avsc_commit)), got;
+    for (size_t i = 0; i < COUNT; i++) {
+        struct sb_commit commit = {.commit_lsn = (uint64_t)longs[i],
+            .end_lsn = (uint64_t)longs[(i + 1) % COUNT],
+            .xid = (uint64_t)longs[(i + 2) % COUNT],
+            .commit_us = longs[(i + 3) % COUNT],
+            .count = (uint64_t)longs[(i + 4) % COUNT]};
+        memset(commit.digest.bytes, (int)i, sizeof commit.digest.bytes);
+        memset(commit.chain.bytes, 0xf0 + (int)i, sizeof commit.chain.bytes);
+        struct sb_view body;
+        fine(sb_codec_commit(codec, &commit, &body, &err));
+        ck_assert(generic_read(&value, body));
+        int64_t whole;
+        got = field(&value, "commit_us");
+        ck_assert_int_eq(avro_value_get_long(&got, &whole), 0);
+        ck_assert_int_eq(whole, commit.commit_us);
+        ck_assert(sb_view_eq(generic_write(&value, SB_SCHEMA_ID_COMMIT), body));
+    }
+    avro_value_decref(&value);
+}
+END_TEST
+
 /* -- ids and schemas
  * ----------------------------------------------------------------------------------------- */
 
@@ -973,6 +999,7 @@ int main(void)
     tcase_add_test(tc, the_key_names_the_old_row);
     tcase_add_test(tc, truncate_comes_back);
     tcase_add_test(tc, fixed_kinds_come_back);
+    tcase_add_test(tc, a_commit_is_what_avro_writes);
     tcase_add_test(tc, ids_are_made_from_content_and_stay);
     tcase_add_test(tc, a_reader_learns_what_the_writer_knew);
     tcase_add_test(tc, a_collision_moves_to_the_next_free_id);
