@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { SQL_MAX_BYTES = 1024 * 1024 };
+enum { SQL_MAX_BYTES = 4 * 1024 * 1024 }; /* 1,600 columns with the longest names, quoted and compared */
 
 struct params {
     const struct sb_value *values[2 * SB_COLS_MAX];

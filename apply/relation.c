@@ -1,9 +1,26 @@
 #include "apply/relation.h"
 
+#include "pg/type.h"
+
 static struct sb_err *no_memory(struct sb_err *err)
 {
     sb_err_set(err, SB_E_LIMIT, "the arena for target tables is full");
     return err;
+}
+
+static int check_type(const struct sb_relation *rel, const struct sb_column *col,
+    const struct sb_cat_column *target, struct sb_err *err)
+{
+    struct sb_cat_column source = {
+        .type_name = col->type_name, .type_oid = col->type_oid, .typmod = col->typmod};
+    if (!sb_type_alters(&source, target))
+        return 0;
+    sb_err_set(err, SB_E_TARGET_STRUCTURE,
+        "column \"%.*s\" of target table \"%.*s.%.*s\" is %.*s and would change values of the source's",
+        (int)col->name.len, col->name.ptr, (int)rel->schema.len, rel->schema.ptr, (int)rel->name.len,
+        rel->name.ptr, (int)target->type_full.len, target->type_full.ptr);
+    return sb_err_hint(
+        err, "`switchback check` says how to make it as the source's; then `switchback resume`.");
 }
 
 static int map_column(const struct sb_relation *rel, uint16_t i, const struct sb_cat_table *table,
@@ -21,6 +38,8 @@ static int map_column(const struct sb_relation *rel, uint16_t i, const struct sb
             (int)rel->schema.len, rel->schema.ptr, (int)rel->name.len, rel->name.ptr, (int)col->name.len,
             col->name.ptr, (int)col->type_name.len, col->type_name.ptr);
     }
+    if (check_type(rel, col, target, err) != 0)
+        return -1;
     out->cols[i].name = target->name;
     out->cols[i].cast_type = target->type_cast;
     out->cols[i].equal = target->equal;

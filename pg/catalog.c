@@ -120,9 +120,18 @@ static bool column_take(
            text_take(rows, row, 12, arena, &col->type_cast) && text_take(rows, row, 13, arena, &col->equal);
 }
 
+static bool identity_generated(const struct sb_cat_table *table, int server_version)
+{
+    bool found = false;
+    for (size_t i = 0; i < table->col_count; i++)
+        found = found || (table->cols[i].generated &&
+                             (table->identity == 'f' ? server_version >= 180000 : table->cols[i].key));
+    return found;
+}
+
 /* Both results are in the same order, so each table's columns are the next run of rows with its oid. */
-static bool tables_take(const struct sb_rows *tables, const struct sb_rows *columns, struct sb_arena *arena,
-    struct sb_cat_table *out)
+static bool tables_take(const struct sb_rows *tables, const struct sb_rows *columns, int server_version,
+    struct sb_arena *arena, struct sb_cat_table *out)
 {
     int row = 0, row_count = sb_rows_count(columns);
     for (int at = 0; at < sb_rows_count(tables); at++) {
@@ -140,6 +149,7 @@ static bool tables_take(const struct sb_rows *tables, const struct sb_rows *colu
             if (!column_take(columns, col, arena, &table->cols[col - first]))
                 return false;
         }
+        table->identity_generated = identity_generated(table, server_version);
     }
     return true;
 }
@@ -154,7 +164,7 @@ static int catalog_read(struct sb_conn *conn, const char *const params[3], struc
         return sb_err_add(err, "reading the catalog");
     size_t count = (size_t)sb_rows_count(tables);
     struct sb_cat_table *out = sb_arena_zalloc(arena, count * sizeof *out + 1);
-    if (out == NULL || !tables_take(tables, columns, arena, out))
+    if (out == NULL || !tables_take(tables, columns, sb_conn_version(conn), arena, out))
         return no_room(arena, err);
     *ret_tables = out;
     *ret_count = count;

@@ -35,6 +35,9 @@ struct sb_cat_table {
     char persistence; /* p, u, t */
     char identity;    /* relreplident: d, i, f, n */
     bool has_key;     /* primary key, or the identity's index */
+    /* The identity has generated columns, which pgoutput leaves out. The keys it sends are not whole then;
+     * with FULL it does without, but from 18 on the server refuses the application's own updates instead. */
+    bool identity_generated;
     bool is_partition;
     bool rls;             /* row-level security applies to the session's role */
     bool always_triggers; /* ENABLE ALWAYS or REPLICA triggers or rules */

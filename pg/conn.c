@@ -280,7 +280,7 @@ static const char pins_sql[] =
     " ('idle_in_transaction_session_timeout', '0'), ('idle_session_timeout', '0'), ('transaction_timeout', "
     "'0'),"
     " ('default_transaction_isolation', 'read committed'), ('default_transaction_deferrable', 'off'),"
-    " ('quote_all_identifiers', 'off')%s"
+    " ('quote_all_identifiers', 'off')%s%s"
     ") AS pin (name, value)"
     " WHERE pg_catalog.current_setting(pin.name, true) IS NOT NULL"
     " AND pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.=) %d";
@@ -291,8 +291,10 @@ static int conn_pin(struct sb_conn *conn, struct sb_err *err)
 {
     char sql[4096];
     bool local = (conn->flags & SB_CONN_LOCAL_COMMIT) != 0;
-    snprintf(
-        sql, sizeof sql, pins_sql, local ? ", ('synchronous_commit', 'local')" : "", PQbackendPID(conn->pg));
+    const char *encoding = PQparameterStatus(conn->pg, "server_encoding");
+    bool bytes = encoding != NULL && strcmp(encoding, "SQL_ASCII") == 0;
+    snprintf(sql, sizeof sql, pins_sql, local ? ", ('synchronous_commit', 'local')" : "",
+        bytes ? ", ('client_encoding', 'SQL_ASCII')" : "", PQbackendPID(conn->pg));
     SB_CLEANUP(result_freep)
     PGresult *result = PQexec(conn->pg, sql);
     if (PQresultStatus(result) != PGRES_TUPLES_OK)

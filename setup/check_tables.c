@@ -92,10 +92,15 @@ static int identity_check(struct sb_checkup *up)
         const char *name = sb_checkup_table(up, scoped->table->schema, scoped->table->name);
         if (name == NULL)
             return sb_checkup_full(up);
-        if (sb_checkup_tell(up, SB_RESULT_WARN, SB_E_NO_IDENTITY, full_statement(up, scoped->table, name),
+        bool generated = scoped->table->identity_generated;
+        bool full_helps = !generated || sb_conn_version(up->source.conn) < 180000;
+        if (sb_checkup_tell(up, SB_RESULT_WARN, SB_E_NO_IDENTITY,
+                full_helps ? full_statement(up, scoped->table, name) : NULL,
                 "%s %s: its inserts and truncates travel, its updates and deletes do not", name,
                 scoped->mixed ? "and its partitions differ in their replica identity"
-                              : "has no replica identity") < 0)
+                : generated
+                    ? "has generated columns in its replica identity, and the server does not send those"
+                    : "has no replica identity") < 0)
             return -1;
     }
     return 0;

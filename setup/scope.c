@@ -7,7 +7,8 @@
 
 bool sb_scope_identified(const struct sb_cat_table *table)
 {
-    return table->identity == 'f' || (table->identity != 'n' && table->has_key);
+    return !table->identity_generated &&
+           (table->identity == 'f' || (table->identity != 'n' && table->has_key));
 }
 
 static bool chosen_by(
