@@ -124,6 +124,27 @@ struct holder { /* what the opaque of a client points to: first member of sb_kaf
     void *owner;
 };
 
+static bool is_auth(rd_kafka_resp_err_t code);
+
+static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
+{
+    struct holder *holder = opaque;
+    /* Who refuses us is down as well, and says so last; the refusal is the news. */
+    if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && is_auth(holder->client->last))
+        return;
+    (void)rk;
+    holder->client->last = (rd_kafka_resp_err_t)code;
+    snprintf(holder->client->last_text, sizeof holder->client->last_text, "%s", reason);
+}
+
+static void on_delivered(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque)
+{
+    struct holder *holder = opaque;
+    (void)rk;
+    if (holder->delivered != NULL)
+        holder->delivered(holder->owner, message);
+}
+
 static bool is_auth(rd_kafka_resp_err_t code)
 {
     switch (code) {
@@ -139,33 +160,14 @@ static bool is_auth(rd_kafka_resp_err_t code)
     }
 }
 
-static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
-{
-    struct holder *holder = opaque;
-    (void)rk;
-    /* Who refuses us is down as well, and says so last; the refusal is the news. */
-    if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && is_auth(holder->client->last))
-        return;
-    holder->client->last = (rd_kafka_resp_err_t)code;
-    snprintf(holder->client->last_text, sizeof holder->client->last_text, "%s", reason);
-}
-
-static void on_delivered(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque)
-{
-    struct holder *holder = opaque;
-    (void)rk;
-    if (holder->delivered != NULL)
-        holder->delivered(holder->owner, message);
-}
-
 int sb_kafka_error(
     const struct sb_kafka_client *client, rd_kafka_resp_err_t code, const char *what, struct sb_err *err)
 {
     enum sb_code id = SB_E_STREAM_UNAVAILABLE;
     const char *why = rd_kafka_err2str(code);
+    /* What the background has to say about it may still wait in the queue. */
     if (client != NULL && client->rk != NULL)
-        rd_kafka_poll(
-            client->rk, 0); /* what the background has to say about it may still wait in the queue */
+        rd_kafka_poll(client->rk, 0);
     if (client != NULL && client->last != RD_KAFKA_RESP_ERR_NO_ERROR && !is_auth(code)) {
         code = is_auth(client->last) ? client->last : code;
         why = client->last_text;
