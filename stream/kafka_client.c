@@ -200,9 +200,14 @@ struct holder { /* what the opaque of a client points to: first member of sb_kaf
     void *owner;
 };
 
+static bool is_auth(rd_kafka_resp_err_t code);
+
 static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
 {
     struct holder *holder = opaque;
+    /* Who refuses us is down as well, and says so last; the refusal is the news. */
+    if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && is_auth(holder->client->last))
+        return;
     (void)rk;
     if (code == RD_KAFKA_RESP_ERR__FATAL)
         holder->client->fatal = true;
@@ -240,6 +245,9 @@ int sb_kafka_error(
 {
     enum sb_code id = SB_E_STREAM_UNAVAILABLE;
     const char *why = rd_kafka_err2str(code);
+    /* What the background has to say about it may still wait in the queue. */
+    if (client != NULL && client->rk != NULL)
+        rd_kafka_poll(client->rk, 0);
     if (client != NULL && client->last != RD_KAFKA_RESP_ERR_NO_ERROR && !is_auth(code)) {
         code = is_auth(client->last) ? client->last : code;
         why = client->last_text;

@@ -90,6 +90,34 @@ def test_brokers_that_cannot_be_used_are_refused_before_there_is_a_slot(shop, ka
         shop.configure(stream={"store": "embedded"}, kafka={name: None for name in ("bootstrap.servers", *kafka)})
 
 
+def test_brokers_that_refuse_our_password_are_told_as_such(shop, brokers):
+    """Not as brokers that are away, which would be retried for ever in silence. The password is not shown."""
+    with free_port() as port:
+        broker = brokers(start=False)
+        listeners = f"PLAINTEXT://{broker.address},SASL://127.0.0.1:{port}"
+        controller = broker.listeners().split(",")[-1]
+        broker.configure(**{
+            "listeners": f"{listeners},{controller}", "advertised.listeners": listeners,
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_PLAINTEXT",
+            "sasl.enabled.mechanisms": "PLAIN",
+            "listener.name.sasl.plain.sasl.jaas.config":
+                'org.apache.kafka.common.security.plain.PlainLoginModule required user_shop="right-one";'})
+        broker.start()
+        secret = shop.folder / "kafka.password"
+        kafka = {
+            "bootstrap.servers": f"127.0.0.1:{port}", "security.protocol": "sasl_plaintext", "sasl.mechanism": "PLAIN",
+            "sasl.username": "shop", "sasl.password_file": str(secret)}
+        shop.configure(stream={"store": "kafka"}, kafka=kafka)
+        secret.touch(0o600)
+        secret.write_text("canary-8\n")
+        done = shop.refuses("SB-STREAM-AUTH", "prepare")
+        assert done.code in (1, 77), "1: the check saw it"
+        assert "canary-8" not in done.out + done.err
+        assert not shop.old.sql("SELECT 1 FROM pg_replication_slots WHERE slot_name = %s", shop.slot)
+        assert b"Authentication failed" in broker.log.read_bytes()
+        shop.configure(stream={"store": "embedded"}, kafka={name: None for name in kafka})
+
+
 def test_a_stage_told_to_stop_while_it_waits_for_the_slot_says_no_error(shop):
     """A predecessor of ours seems to hold it and is silent. The wait for it is cut short, which is SB-SHUTDOWN and nobody's
     trouble."""
@@ -109,6 +137,7 @@ def test_a_value_the_server_cannot_send_stops_capture_there(shop):
     it is sent."""
     for cluster in (shop.old, shop.new):
         cluster.sql("ALTER TABLE item ADD bits bit varying", db=shop.db)
+    shop.configure(capture={"heartbeat_interval_ms": 600_000})  # a commit of ours would be confirmed, rightly
     shop.ok("prepare")
     stage = shop.start("run")
     shop.old.sql("INSERT INTO item VALUES (1, 'before')", db=shop.db)

@@ -115,6 +115,10 @@ class Broker:
         lines = [f"{name}={value}\n" for name, value in self._settings.items() if value is not None]
         self._file().write_text("".join(lines))
 
+    def listeners(self):
+        """As they stand in its settings, the controller's last."""
+        return self._settings["listeners"]
+
     # -- life
 
     def start(self, wait=True, timeout=60):
