@@ -127,7 +127,7 @@ def test_all_that_a_source_sends_arrives(pair, major):  # noqa: F811
         session.execute("ALTER TABLE item RENAME COLUMN note TO remark")
         session.execute("INSERT INTO item VALUES (402, 'new name', 9)")
     report = it.wait_state(APPLY, "halted")
-    assert report["error"] in ("SB-TARGET-STRUCTURE", "SB-RELATION-CHANGED") and "remark" in report["error_text"], report
+    assert report["error"] == "SB-TARGET-STRUCTURE" and "remark" in report["error_text"], report
     assert it.new.sql("SELECT note FROM item WHERE id > 400") == [("old name",)]
     it.new.sql("ALTER TABLE item RENAME COLUMN note TO remark")
     it.product.ok("resume")
