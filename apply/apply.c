@@ -10,6 +10,7 @@
 #include "stream/tail.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +20,12 @@ enum {
     TURN_RECORDS = 4096, /* read in a turn before signals and timers get their chance */
     TICK_MS = 1000,      /* pause flag, housekeeping */
     POLL_MS = 20,        /* where the store has no descriptor to wait for */
+    GATHER_MS = 100,     /* how old a batch may get at the stream's end while records flood in */
+    RATE_MS = 20,        /* the least time over which their rate is judged */
+    FLOOD_RECORDS_A_MS = 50,
     PUBLISH_TICKS = 5,
+    SUPERSEDED_WAIT_MS = 10000, /* for a new capture to find the hole that we found */
+    SUPERSEDED_POLL_MS = 200,
     PREDECESSOR_IDLE_S =
         5, /* a session of ours that did nothing for so long has a frozen process behind it */
 };
@@ -33,12 +39,21 @@ struct stage {
     struct sb_lane *lane;
     struct sb_loop *loop;
     struct sb_watch *stream_watch;
+    struct sb_watch *gather_timer;
     bool paused;
     bool drained;           /* the last read said there is nothing more */
     int64_t batch_began_ms; /* when the first whole transaction not yet flushed was read; 0: there is none */
+    uint64_t batch_after;   /* sequence of the progress it will move */
+    bool flood;             /* so many records came lately that somebody is behind */
+    int64_t rate_since_ms;
+    uint64_t rate_taken;
     int64_t large_moved_ms; /* when the open large transaction last grew */
     uint64_t large_taken;
     unsigned ticks;
+    bool reading;        /* from here on an error is of the records read, not of the start */
+    int64_t read_offset; /* of the newest record read */
+    int64_t
+        start_offset; /* where the incarnation before says that reading goes on; -1: behind the progress */
 };
 
 static void fail(struct stage *stage, const struct sb_err *err)
@@ -55,6 +70,39 @@ static int flush(struct stage *stage, struct sb_err *err)
     return sb_lane_flush(stage->lane, err);
 }
 
+/* The lane flushes by itself when a batch is full. */
+static void note_batch(struct stage *stage, int64_t now_ms)
+{
+    uint64_t after = sb_lane_progress(stage->lane)->position.sequence;
+    if (!sb_lane_has_whole(stage->lane))
+        stage->batch_began_ms = 0;
+    else if (stage->batch_began_ms == 0 || after != stage->batch_after)
+        stage->batch_began_ms = now_ms;
+    stage->batch_after = after;
+}
+
+static void note_rate(struct stage *stage, int64_t now_ms)
+{
+    uint64_t taken = sb_lane_taken(stage->lane);
+    int64_t since_ms = now_ms - stage->rate_since_ms;
+    if (since_ms < RATE_MS)
+        return;
+    stage->flood = taken - stage->rate_taken >= (uint64_t)since_ms * FLOOD_RECORDS_A_MS;
+    stage->rate_since_ms = now_ms;
+    stage->rate_taken = taken;
+}
+
+/* What is there is written at once, so that a single commit waits for nobody. Only while so much comes that
+ * small batches would take the machine from who sends it, a batch is given a moment to grow. */
+static int reached_end(struct stage *stage, int64_t now_ms, struct sb_err *err)
+{
+    int64_t age_ms = now_ms - stage->batch_began_ms;
+    if (stage->batch_began_ms == 0 || !stage->flood || age_ms >= GATHER_MS)
+        return flush(stage, err);
+    sb_loop_timer_set(stage->loop, stage->gather_timer, GATHER_MS - age_ms, 0);
+    return 0;
+}
+
 static int read_some(struct stage *stage, struct sb_err *err)
 {
     struct sb_record record;
@@ -65,17 +113,18 @@ static int read_some(struct stage *stage, struct sb_err *err)
             return -1;
         stage->drained = rc == SB_STREAM_END;
         if (stage->drained)
-            return flush(stage, err);
+            break;
         SB_FAULT("apply-after-read");
+        stage->read_offset = record.offset;
         if (sb_lane_take(stage->lane, &record, err) != 0)
             return -1;
     }
     int64_t now_ms = sb_clock_mono_ms();
-    if (!sb_lane_has_whole(stage->lane))
-        stage->batch_began_ms = 0;
-    else if (stage->batch_began_ms == 0)
-        stage->batch_began_ms = now_ms;
-    else if (now_ms - stage->batch_began_ms >= stage->config->apply.batch_max_ms)
+    note_batch(stage, now_ms);
+    note_rate(stage, now_ms);
+    if (stage->drained)
+        return reached_end(stage, now_ms, err);
+    if (stage->batch_began_ms != 0 && now_ms - stage->batch_began_ms >= stage->config->apply.batch_max_ms)
         return flush(stage, err);
     return 0;
 }
@@ -138,7 +187,10 @@ static int follow_pause(struct stage *stage, struct sb_err *err)
                    : 0;
     }
     sb_report_state(SB_STATE_WAITING, "paused by an operator (`switchback resume` goes on)");
-    if (!sb_lane_is_large(stage->lane) && flush(stage, err) != 0)
+    if (sb_lane_is_large(stage->lane))
+        return sb_err_set(err, SB_E_STREAM_UNAVAILABLE,
+            "paused in the middle of a large transaction; it is rolled back and read again later");
+    if (flush(stage, err) != 0)
         return -1;
     return sb_stream_fd(stage->stream) >= 0 ? sb_loop_file_events(stage->loop, stage->stream_watch, 0, err)
                                             : 0;
@@ -193,8 +245,28 @@ static void on_signal(void *arg, int signo)
 /* -- start
  * --------------------------------------------------------------------------------------------------- */
 
+/* The session with which this process applied before; 0: it has not yet. A process has one stage. */
+static int worked_as_pid;
+
+/* This process has applied before, and somebody else is at it now, who is not its own former session that the
+ * server has not missed yet: it was frozen or cut off, and has been taken over from. */
+static bool is_superseded(struct stage *stage, const char *purpose)
+{
+    static const char sql[] =
+        "SELECT FROM pg_catalog.pg_stat_activity WHERE application_name = $1 AND"
+        " datname = pg_catalog.current_database() AND pid NOT IN (pg_catalog.pg_backend_pid(), $2::integer)";
+    char former[16];
+    struct sb_rows *rows SB_CLEANUP(sb_rows_freep)
+    = NULL;
+    struct sb_err ignored;
+    const char *params[] = {purpose, former};
+    snprintf(former, sizeof former, "%d", worked_as_pid);
+    return worked_as_pid != 0 && sb_conn_query(stage->conn, sql, 2, params, &rows, &ignored) == 0 &&
+           sb_rows_count(rows) > 0;
+}
+
 /* The origin is held by another session. If its process is frozen or gone its session is idle: end that one.
- * A live applier is left alone, and this one waits. */
+ * A live applier is left alone, and this one waits, or ends if it is the one that was taken over from. */
 static int yield_or_take_over(struct stage *stage, const char *purpose, struct sb_err *err)
 {
     struct sb_rows *rows SB_CLEANUP(sb_rows_freep)
@@ -213,6 +285,9 @@ static int yield_or_take_over(struct stage *stage, const char *purpose, struct s
             2, params, &rows, &ignored) == 0 &&
         sb_rows_count(rows) > 0)
         SB_WARN("ended the idle session of an earlier applier", SB_STR("pid", sb_rows_get(rows, 0, 0)));
+    else if (is_superseded(stage, purpose))
+        return sb_err_set(err, SB_E_EPOCH_STALE,
+            "another applier of this migration works on the target, where this process did before");
     return sb_err_set(
         err, SB_E_TARGET_UNAVAILABLE, "another applier of this migration is connected to the target");
 }
@@ -281,6 +356,21 @@ static int learn(void *arg, struct sb_view key, struct sb_view value, struct sb_
     return sb_lane_learn(arg, value, err);
 }
 
+/* What progress says of the commit it names must be what the stream says of it. */
+static int prove_progress(struct stage *stage, int64_t offset, struct sb_err *err)
+{
+    struct sb_stream_bounds bounds;
+    struct sb_record record;
+    if (sb_stream_bounds(stage->stream, &bounds, err) != 0)
+        return -1;
+    if (offset <= bounds.oldest)
+        return 0; /* it is not retained */
+    if (sb_stream_seek(stage->stream, offset - 1, err) != 0)
+        return -1;
+    int rc = sb_stream_read(stage->stream, &record, err);
+    return rc != 0 ? rc < 0 ? -1 : 0 : sb_lane_prove(stage->lane, &record, err);
+}
+
 static int seek_to_progress(struct stage *stage, struct sb_err *err)
 {
     const struct sb_progress *progress = sb_lane_progress(stage->lane);
@@ -291,7 +381,10 @@ static int seek_to_progress(struct stage *stage, struct sb_err *err)
             err, SB_E_LOG_FOREIGN, "the stream is not the one the target's progress row belongs to");
     if (sb_stream_control_each(stage->stream, sb_view_str(SB_CONTROL_SCHEMA), learn, stage->lane, err) != 0)
         return -1;
-    if (sb_tail_locate_position(stage->stream, &progress->position, progress->offset, &offset, err) != 0 ||
+    offset = stage->start_offset;
+    if ((offset < 0 && (sb_tail_locate_position(
+                            stage->stream, &progress->position, progress->offset, &offset, err) != 0 ||
+                           prove_progress(stage, offset, err) != 0)) ||
         sb_stream_seek(stage->stream, offset, err) != 0)
         return sb_err_add(err, "could not find the applied position in the stream");
     SB_INFO("apply starts", SB_LSN("commit_lsn", progress->position.commit_lsn),
@@ -319,6 +412,7 @@ static int connect_all(struct stage *stage, struct sb_err *err)
     sb_wiring_stream(stage->config, stage->direction, path, &options);
     if (sb_stream_open(&options, SB_STREAM_READ, &stage->stream, err) != 0)
         return -1;
+    worked_as_pid = sb_conn_backend_pid(stage->conn);
     return seek_to_progress(stage, err);
 }
 
@@ -332,18 +426,58 @@ static int watch_all(struct stage *stage, struct sb_err *err)
     int fd = sb_stream_fd(stage->stream);
     stage->stream_watch = fd >= 0 ? sb_loop_file(stage->loop, fd, SB_LOOP_READ, on_stream, stage, err)
                                   : sb_loop_timer(stage->loop, POLL_MS, on_poll, stage, err);
-    if (stage->stream_watch == NULL)
+    stage->gather_timer = sb_loop_timer(stage->loop, 0, on_poll, stage, err);
+    if (stage->stream_watch == NULL || stage->gather_timer == NULL)
         return -1;
     sb_loop_after_turn(stage->loop, on_turn, stage);
     sb_loop_again(stage->loop);
     return 0;
 }
 
-int sb_apply_run(const struct sb_config *config, enum sb_direction direction, struct sb_err *err)
+/* The stream lost an end that was applied already. Capture writes it anew from the slot, behind an `open`
+ * that the next incarnation finds, or halts because it cannot; here there is nothing to do but wait. */
+static int await_capture(struct sb_err *err)
 {
-    struct stage stage = {.config = config, .direction = direction};
+    struct sb_err lost = *err;
+    return sb_err_set(err, SB_E_STREAM_UNAVAILABLE,
+        "the stream has lost its end (%s): waiting for capture to write it anew from the slot", lost.text);
+}
+
+static bool stop_pending(void)
+{
+    sigset_t pending;
+    return sigpending(&pending) == 0 && (sigismember(&pending, SIGTERM) || sigismember(&pending, SIGINT));
+}
+
+/*
+ * A hole was read. The store may have lost what it had acknowledged; then capture finds that too, and its
+ * next incarnation writes anew what is missing, behind an `open`. Is there one, or does it come in a moment?
+ * -1: no, and err stays what it was.
+ */
+static int64_t find_superseding(struct stage *stage, const struct sb_err *gap)
+{
+    const struct sb_progress *progress = sb_lane_progress(stage->lane);
+    int64_t deadline_ms = sb_clock_mono_ms() + SUPERSEDED_WAIT_MS, offset;
+    struct sb_err err;
+    SB_WARN("records are missing; looking for a newer epoch that wrote them anew", SB_STR("gap", gap->text));
+    do {
+        if (sb_tail_locate_superseding(
+                stage->stream, &progress->position, stage->read_offset + 1, &offset, &err) == 0) {
+            SB_INFO("a newer epoch wrote the missing records anew", SB_NUM("offset", offset));
+            return offset;
+        }
+        poll(NULL, 0, SUPERSEDED_POLL_MS);
+    } while (sb_clock_mono_ms() < deadline_ms && !stop_pending());
+    return -1;
+}
+
+/* ret_again: where to go on at once; -1: nowhere. */
+static int run_once(const struct sb_config *config, enum sb_direction direction, int64_t start_offset,
+    int64_t *ret_again, struct sb_err *err)
+{
+    struct stage stage = {.config = config, .direction = direction, .start_offset = start_offset};
     bool stop = false;
-    sb_report_state(SB_STATE_STARTING, "connecting to the target and the stream");
+    *ret_again = -1;
     int rc = connect_target(&stage, err);
     if (rc == 0)
         rc = wait_for_copy(&stage, &stop, err);
@@ -355,13 +489,31 @@ int sb_apply_run(const struct sb_config *config, enum sb_direction direction, st
     if (connect_all(&stage, err) == 0 && watch_all(&stage, err) == 0 && follow_pause(&stage, err) == 0) {
         if (!stage.paused)
             sb_report_state(SB_STATE_RUNNING, NULL);
+        stage.reading = true;
         rc = sb_loop_run(stage.loop, err);
         if (rc == 0 && !stage.paused && !sb_lane_is_large(stage.lane))
             rc = sb_lane_flush(stage.lane, err);
+    }
+    if (rc != 0 && stage.reading && err->code == SB_E_LOG_GAP && !sb_lane_is_large(stage.lane)) {
+        struct sb_err ignored; /* what is whole before the hole is proven; if it cannot be written, the gap is
+                                  said first */
+        if (sb_lane_flush(stage.lane, &ignored) == 0)
+            *ret_again = find_superseding(&stage, err);
     }
     sb_loop_free(stage.loop);
     sb_lane_free(stage.lane);
     sb_stream_close(stage.stream);
     sb_conn_close(stage.conn);
     return rc;
+}
+
+int sb_apply_run(const struct sb_config *config, enum sb_direction direction, struct sb_err *err)
+{
+    int64_t again = -1;
+    int rc;
+    sb_report_state(SB_STATE_STARTING, "connecting to the target and the stream");
+    do
+        rc = run_once(config, direction, again, &again, err);
+    while (again >= 0);
+    return rc != 0 && err->code == SB_E_LOG_TRUNCATED ? await_capture(err) : rc;
 }

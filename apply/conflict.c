@@ -14,6 +14,14 @@ const char *sb_conflict_name(enum sb_conflict_kind kind)
     return names[kind];
 }
 
+static bool has_key(const struct sb_relation *rel)
+{
+    for (uint16_t i = 0; i < rel->col_count; i++)
+        if (rel->cols[i].key)
+            return true;
+    return false;
+}
+
 static char *columns_json(const struct sb_relation *rel, const struct sb_value *row, bool key_only)
 {
     json_t *object = row == NULL ? NULL : json_object();
@@ -41,7 +49,7 @@ char *sb_row_json(const struct sb_relation *rel, const struct sb_value *row)
 
 char *sb_key_json(const struct sb_relation *rel, const struct sb_value *row)
 {
-    return columns_json(rel, row, true);
+    return columns_json(rel, row, has_key(rel));
 }
 
 static struct sb_value text_value(const char *text)
@@ -54,8 +62,11 @@ int sb_conflict_record(struct sb_writer *writer, const char *migration, const ch
 {
     static const char sql[] = "INSERT INTO switchback.conflict (migration, direction, kind, relation, key, "
                               "source_row, target_row, resolution, "
-                              "commit_lsn, ordinal, xid) VALUES ($1, $2, $3, $4, $5::jsonb, $6::jsonb, "
-                              "$7::jsonb, $8, $9, $10, $11)";
+                              "commit_lsn, ordinal, xid) SELECT $1, $2, $3, $4, $5::jsonb, $6::jsonb, "
+                              "$7::jsonb, $8, $9::pg_lsn, $10::bigint, $11::bigint WHERE $8 <> 'hold' OR "
+                              "NOT EXISTS (SELECT FROM switchback.conflict c WHERE c.migration = $1 AND "
+                              "c.direction = $2 AND c.kind = $3 AND c.resolution = $8 AND c.commit_lsn = "
+                              "$9::pg_lsn AND c.ordinal = $10::bigint)";
     const struct sb_batch_change *change = conflict->change;
     const struct sb_apply_rel *rel = change->rel;
     char relation[256], lsn[SB_LSN_TEXT_BYTES], ordinal[24], xid[24];

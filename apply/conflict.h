@@ -30,8 +30,8 @@ struct sb_conflict {
 int sb_conflict_record(struct sb_writer *writer, const char *migration, const char *direction,
     const struct sb_conflict *conflict, struct sb_err *err);
 /* A row as a JSON object, for records that operators ask for: the columns that travelled, or those of the
- * replica identity. NULL for no row, or without memory. The caller frees it. Text that is not UTF-8 has no
- * JSON form and is left out. */
+ * replica identity (all of them, if it has none: then the row is all there is to find it by). NULL for no
+ * row, or without memory. The caller frees it. Text that is not UTF-8 has no JSON form and is left out. */
 char *sb_row_json(const struct sb_relation *rel, const struct sb_value *row);
 char *sb_key_json(const struct sb_relation *rel, const struct sb_value *row);
 

@@ -11,6 +11,7 @@
 #define SB_APPLY_EXACT_H
 
 #include "apply/conflict.h"
+#include "apply/probe.h"
 
 struct sb_exact { /* whose transaction it is, and the rule for conflicts */
     struct sb_writer *writer;
@@ -29,5 +30,7 @@ struct sb_exact { /* whose transaction it is, and the rule for conflicts */
  * record then. */
 int sb_exact_write(
     struct sb_exact *exact, const struct sb_batch_change *changes, size_t count, struct sb_err *err);
+/* What a probe has found is a conflict that is always held. Takes hit->other_row; always -1. */
+int sb_exact_forbidden(struct sb_exact *exact, struct sb_probe_hit *hit, struct sb_err *err);
 
 #endif

@@ -4,6 +4,8 @@
 #include "apply/exact.h"
 #include "apply/poison.h"
 #include "apply/sets.h"
+#include "apply/target.h"
+#include "apply/touched.h"
 #include "core/fault.h"
 #include "core/log.h"
 #include "core/map.h"
@@ -43,6 +45,8 @@ struct sb_lane {
     uint64_t flight_lsn, flight_xid;
     bool large; /* part of it stands in an open target transaction */
     uint64_t large_conflicts;
+    struct sb_touched touched;  /* tables of the changes that are being written */
+    struct sb_touched suspects; /* of the large transaction: to be looked at whole when it ends */
 };
 
 /* -- life
@@ -104,6 +108,8 @@ void sb_lane_free(struct sb_lane *lane)
     sb_map_free(lane->rels);
     sb_batch_clear(&lane->batch);
     sb_stamps_free(lane->stamps);
+    sb_touched_clear(&lane->touched);
+    sb_touched_clear(&lane->suspects);
     sb_arena_free(lane->relations);
     sb_arena_free(lane->scratch);
     free(lane);
@@ -134,20 +140,47 @@ int sb_lane_learn(struct sb_lane *lane, struct sb_view body, struct sb_err *err)
     return sb_codec_learn(lane->codec, body, NULL, err);
 }
 
+int sb_lane_prove(struct sb_lane *lane, const struct sb_record *before, struct sb_err *err)
+{
+    const struct sb_position *position = &lane->progress.position;
+    char lsn[SB_LSN_TEXT_BYTES];
+    struct sb_commit commit;
+    if (before->frame.kind != SB_KIND_COMMIT || before->frame.commit_lsn != position->commit_lsn ||
+        before->frame.sequence != position->sequence)
+        return 0;
+    if (sb_codec_read_commit(lane->codec, before->body, &commit, err) != 0)
+        return sb_err_add(err, "stream offset %lld", (long long)before->offset);
+    if (memcmp(&commit.chain, &position->chain, sizeof commit.chain) == 0)
+        return 0;
+    return sb_err_set(err, SB_E_PROGRESS_LOST,
+        "the progress row of migration \"%s\" is at commit %s, but with another chain than the stream's: it "
+        "was "
+        "edited, or belongs to another past",
+        lane->config->migration, sb_lsn_text(position->commit_lsn, lsn));
+}
+
 /* -- target tables
  * ------------------------------------------------------------------------------------------- */
 
 static int relation_make(
     struct sb_lane *lane, const struct sb_relation *rel, struct sb_apply_rel **ret_rel, struct sb_err *err)
 {
+    struct sb_target_stamp stamp;
     struct sb_cat_table table;
     bool found;
-    if (sb_catalog_table(lane->conn, rel->schema, rel->name, lane->relations, &table, &found, err) != 0)
+    if (sb_writer_forget(lane->writer, err) != 0 ||
+        sb_target_stamp(lane->conn, rel->schema, rel->name, lane->relations, &stamp, err) != 0 ||
+        sb_catalog_table(lane->conn, rel->schema, rel->name, lane->relations, &table, &found, err) != 0)
         return -1;
-    if (!found)
+    if (!found || stamp.oid.len == 0 || (table.kind != 'r' && table.kind != 'p'))
         return sb_err_set(err, SB_E_TARGET_STRUCTURE, "the target has no table \"%.*s.%.*s\"",
             (int)rel->schema.len, rel->schema.ptr, (int)rel->name.len, rel->name.ptr);
-    return sb_apply_rel_make(rel, &table, lane->relations, ret_rel, err);
+    struct sb_apply_rel *made;
+    if (sb_apply_rel_make(rel, &table, lane->relations, &made, err) != 0 ||
+        sb_target_read(lane->conn, &stamp, lane->relations, made, err) != 0)
+        return -1;
+    *ret_rel = made;
+    return 0;
 }
 
 static int relation_of(struct sb_lane *lane, const struct sb_relation *rel,
@@ -243,13 +276,26 @@ static int finish(struct sb_lane *lane, const struct sb_batch_txn *txn, uint64_t
     return 0;
 }
 
+/* Was it written for a table that is another one by now? Then err says so, and it is tried again. */
+static bool was_outdated(struct sb_lane *lane, struct sb_err *err)
+{
+    struct sb_err now;
+    if (lane->touched.count == 0 ||
+        sb_target_same(lane->writer, lane->touched.rels, lane->touched.count, &now) == 0 ||
+        may_go_exact(&now))
+        return false;
+    *err = now;
+    return true;
+}
+
 /* A halt: undo, record why, and say so. Errors that pass by themselves are handed on as they are. */
 static int stop_at(struct sb_lane *lane, uint64_t commit_lsn, uint64_t xid,
     const struct sb_batch_change *failed, struct sb_err *err)
 {
     sb_writer_rollback(lane->writer);
     lane->large = false;
-    if (may_go_exact(err))
+    sb_target_name_holder(lane->conn, lane->touched.rels, lane->touched.count, err);
+    if (may_go_exact(err) && !was_outdated(lane, err))
         sb_poison_record(
             lane->writer, lane->config->migration, lane->direction, commit_lsn, xid, failed, err);
     return -1;
@@ -271,31 +317,80 @@ static void record_held(struct sb_lane *lane, struct sb_exact *exact)
         sb_writer_commit(lane->writer, &err) != 0) {
         sb_writer_rollback(lane->writer);
         sb_log_err(SB_LOG_WARNING, &err, "the conflict is only in this log");
+    } else {
+        sb_metric_add(SB_M_APPLY_CONFLICTS, 1);
     }
     free(exact->held_row);
 }
 
-/* Changes of one source transaction, one by one (or as debts, if it is to be skipped), in the open target
- * transaction. */
-static int write_exactly(struct sb_lane *lane, uint64_t commit_lsn, uint64_t xid,
-    const struct sb_batch_change *changes, size_t count, uint64_t *ret_conflicts, struct sb_err *err)
+static struct sb_exact exact_of(struct sb_lane *lane, uint64_t commit_lsn, uint64_t xid)
 {
-    struct sb_exact exact = {.writer = lane->writer,
+    return (struct sb_exact){.writer = lane->writer,
         .migration = lane->config->migration,
         .direction = lane->direction,
         .hold_conflicts = lane->config->apply.conflict == SB_CONFLICT_HOLD,
         .commit_lsn = commit_lsn,
         .xid = xid};
-    int rc = skips(lane, commit_lsn, xid) ? sb_poison_debts(lane->writer, exact.migration, exact.direction,
-                                                &lane->poison, changes, count, err)
-                                          : sb_exact_write(&exact, changes, count, err);
-    if (rc != 0) {
-        if (exact.held)
-            record_held(lane, &exact);
-        return stop_at(lane, commit_lsn, xid, exact.failed, err);
+}
+
+static int stop_at_conflict(struct sb_lane *lane, struct sb_exact *exact, struct sb_err *err)
+{
+    if (exact->held)
+        record_held(lane, exact);
+    return stop_at(lane, exact->commit_lsn, exact->xid, exact->failed, err);
+}
+
+/* Behind the writes, before their transaction commits: are the tables what they were planned for? */
+static int check_tables(struct sb_lane *lane, struct sb_err *err)
+{
+    return lane->touched.count == 0
+               ? 0
+               : sb_target_same(lane->writer, lane->touched.rels, lane->touched.count, err);
+}
+
+/* Does what these changes have written break a constraint that the server does not check? */
+static int probe(struct sb_lane *lane, const struct sb_batch_change *changes, size_t count,
+    struct sb_probe_hit *ret_hit, struct sb_err *err)
+{
+    *ret_hit = (struct sb_probe_hit){0};
+    for (size_t i = 0; i < lane->touched.count && ret_hit->change == NULL; i++) {
+        const struct sb_apply_rel *rel = lane->touched.rels[i];
+        if (rel->deferrable_count > 0 &&
+            sb_probe_changes(lane->writer, rel, changes, count, ret_hit, err) != 0)
+            return -1;
     }
-    *ret_conflicts += exact.conflicts;
     return 0;
+}
+
+/* Changes of one source transaction, one by one (or as debts, if it is to be skipped), in the open target
+ * transaction. */
+static int write_exactly(struct sb_lane *lane, struct sb_exact *exact, const struct sb_batch_change *changes,
+    size_t count, struct sb_err *err)
+{
+    int rc = skips(lane, exact->commit_lsn, exact->xid)
+                 ? sb_poison_debts(
+                       lane->writer, exact->migration, exact->direction, &lane->poison, changes, count, err)
+                 : sb_exact_write(exact, changes, count, err);
+    return rc == 0 ? 0 : stop_at_conflict(lane, exact, err);
+}
+
+static int flush_one_exactly(struct sb_lane *lane, const struct sb_batch_txn *txn, struct sb_err *err)
+{
+    const struct sb_batch_change *changes = lane->batch.changes + txn->first;
+    struct sb_exact exact = exact_of(lane, txn->position.commit_lsn, txn->xid);
+    struct sb_probe_hit hit;
+    if (sb_touched_collect(&lane->touched, changes, txn->count, err) != 0 ||
+        sb_writer_begin(lane->writer, err) != 0 || write_exactly(lane, &exact, changes, txn->count, err) != 0)
+        return -1;
+    if (check_tables(lane, err) != 0 || probe(lane, changes, txn->count, &hit, err) != 0)
+        return stop_at(lane, exact.commit_lsn, exact.xid, NULL, err);
+    if (hit.change != NULL) {
+        sb_exact_forbidden(&exact, &hit, err);
+        return stop_at_conflict(lane, &exact, err);
+    }
+    return finish(lane, txn, 1, txn->count, exact.conflicts, err) == 0
+               ? 0
+               : stop_at(lane, exact.commit_lsn, exact.xid, NULL, err);
 }
 
 static int flush_exactly(struct sb_lane *lane, struct sb_err *err)
@@ -305,11 +400,7 @@ static int flush_exactly(struct sb_lane *lane, struct sb_err *err)
     for (size_t t = 0; t < batch->txn_count; t++) {
         const struct sb_batch_txn *txn = &batch->txns[t];
         bool skipped = skips(lane, txn->position.commit_lsn, txn->xid);
-        uint64_t conflicts = 0;
-        if (sb_writer_begin(lane->writer, err) != 0 ||
-            write_exactly(lane, txn->position.commit_lsn, txn->xid, batch->changes + txn->first, txn->count,
-                &conflicts, err) != 0 ||
-            finish(lane, txn, 1, txn->count, conflicts, err) != 0)
+        if (flush_one_exactly(lane, txn, err) != 0)
             return -1;
         if (skipped) {
             sb_metric_add(SB_M_APPLY_SKIPPED, 1);
@@ -320,6 +411,20 @@ static int flush_exactly(struct sb_lane *lane, struct sb_err *err)
     return 0;
 }
 
+/* Behind sb_sets_write, with its results. */
+static int prove_sets(struct sb_lane *lane, const struct sb_batch_change *changes, size_t count,
+    const char **ret_reason, struct sb_err *err)
+{
+    struct sb_probe_hit hit;
+    if (check_tables(lane, err) != 0 || probe(lane, changes, count, &hit, err) != 0)
+        return -1;
+    if (hit.change == NULL)
+        return 0;
+    free(hit.other_row);
+    *ret_reason = "a deferrable constraint does not hold";
+    return SB_SETS_EXACT;
+}
+
 /* The whole batch as one target transaction; SB_SETS_EXACT if it has to go the other way (nothing is open
  * then). */
 static int flush_in_sets(struct sb_lane *lane, struct sb_err *err)
@@ -327,14 +432,24 @@ static int flush_in_sets(struct sb_lane *lane, struct sb_err *err)
     struct sb_batch *batch = &lane->batch;
     const struct sb_batch_txn *last = &batch->txns[batch->txn_count - 1];
     const char *reason = NULL;
-    if (sb_writer_begin(lane->writer, err) != 0)
+    if (sb_touched_collect(&lane->touched, batch->changes, batch->open_first, err) != 0 ||
+        sb_writer_begin(lane->writer, err) != 0)
         return -1;
     int rc = sb_sets_write(lane->writer, batch->changes, batch->open_first, batch->arena, &reason, err);
     if (rc == 0)
-        return finish(lane, last, batch->txn_count, batch->open_first, 0, err);
+        rc = prove_sets(lane, batch->changes, batch->open_first, &reason, err);
+    if (rc == 0)
+        rc = finish(lane, last, batch->txn_count, batch->open_first, 0, err);
+    if (rc == 0) {
+        SB_DEBUG("batch written in sets", SB_NUM("transactions", batch->txn_count),
+            SB_NUM("changes", batch->open_first));
+        return 0;
+    }
     sb_writer_rollback(lane->writer);
-    if (rc < 0 && !may_go_exact(err))
+    if (rc < 0 && !may_go_exact(err)) {
+        sb_target_name_holder(lane->conn, lane->touched.rels, lane->touched.count, err);
         return -1;
+    }
     SB_DEBUG("batch goes exact", SB_STR("reason", rc < 0 ? err->text : reason),
         SB_NUM("transactions", batch->txn_count));
     return SB_SETS_EXACT;
@@ -360,34 +475,76 @@ int sb_lane_flush(struct sb_lane *lane, struct sb_err *err)
 /* -- a transaction larger than a batch
  * ----------------------------------------------------------------------- */
 
+/* In the middle of a transaction two rows may well break a deferrable constraint: then its end decides. */
+static int suspect(
+    struct sb_lane *lane, const struct sb_batch_change *changes, size_t count, struct sb_err *err)
+{
+    for (size_t i = 0; i < lane->touched.count; i++) {
+        const struct sb_apply_rel *rel = lane->touched.rels[i];
+        struct sb_probe_hit hit = {0};
+        if (rel->deferrable_count == 0 || sb_touched_has(&lane->suspects, rel))
+            continue;
+        if (rel->key_count > 0 && sb_probe_changes(lane->writer, rel, changes, count, &hit, err) != 0)
+            return -1;
+        free(hit.other_row);
+        if ((rel->key_count == 0 || hit.change != NULL) && sb_touched_add(&lane->suspects, rel, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int write_chunk_in_sets(struct sb_lane *lane, const struct sb_batch_change *changes, size_t count,
+    bool *ret_written, struct sb_err *err)
+{
+    const char *reason;
+    *ret_written = false;
+    if (sb_writer_savepoint(lane->writer, err) != 0)
+        return -1;
+    int rc = sb_sets_write(lane->writer, changes, count, lane->batch.arena, &reason, err);
+    *ret_written = rc == 0;
+    if (rc == 0)
+        return sb_writer_release(lane->writer, err);
+    return rc < 0 && !may_go_exact(err) ? -1 : sb_writer_rollback_to(lane->writer, err);
+}
+
 static int write_chunk(struct sb_lane *lane, struct sb_err *err)
 {
     struct sb_batch *batch = &lane->batch;
+    const struct sb_batch_change *changes = batch->changes + batch->open_first;
     size_t count = sb_batch_in_flight(batch);
-    const char *reason = NULL;
-    bool exactly =
-        lane->config->apply.mode == SB_MODE_EXACT || skips(lane, lane->flight_lsn, lane->flight_xid);
-    if (!exactly) {
-        if (sb_writer_savepoint(lane->writer, err) != 0)
-            return -1;
-        int rc = sb_sets_write(
-            lane->writer, batch->changes + batch->open_first, count, batch->arena, &reason, err);
-        if (rc == 0 && sb_writer_release(lane->writer, err) != 0)
-            return -1;
-        if (rc < 0 && !may_go_exact(err))
-            return -1;
-        exactly = rc != 0;
-        if (exactly && sb_writer_rollback_to(lane->writer, err) != 0)
-            return -1;
-    }
-    if (exactly && write_exactly(lane, lane->flight_lsn, lane->flight_xid, batch->changes + batch->open_first,
-                       count, &lane->large_conflicts, err) != 0)
+    struct sb_exact exact = exact_of(lane, lane->flight_lsn, lane->flight_xid);
+    bool written = false,
+         exactly = lane->config->apply.mode == SB_MODE_EXACT || skips(lane, exact.commit_lsn, exact.xid);
+    if (sb_touched_collect(&lane->touched, changes, count, err) != 0)
         return -1;
-    uint64_t written = batch->source_count + count;
+    if (!exactly && write_chunk_in_sets(lane, changes, count, &written, err) != 0)
+        return stop_at(lane, exact.commit_lsn, exact.xid, NULL, err);
+    if (!written && write_exactly(lane, &exact, changes, count, err) != 0)
+        return -1;
+    lane->large_conflicts += exact.conflicts;
+    if (check_tables(lane, err) != 0 || suspect(lane, changes, count, err) != 0)
+        return stop_at(lane, exact.commit_lsn, exact.xid, NULL, err);
+    uint64_t rows = batch->source_count + count;
     sb_batch_reset(batch);
-    batch->source_count = written;
-    sb_metric_set(SB_M_APPLY_OPEN_TXN_ROWS, (int64_t)written);
+    batch->source_count = rows;
+    sb_metric_set(SB_M_APPLY_OPEN_TXN_ROWS, (int64_t)rows);
     SB_FAULT("apply-large-chunk");
+    return 0;
+}
+
+/* The tables where a chunk left a pair behind. */
+static int look_at_suspects(struct sb_lane *lane, struct sb_err *err)
+{
+    struct sb_exact exact = exact_of(lane, lane->flight_lsn, lane->flight_xid);
+    for (size_t i = 0; i < lane->suspects.count; i++) {
+        struct sb_probe_hit hit;
+        if (sb_probe_table(lane->writer, lane->suspects.rels[i], lane->batch.arena, &hit, err) != 0)
+            return stop_at(lane, exact.commit_lsn, exact.xid, NULL, err);
+        if (hit.change != NULL) {
+            sb_exact_forbidden(&exact, &hit, err);
+            return stop_at_conflict(lane, &exact, err);
+        }
+    }
     return 0;
 }
 
@@ -400,13 +557,14 @@ static int grow_large(struct sb_lane *lane, struct sb_err *err)
             return -1;
         lane->large = true;
         lane->large_conflicts = 0;
+        lane->suspects.count = 0;
     }
     return write_chunk(lane, err);
 }
 
 static int commit_large(struct sb_lane *lane, const struct sb_batch_txn *txn, struct sb_err *err)
 {
-    if (write_chunk(lane, err) != 0)
+    if (write_chunk(lane, err) != 0 || look_at_suspects(lane, err) != 0)
         return -1;
     uint64_t changes = lane->batch.source_count;
     lane->large = false;
@@ -414,7 +572,9 @@ static int commit_large(struct sb_lane *lane, const struct sb_batch_txn *txn, st
     sb_metric_set(SB_M_APPLY_OPEN_TXN_ROWS, 0);
     if (skips(lane, lane->flight_lsn, lane->flight_xid))
         sb_metric_add(SB_M_APPLY_SKIPPED, 1);
-    return finish(lane, txn, 1, changes, lane->large_conflicts, err);
+    return finish(lane, txn, 1, changes, lane->large_conflicts, err) == 0
+               ? 0
+               : stop_at(lane, lane->flight_lsn, lane->flight_xid, NULL, err);
 }
 
 static void abandon(struct sb_lane *lane)

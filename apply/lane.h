@@ -29,6 +29,9 @@ void sb_lane_free(struct sb_lane *lane); /* rolls back what is open */
 
 /* Where to read from: the position applied, with its hint. */
 const struct sb_progress *sb_lane_progress(const struct sb_lane *lane);
+/* The record right before the place where reading begins. If it is the commit that progress names, its chain
+ * must be the one that progress has: else SB-PROGRESS-LOST. */
+int sb_lane_prove(struct sb_lane *lane, const struct sb_record *before, struct sb_err *err);
 /* A schema known beside the log (control table). */
 int sb_lane_learn(struct sb_lane *lane, struct sb_view body, struct sb_err *err);
 

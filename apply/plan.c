@@ -2,6 +2,7 @@
 
 #include "core/map.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum row_state { ROW_INSERT, ROW_UPDATE, ROW_DELETE, ROW_REPLACE, ROW_ABSENT, ROW_STATES };
@@ -41,6 +42,12 @@ static void *plan_alloc(struct planner *planner, size_t len)
     return room;
 }
 
+static void go_exact(struct planner *planner, const char *why)
+{
+    if (planner->exact == NULL)
+        planner->exact = why;
+}
+
 static struct table *find_table(struct planner *planner, const struct sb_apply_rel *rel)
 {
     if (planner->recent != NULL && planner->recent->rel == rel)
@@ -48,6 +55,11 @@ static struct table *find_table(struct planner *planner, const struct sb_apply_r
     for (struct table *table = planner->first; table != NULL; table = table->next)
         if (table->rel == rel)
             return planner->recent = table;
+    /* Its rows are known here under another shape, and what came first would be lost. */
+    for (struct table *table = planner->first; table != NULL; table = table->next)
+        if (sb_view_eq(table->rel->target_name, rel->target_name) &&
+            sb_view_eq(table->rel->target_schema, rel->target_schema))
+            go_exact(planner, "a table changes its shape");
     struct table *table = plan_alloc(planner, sizeof *table);
     if (table == NULL)
         return NULL;
@@ -114,12 +126,6 @@ static bool merge_values(struct planner *planner, struct row *row, const struct 
     return true;
 }
 
-static void go_exact(struct planner *planner, const char *why)
-{
-    if (planner->exact == NULL)
-        planner->exact = why;
-}
-
 static void row_insert(struct planner *planner, const struct sb_apply_rel *rel, const struct sb_value *after)
 {
     struct row *row = find_row(planner, rel, after);
@@ -179,7 +185,9 @@ static void plan_update(struct planner *planner, const struct sb_batch_change *c
 {
     const struct sb_apply_rel *rel = change->rel;
     const struct sb_change *chg = &change->chg;
-    if (!sb_apply_key_moves(rel, chg)) {
+    if (rel->fixed_beside_key) {
+        go_exact(planner, "an identity column beside the key may have changed");
+    } else if (!sb_apply_key_moves(rel, chg)) {
         if (!sb_apply_has_key(
                 rel, chg->after)) /* a key column is unchanged TOAST: its value is in the old row */
             go_exact(planner, "a key column's value did not travel with the new row");
@@ -275,6 +283,31 @@ static void add_group(struct planner *planner, struct sb_plan *plan, const struc
     plan->groups[plan->group_count++] = *group;
 }
 
+/* By length, then bytes: numbers stand in their own order, and whatever the type, neighbours stay near. */
+static int compare_keys(const void *a, const void *b, void *rel_arg)
+{
+    const struct sb_apply_rel *rel = rel_arg;
+    const struct sb_value *left = ((const struct sb_plan_row *)a)->key;
+    const struct sb_value *right = ((const struct sb_plan_row *)b)->key;
+    for (uint16_t k = 0; k < rel->key_count; k++) {
+        struct sb_view x = left[rel->key_cols[k]].text, y = right[rel->key_cols[k]].text;
+        int order = x.len != y.len ? (x.len < y.len ? -1 : 1) : memcmp(x.ptr, y.ptr, x.len);
+        if (order != 0)
+            return order;
+    }
+    return 0;
+}
+
+/* Rows that lie together on the target are found together: each page of index and table is visited once. */
+static void order_rows(struct sb_plan_row *rows, size_t count, const struct sb_apply_rel *rel)
+{
+    size_t sorted = 1;
+    while (sorted < count && compare_keys(&rows[sorted - 1], &rows[sorted], (void *)rel) <= 0)
+        sorted++;
+    if (sorted < count)
+        qsort_r(rows, count, sizeof *rows, compare_keys, (void *)rel);
+}
+
 /* All rows of the table in one of two states, as one group. */
 static void group_states(struct planner *planner, struct sb_plan *plan, const struct table *table,
     enum sb_plan_kind kind, enum row_state a, enum row_state b)
@@ -288,6 +321,8 @@ static void group_states(struct planner *planner, struct sb_plan *plan, const st
         if (row->state == a || row->state == b)
             rows[n++] =
                 (struct sb_plan_row){.key = row->key, .values = kind == SB_PLAN_INSERT ? row->values : NULL};
+    if (kind == SB_PLAN_DELETE)
+        order_rows(rows, n, table->rel);
     add_group(
         planner, plan, &(struct sb_plan_group){.kind = kind, .rel = table->rel, .rows = rows, .count = n});
 }
@@ -312,13 +347,15 @@ static void group_updates(struct planner *planner, struct sb_plan *plan, const s
         if (mask != NULL)
             mask->rows[mask->count++] = (struct sb_plan_row){.key = row->key, .values = row->values};
     }
-    for (struct mask *mask = masks; mask != NULL; mask = mask->next)
+    for (struct mask *mask = masks; mask != NULL; mask = mask->next) {
+        order_rows(mask->rows, mask->count, table->rel);
         add_group(planner, plan,
             &(struct sb_plan_group){.kind = SB_PLAN_UPDATE,
                 .rel = table->rel,
                 .present = mask->present,
                 .rows = mask->rows,
                 .count = mask->count});
+    }
 }
 
 static void group_table(struct planner *planner, struct sb_plan *plan, struct table *table)

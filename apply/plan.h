@@ -11,7 +11,8 @@
  *
  * Every other pair cannot happen on a consistent source, so it goes exact, where the row is named. So does
  * whatever is not one effect a key: a key change with unchanged TOAST columns, a delete + insert on a table
- * where the target has columns of its own, tables that are exact only.
+ * where the target has columns of its own, a table of two shapes (its rows would be two), tables that are
+ * exact only.
  *
  * Written per table in the order ABSENT (a probe that must find nothing), DELETE (with REPLACE's first half),
  * UPDATE by mask of columns present, INSERT (with REPLACE's second half). Each group states how many rows the

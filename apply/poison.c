@@ -128,27 +128,45 @@ static const char *op_name(enum sb_op op)
     return "?";
 }
 
-int sb_poison_debts(struct sb_writer *writer, const char *migration, const char *direction,
-    const struct sb_poison *poison, const struct sb_batch_change *changes, size_t count, struct sb_err *err)
+static int debt(struct sb_writer *writer, const char *migration, const char *direction,
+    const struct sb_poison *poison, const struct sb_batch_change *change, const char *key, struct sb_err *err)
 {
     static const char sql[] = "INSERT INTO switchback.debt (migration, direction, relation, key, op, "
                               "commit_lsn, xid, ordinal, skipped_by, reason) "
                               "VALUES ($1, $2, $3, $4::jsonb, $5, $6, $7, $8, $9, $10)";
     char lsn[SB_LSN_TEXT_BYTES], xid[NUMBER_BYTES], ordinal[NUMBER_BYTES], relation[NAME_BYTES];
     snprintf(xid, sizeof xid, "%" PRIu64, poison->xid);
+    snprintf(ordinal, sizeof ordinal, "%" PRIu64, change->ordinal);
     sb_lsn_text(poison->commit_lsn, lsn);
-    for (size_t i = 0; i < count; i++) {
-        const struct sb_change *chg = &changes[i].chg;
-        relation_name(&changes[i], relation);
-        snprintf(ordinal, sizeof ordinal, "%" PRIu64, changes[i].ordinal);
-        char *key = chg->rel == NULL ? NULL : sb_key_json(chg->rel, sb_apply_old_key(chg));
-        struct sb_value values[] = {text_value(migration), text_value(direction), text_value(relation),
-            text_value(key), text_value(op_name(chg->op)), text_value(lsn), text_value(xid),
-            text_value(ordinal), text_value(poison->skipped_by), text_value(poison->skip_reason)};
-        int rc = run(writer, sql, values, sizeof values / sizeof *values, err);
-        free(key);
-        if (rc != 0)
-            return sb_err_add(err, "could not record the debt of a skipped transaction");
-    }
+    relation_name(change, relation);
+    struct sb_value values[] = {text_value(migration), text_value(direction), text_value(relation),
+        text_value(key), text_value(op_name(change->chg.op)), text_value(lsn), text_value(xid),
+        text_value(ordinal), text_value(poison->skipped_by), text_value(poison->skip_reason)};
+    return run(writer, sql, values, sizeof values / sizeof *values, err) == 0
+               ? 0
+               : sb_err_add(err, "could not record the debt of a skipped transaction");
+}
+
+/* The key, or both where an update moves the row. */
+static int debts_of(struct sb_writer *writer, const char *migration, const char *direction,
+    const struct sb_poison *poison, const struct sb_batch_change *change, struct sb_err *err)
+{
+    const struct sb_change *chg = &change->chg;
+    char *key = chg->rel == NULL ? NULL : sb_key_json(chg->rel, sb_apply_old_key(chg));
+    char *moved = chg->op == SB_OP_UPDATE && chg->before != NULL ? sb_key_json(chg->rel, chg->after) : NULL;
+    int rc = debt(writer, migration, direction, poison, change, key, err);
+    if (rc == 0 && moved != NULL && (key == NULL || strcmp(key, moved) != 0))
+        rc = debt(writer, migration, direction, poison, change, moved, err);
+    free(key);
+    free(moved);
+    return rc;
+}
+
+int sb_poison_debts(struct sb_writer *writer, const char *migration, const char *direction,
+    const struct sb_poison *poison, const struct sb_batch_change *changes, size_t count, struct sb_err *err)
+{
+    for (size_t i = 0; i < count; i++)
+        if (debts_of(writer, migration, direction, poison, &changes[i], err) != 0)
+            return -1;
     return 0;
 }

@@ -26,7 +26,7 @@ void sb_poison_record(struct sb_writer *writer, const char *migration, const cha
 /* The lane has passed the transaction: in the open target transaction, forget it. */
 int sb_poison_clear(
     struct sb_writer *writer, const char *migration, const char *direction, struct sb_err *err);
-/* Skip: a debt for every change, in the open target transaction. */
+/* Skip: a debt for every change (two where a key changes), in the open target transaction. */
 int sb_poison_debts(struct sb_writer *writer, const char *migration, const char *direction,
     const struct sb_poison *poison, const struct sb_batch_change *changes, size_t count, struct sb_err *err);
 

@@ -1,9 +1,26 @@
 #include "apply/relation.h"
 
+#include "pg/type.h"
+
 static struct sb_err *no_memory(struct sb_err *err)
 {
     sb_err_set(err, SB_E_LIMIT, "the arena for target tables is full");
     return err;
+}
+
+static int check_type(const struct sb_relation *rel, const struct sb_column *col,
+    const struct sb_cat_column *target, struct sb_err *err)
+{
+    struct sb_cat_column source = {
+        .type_name = col->type_name, .type_oid = col->type_oid, .typmod = col->typmod};
+    if (!sb_type_alters(&source, target))
+        return 0;
+    sb_err_set(err, SB_E_TARGET_STRUCTURE,
+        "column \"%.*s\" of target table \"%.*s.%.*s\" is %.*s and would change values of the source's",
+        (int)col->name.len, col->name.ptr, (int)rel->schema.len, rel->schema.ptr, (int)rel->name.len,
+        rel->name.ptr, (int)target->type_full.len, target->type_full.ptr);
+    return sb_err_hint(
+        err, "`switchback check` says how to make it as the source's; then `switchback resume`.");
 }
 
 static int map_column(const struct sb_relation *rel, uint16_t i, const struct sb_cat_table *table,
@@ -21,8 +38,14 @@ static int map_column(const struct sb_relation *rel, uint16_t i, const struct sb
             (int)rel->schema.len, rel->schema.ptr, (int)rel->name.len, rel->name.ptr, (int)col->name.len,
             col->name.ptr, (int)col->type_name.len, col->type_name.ptr);
     }
+    if (check_type(rel, col, target, err) != 0)
+        return -1;
     out->cols[i].name = target->name;
-    out->cols[i].type_full = target->type_full;
+    out->cols[i].cast_type = target->type_cast;
+    out->cols[i].equal = target->equal;
+    out->cols[i].domain = target->domain;
+    if (target->text_cast)
+        out->exact_reason = "the target has a cast from text of its own for the type of a column";
     out->cols[i].written = !target->generated;
     out->cols[i].settable = !target->generated && target->identity != 'a';
     out->identity_always = out->identity_always || target->identity == 'a';
@@ -50,6 +73,18 @@ static void choose_key(
         wanted += table->cols[c].key;
     if (wanted != out->key_count)
         out->key_count = 0;
+}
+
+static bool fixed_beside_key(const struct sb_apply_rel *rel)
+{
+    for (uint16_t i = 0; i < rel->rel->col_count; i++) {
+        bool key = false;
+        for (uint16_t k = 0; k < rel->key_count; k++)
+            key = key || rel->key_cols[k] == i;
+        if (rel->cols[i].written && !rel->cols[i].settable && !key)
+            return true;
+    }
+    return false;
 }
 
 static bool target_has_more(const struct sb_relation *rel, const struct sb_cat_table *table)
@@ -82,9 +117,9 @@ int sb_apply_rel_make(const struct sb_relation *rel, const struct sb_cat_table *
             return -1;
     choose_key(rel, table, out);
     out->keeps_columns = target_has_more(rel, table);
-    out->deferrable_unique = table->deferrable_unique;
     if (table->always_triggers)
         out->exact_reason = "the target table has triggers or rules that are enabled always";
+    out->fixed_beside_key = fixed_beside_key(out);
     out->exact_only = out->exact_reason != NULL;
     *ret_rel = out;
     return 0;

@@ -8,7 +8,7 @@
 #include <string.h>
 
 enum {
-    SQL_MAX_BYTES = 1024 * 1024,
+    SQL_MAX_BYTES = 4 * 1024 * 1024,
     COPY_LEAST_ROWS = 32, /* below, one INSERT from arrays is a round trip less */
 };
 

@@ -5,8 +5,10 @@
  * flattens arrays of arrays and a text value is what must arrive. Parameters: first the key columns, then the
  * values.
  *
- * One by one (exact mode): parameters take the columns' own types, so that the type's input function reads
- * the text. Rows without a key are matched whole, by their server text, exactly one row a change.
+ * One by one (exact mode): parameters take the columns' own types, by assignment or, where they are compared,
+ * by a cast (an operator of another type might take them: regclass has none of its own), so that the type's
+ * input function reads the text. Rows without a key are matched whole, by their server text, exactly one row
+ * a change.
  *
  * Identifiers go through pg/ident; nothing of a row's content is ever part of a statement.
  */
@@ -14,6 +16,7 @@
 #define SB_APPLY_SQL_H
 
 #include "apply/batch.h"
+#include "apply/target.h"
 
 /* SELECT count(*) of the key list's rows that exist. $1.. key arrays. */
 void sb_sql_set_count(const struct sb_apply_rel *rel, struct sb_buf *sql);
@@ -35,6 +38,10 @@ void sb_sql_one_insert(const struct sb_apply_rel *rel, struct sb_buf *sql);
  * without a key, every column of the old row. False if there is nothing to set: then it is a SELECT 1 of the
  * row, same parameters. */
 bool sb_sql_one_update(const struct sb_apply_rel *rel, const bool *present, struct sb_buf *sql);
+/* Does the row differ in a column that is written but cannot be set (identity ALWAYS)? A row if so. $1.. as
+ * one_delete, then those columns (sb_sql_is_fixed). False: `after` has none, do not ask. */
+bool sb_sql_one_fixed(const struct sb_apply_rel *rel, const struct sb_value *after, struct sb_buf *sql);
+bool sb_sql_is_fixed(const struct sb_apply_rel *rel, const struct sb_value *after, uint16_t col);
 void sb_sql_one_delete(const struct sb_apply_rel *rel, struct sb_buf *sql);
 /* Whole row as json by key (or whole), for the conflict record. */
 void sb_sql_one_json(const struct sb_apply_rel *rel, struct sb_buf *sql);
@@ -43,6 +50,11 @@ bool sb_sql_matches_by(const struct sb_apply_rel *rel, uint16_t col);
 
 /* DELETE of a TRUNCATE's range of that number. Literals, which are no row's content but bounds of ours. */
 void sb_sql_cut(const struct sb_batch_cut *cut, size_t range, struct sb_buf *sql);
+/* Two rows that a deferrable constraint forbids side by side: (which of the keys, the other row as JSON).
+ * by_key: one of the two is found by the key arrays $1..; else any two of the table, no parameters. */
+void sb_sql_probe(
+    const struct sb_apply_rel *rel, const struct sb_deferrable *constraint, bool by_key, struct sb_buf *sql);
+
 void sb_sql_truncate(const struct sb_apply_rel *const *rels, uint16_t count, bool cascade,
     bool restart_identity, struct sb_buf *sql);
 

@@ -173,21 +173,26 @@ int sb_writer_origin(struct sb_writer *writer, uint64_t lsn, int64_t commit_us, 
 /* -- prepared statements
  * ------------------------------------------------------------------------------------- */
 
+int sb_writer_forget(struct sb_writer *writer, struct sb_err *err)
+{
+    if (sb_map_count(writer->statements) == 0)
+        return 0;
+    struct sb_map *empty = sb_map_new(STATEMENTS_MAX);
+    if (empty == NULL)
+        return sb_err_set(err, SB_E_NO_MEMORY, "no memory for prepared statements");
+    sb_map_free(writer->statements);
+    writer->statements = empty;
+    return exec_simple(writer, "DEALLOCATE ALL", "could not drop prepared statements", err);
+}
+
 /* Prepare on first use. With arrays every parameter is text[] by its cast; otherwise the server infers the
  * columns' types. */
 static int prepared(struct sb_writer *writer, struct sb_view sql, char ret_name[24], struct sb_err *err)
 {
     size_t number = (size_t)(uintptr_t)sb_map_get(writer->statements, sql);
     if (number == 0) {
-        if (sb_map_count(writer->statements) >= STATEMENTS_MAX) {
-            struct sb_map *empty = sb_map_new(STATEMENTS_MAX);
-            if (empty == NULL)
-                return sb_err_set(err, SB_E_NO_MEMORY, "no memory for prepared statements");
-            sb_map_free(writer->statements);
-            writer->statements = empty;
-            if (exec_simple(writer, "DEALLOCATE ALL", "could not drop prepared statements", err) != 0)
-                return -1;
-        }
+        if (sb_map_count(writer->statements) >= STATEMENTS_MAX && sb_writer_forget(writer, err) != 0)
+            return -1;
         number = ++writer->statement_next;
         snprintf(ret_name, 24, "s%zu", number);
         PGresult *result =
@@ -347,6 +352,19 @@ int sb_writer_arrays_count(
         return -1;
     *ret_count = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
     PQclear(result);
+    return 0;
+}
+
+int sb_writer_arrays_fetch(
+    struct sb_writer *writer, struct sb_view sql, const char **ret_texts, int count, struct sb_err *err)
+{
+    PGresult *result = run_arrays(writer, sql, err);
+    if (result == NULL)
+        return -1;
+    PQclear(writer->fetched);
+    writer->fetched = result;
+    for (int i = 0; i < count; i++)
+        ret_texts[i] = PQntuples(result) == 0 || PQgetisnull(result, 0, i) ? NULL : PQgetvalue(result, 0, i);
     return 0;
 }
 

@@ -38,6 +38,9 @@ int sb_writer_rollback_to(
  * pg_replication_origin_xact_setup. */
 int sb_writer_origin(struct sb_writer *writer, uint64_t lsn, int64_t commit_us, struct sb_err *err);
 
+/* Prepared statements hold the types that their parameters had: forget them when a table is read anew. */
+int sb_writer_forget(struct sb_writer *writer, struct sb_err *err);
+
 /* A statement with text parameters; NULL state and UNCHANGED are not allowed in values but NULL is.
  * ret_affected: rows changed or returned. */
 int sb_writer_one(struct sb_writer *writer, struct sb_view sql, const struct sb_value *const *values,
@@ -56,6 +59,9 @@ int sb_writer_arrays_run(
 /* As run, for SELECT count(*): the count. */
 int sb_writer_arrays_count(
     struct sb_writer *writer, struct sb_view sql, int64_t *ret_count, struct sb_err *err);
+/* As run, for a SELECT: the first row's columns, all NULL without a row; valid until the next call. */
+int sb_writer_arrays_fetch(
+    struct sb_writer *writer, struct sb_view sql, const char **ret_texts, int count, struct sb_err *err);
 
 /* COPY ... FROM STDIN in text format: begin, rows of values separated by sb_writer_copy_put, row ends, end.
  */

@@ -19,7 +19,9 @@
 enum {
     LEDGER_COMMITS = 1 << 16,
     TICK_MS = 100,
-    SERVICE_APART_MS = 2, /* under load so much is gathered for one write to stable storage */
+    SERVICE_APART_MS = 2,  /* so much is gathered for one write to stable storage ... */
+    SERVICE_FLOOD_MS = 20, /* ... and so much when more comes in than anybody waits for commit by commit */
+    FLOOD_BYTES_A_MS = 8192,
     SERVICE_WAIT_MS = 10, /* while the store still works on what it was given */
     STALL_SAID_MS = 1000,
     STALL_MS = 20,        /* between two tries while the stream takes nothing */
@@ -50,6 +52,8 @@ struct capture {
     bool want_write; /* a status is not out yet */
     int64_t stalled_since_ms;
     bool stall_said;
+    bool too_large_said;
+    int64_t oldest_offset;  /* in the stream, when last looked at */
     uint64_t recorded_lsn;  /* what the control table says was durable once */
     uint64_t confirmed_lsn; /* last sent */
     int64_t status_max_ms;  /* a status is sent at least so often */
@@ -132,8 +136,12 @@ static uint64_t confirmable(const struct capture *cap)
 static int send_status(struct capture *cap, struct sb_err *err)
 {
     uint64_t confirmed = confirmable(cap);
-    if (write_recorded(cap, confirmed, err) != 0)
-        return -1;
+    if (write_recorded(cap, confirmed, err) != 0) {
+        if (err->code != SB_E_STREAM_UNAVAILABLE)
+            return -1;
+        confirmed =
+            cap->confirmed_lsn; /* the source still hears that we live; the store's watchdog judges it */
+    }
     SB_FAULT("capture-before-feedback");
     if (sb_walsender_status(cap->op->sender, confirmed, false, err) != 0 || flush_status(cap, err) != 0)
         return -1;
@@ -192,9 +200,10 @@ static int service_soon(struct capture *cap, struct sb_err *err)
     if (sb_flow_all_durable(cap->flow))
         return 0;
     int64_t since_ms = sb_clock_mono_ms() - cap->last_service_ms;
-    if (since_ms >= SERVICE_APART_MS)
+    int64_t apart_ms = cap->bytes > since_ms * FLOOD_BYTES_A_MS ? SERVICE_FLOOD_MS : SERVICE_APART_MS;
+    if (since_ms >= apart_ms)
         return service(cap, err);
-    sb_loop_timer_set(cap->loop, cap->service_timer, SERVICE_APART_MS - since_ms, 0);
+    sb_loop_timer_set(cap->loop, cap->service_timer, apart_ms - since_ms, 0);
     return 0;
 }
 
@@ -236,6 +245,7 @@ static int unstall(struct capture *cap, struct sb_err *err)
     if (cap->stall_said)
         SB_INFO("the stream has room again");
     cap->stall_said = false;
+    cap->too_large_said = false;
     sb_report_state(SB_STATE_RUNNING, NULL);
     return watch_socket(cap, err);
 }
@@ -326,14 +336,47 @@ static void on_service(void *arg)
         stop_failed(cap, &err);
 }
 
+/* Everything whole is applied and released, and the stream is full all the same: of one transaction that has
+ * not ended yet. Nothing but more room will make room. */
+static bool is_too_large(const struct capture *cap)
+{
+    return cap->op->stream_options.store == SB_STORE_EMBEDDED && cap->progress.commit_lsn != 0 &&
+           cap->progress.commit_lsn >= sb_ledger_stored(cap->ledger) &&
+           cap->oldest_offset >= cap->progress.stream_offset - 1;
+}
+
+static void say_full(const char *why, const char *hint)
+{
+    struct sb_err full;
+    sb_err_set(&full, SB_E_STREAM_FULL, "%s", why);
+    if (hint != NULL)
+        sb_err_hint(&full, "%s", hint);
+    sb_report_err(SB_STATE_WAITING, &full);
+    sb_log_err(SB_LOG_WARNING, &full, "capture waits, and the source keeps its WAL");
+}
+
+static void say_slow(void)
+{
+    sb_report_state(SB_STATE_WAITING, "the stream takes no more: its store is slow");
+    SB_WARN("the stream takes no more; capture waits, and the source keeps its WAL");
+}
+
 /* A moment's stall is how a fast source meets a slow store; a second's is worth a word. */
 static void say_stalled(struct capture *cap)
 {
-    if (cap->stall_said || sb_clock_mono_ms() - cap->stalled_since_ms < STALL_SAID_MS)
+    if (sb_clock_mono_ms() - cap->stalled_since_ms < STALL_SAID_MS)
         return;
+    bool full = sb_stream_is_full(cap->op->stream);
+    if (!cap->stall_said && full)
+        say_full("the stream takes no more: its store has reached its limit", NULL);
+    else if (!cap->stall_said)
+        say_slow();
     cap->stall_said = true;
-    sb_report_state(SB_STATE_WAITING, "the stream takes no more: it is full, or its store is slow");
-    SB_WARN("the stream takes no more; capture waits, and the source keeps its WAL");
+    if (cap->too_large_said || !full || !is_too_large(cap))
+        return;
+    cap->too_large_said = true;
+    say_full("the transaction under way is larger than the stream may get; everything before it is applied",
+        "Raise stream.retention_max_bytes and start again; nothing is lost meanwhile.");
 }
 
 static void on_stall(void *arg)
@@ -385,6 +428,21 @@ static void guard_slot(struct capture *cap, const struct sb_pulse *pulse, int64_
     sb_log_err(SB_LOG_WARNING, &risk, "capture goes on");
 }
 
+/* We confirm the start of a commit that is safe downstream, so a commit that waits for us waits for the one
+ * behind it, and for the target. */
+static int check_not_waited_for(const struct sb_pulse *pulse, struct sb_err *err)
+{
+    if (!pulse->waited_for)
+        return 0;
+    sb_err_set(err, SB_E_SOURCE_CONFIG,
+        "synchronous_standby_names of the source takes our replication session for a synchronous standby: "
+        "every "
+        "commit there would wait for this migration");
+    return sb_err_hint(err,
+        "Name the standbys in synchronous_standby_names instead of `*`, reload the source, then `switchback "
+        "resume`.");
+}
+
 static int turn_source(struct capture *cap, int64_t now_ms, struct sb_err *err)
 {
     struct sb_pulse pulse;
@@ -393,6 +451,8 @@ static int turn_source(struct capture *cap, int64_t now_ms, struct sb_err *err)
         return rc;
     if (sb_identity_check_claim(
             cap->op->open.epoch, &cap->op->open.incarnation, pulse.epoch, &pulse.incarnation, err) != 0)
+        return -1;
+    if (check_not_waited_for(&pulse, err) != 0)
         return -1;
     sb_flow_next_xid(cap->flow, pulse.next_xid);
     guard_slot(cap, &pulse, now_ms);
@@ -438,8 +498,10 @@ static int release_if_due(struct capture *cap, int64_t now_ms, struct sb_err *er
         sb_retention_release(
             cap->op->stream, &cap->progress, cap->config->stream.retention_hours * HOUR_MS, err) != 0)
         return sb_err_add(err, "releasing applied records");
-    if (sb_stream_bounds(cap->op->stream, &bounds, err) != 0)
-        return -1;
+    if (sb_stream_bounds(cap->op->stream, &bounds, err) !=
+        0) /* only figures; service says when it is too long */
+        return err->code == SB_E_STREAM_UNAVAILABLE ? 0 : -1;
+    cap->oldest_offset = bounds.oldest;
     sb_metric_set(SB_M_STREAM_BYTES, bounds.bytes);
     sb_metric_set(SB_M_STREAM_OLDEST_OFFSET, bounds.oldest);
     sb_metric_set(SB_M_STREAM_NEXT_OFFSET, bounds.next);

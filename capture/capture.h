@@ -1,8 +1,9 @@
 /*
  * The capture stage: PostgreSQL -> stream, one direction, one incarnation.
  *
- *     stream tail, source identity, target progress    what is known
- *     START_REPLICATION                                 holds the slot; from here on nobody else reads it
+ *     source identity; the slot is free                 whoever held it appends no more
+ *     stream tail, target progress                      what is known
+ *     START_REPLICATION                                 holds the slot; nobody has had it in between
  *     the slot's confirmed position, start.h            where to go on, or why not
  *     epoch claimed by compare-and-set                  nobody else has it
  *     overlap.h                                         the source tells the same story again

@@ -51,17 +51,16 @@ static int read_row(struct sb_conn *conn, const char *migration, const char *dir
 /* -- the server --------------------------------------------------------------------------------------------
  */
 
-static int check_server(
-    const struct sb_server_id *server, const struct sb_capture_row *row, struct sb_err *err)
+static int check_server(const struct sb_server_id *server, const struct sb_known_source *known,
+    const char *known_as, struct sb_err *err)
 {
-    if (server->system_identifier != row->system_identifier)
+    if (server->system_identifier != known->system_identifier)
         return sb_err_set(err, SB_E_SOURCE_IDENTITY,
-            "the source is the cluster with system identifier %" PRIu64 "; prepared was %" PRIu64,
-            server->system_identifier, row->system_identifier);
-    if (server->database_oid != row->database_oid)
-        return sb_err_set(err, SB_E_SOURCE_IDENTITY,
-            "the source is the database with oid %u; prepared was %u", server->database_oid,
-            row->database_oid);
+            "the source is the cluster with system identifier %" PRIu64 "; %s was %" PRIu64,
+            server->system_identifier, known_as, known->system_identifier);
+    if (server->database_oid != known->database_oid)
+        return sb_err_set(err, SB_E_SOURCE_IDENTITY, "the source is the database with oid %u; %s was %u",
+            server->database_oid, known_as, known->database_oid);
     return 0;
 }
 
@@ -96,70 +95,111 @@ static int read_settings(struct sb_conn *conn, struct sb_source_identity *identi
 /* -- publications ------------------------------------------------------------------------------------------
  */
 
-struct publication {
-    const char *name;
-    uint32_t oid; /* as prepare wrote it down; 0: there is none */
-    bool inserts_only;
-};
+const char sb_identity_publications_sql[] =
+    "SELECT w.name, w.oid, w.keyless, p.oid, p.puballtables, p.pubinsert, p.pubupdate, p.pubdelete,"
+    " p.pubtruncate FROM switchback.capture c CROSS JOIN LATERAL"
+    " (VALUES ($3, c.publication_oid, false), ($4, c.publication_keyless_oid, true)) w (name, oid, keyless)"
+    " LEFT JOIN pg_catalog.pg_publication p ON p.pubname = w.name"
+    " WHERE c.migration = $1 AND c.direction = $2 AND c.lane = 0 AND w.oid <> 0";
 
-static int check_publication(struct sb_conn *conn, const struct publication *pub, struct sb_err *err)
+static int check_publication(const struct sb_rows *rows, int row, struct sb_err *err)
 {
-    static const char sql[] = "SELECT oid, puballtables, pubinsert, pubupdate, pubdelete, pubtruncate"
-                              " FROM pg_catalog.pg_publication WHERE pubname = $1";
-    SB_CLEANUP(sb_rows_freep)
-    struct sb_rows *rows = NULL;
-    if (sb_conn_query(conn, sql, 1, &pub->name, &rows, err) != 0)
-        return sb_err_add(err, "reading publication \"%s\"", pub->name);
-    if (sb_rows_count(rows) == 0)
-        return sb_err_set(
-            err, SB_E_PUBLICATION, "publication \"%s\" does not exist on the source", pub->name);
-    uint32_t oid = (uint32_t)sb_rows_u64(rows, 0, 0);
-    if (oid != pub->oid)
+    enum { NAME, WANTED, KEYLESS, OID, ALL_TABLES, INSERT, UPDATE, DELETE, TRUNCATE };
+    const char *name = sb_rows_get(rows, row, NAME), *oid = sb_rows_get(rows, row, OID);
+    const char *wanted = sb_rows_get(rows, row, WANTED);
+    if (oid == NULL)
+        return sb_err_set(err, SB_E_PUBLICATION, "publication \"%s\" does not exist on the source", name);
+    if (strcmp(oid, wanted) != 0)
         return sb_err_set(err, SB_E_PUBLICATION,
-            "publication \"%s\" was dropped and made again (oid %u; prepared was %u)", pub->name, oid,
-            pub->oid);
-    bool inserts = sb_rows_bool(rows, 0, 2), updates = sb_rows_bool(rows, 0, 3);
-    bool deletes = sb_rows_bool(rows, 0, 4), truncates = sb_rows_bool(rows, 0, 5);
-    bool right = inserts && (pub->inserts_only ? !updates && !deletes : updates && deletes && truncates);
-    if (sb_rows_bool(rows, 0, 1) || !right)
+            "publication \"%s\" was dropped and made again (oid %s; prepared was %s)", name, oid, wanted);
+    bool inserts_only = sb_rows_bool(rows, row, KEYLESS);
+    bool inserts = sb_rows_bool(rows, row, INSERT), updates = sb_rows_bool(rows, row, UPDATE);
+    bool deletes = sb_rows_bool(rows, row, DELETE), truncates = sb_rows_bool(rows, row, TRUNCATE);
+    bool right = inserts && (inserts_only ? !updates && !deletes : updates && deletes && truncates);
+    if (sb_rows_bool(rows, row, ALL_TABLES) || !right)
         return sb_err_set(err, SB_E_PUBLICATION,
-            "publication \"%s\" was altered: it must publish %s of tables that are listed", pub->name,
-            pub->inserts_only ? "inserts only" : "insert, update, delete and truncate");
+            "publication \"%s\" was altered: it must publish %s of tables that are listed", name,
+            inserts_only ? "inserts only" : "insert, update, delete and truncate");
     return 0;
 }
 
-static int check_publications(struct sb_conn *conn, const struct sb_names *names,
-    struct sb_source_identity *identity, struct sb_err *err)
+int sb_identity_check_publications(const struct sb_rows *rows, struct sb_err *err)
 {
-    const struct publication pubs[] = {
-        {names->publication, identity->row.publication_oid, false},
-        {names->publication_keyless, identity->row.publication_keyless_oid, true},
-    };
-    identity->publication_count = 0;
-    for (size_t i = 0; i < 2; i++) {
-        if (pubs[i].oid == 0)
-            continue;
-        if (check_publication(conn, &pubs[i], err) != 0)
-            return -1;
-        identity->publications[identity->publication_count++] = pubs[i].name;
-    }
-    if (identity->publication_count == 0)
+    if (sb_rows_count(rows) == 0)
         return sb_err_set(err, SB_E_PUBLICATION, "prepare made no publication: there is no table to capture");
+    for (int i = 0; i < sb_rows_count(rows); i++) {
+        if (check_publication(rows, i, err) != 0)
+            return -1;
+    }
     return 0;
+}
+
+static int prove_publications(struct sb_conn *conn, const char *migration, const char *direction,
+    const struct sb_names *names, struct sb_source_identity *identity, struct sb_err *err)
+{
+    const char *params[] = {migration, direction, names->publication, names->publication_keyless};
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    if (sb_conn_query(conn, sb_identity_publications_sql, 4, params, &rows, err) != 0)
+        return sb_err_add(err, "reading the publications");
+    if (sb_identity_check_publications(rows, err) != 0)
+        return -1;
+    identity->publication_count = 0;
+    if (identity->row.publication_oid != 0)
+        identity->publications[identity->publication_count++] = names->publication;
+    if (identity->row.publication_keyless_oid != 0)
+        identity->publications[identity->publication_count++] = names->publication_keyless;
+    return 0;
+}
+
+/* A row that is missing where commits were captured before. */
+static int lost_row(struct sb_err *err)
+{
+    if (err->code != SB_E_NOT_PREPARED)
+        return -1;
+    return sb_err_set(err, SB_E_SOURCE_REWOUND,
+        "the stream was captured from this database, but what prepare had made in it is gone: it was "
+        "restored "
+        "to a time before, or schema \"switchback\" was dropped");
 }
 
 int sb_identity_prove(struct sb_conn *conn, const char *migration, const char *direction,
-    const struct sb_names *names, struct sb_source_identity *ret_identity, struct sb_err *err)
+    const struct sb_names *names, const struct sb_known_source *known,
+    struct sb_source_identity *ret_identity, struct sb_err *err)
 {
     struct sb_source_identity identity = {.server_version = sb_conn_version(conn)};
-    if (sb_catalog_server_id(conn, &identity.server, err) != 0 || read_settings(conn, &identity, err) != 0 ||
-        read_row(conn, migration, direction, &identity.row, err) != 0 ||
-        check_server(&identity.server, &identity.row, err) != 0 ||
-        check_publications(conn, names, &identity, err) != 0)
+    if (sb_catalog_server_id(conn, &identity.server, err) != 0 ||
+        (known->system_identifier != 0 &&
+            check_server(&identity.server, known, "the one that was captured", err) != 0) ||
+        read_settings(conn, &identity, err) != 0)
+        return -1;
+    if (read_row(conn, migration, direction, &identity.row, err) != 0)
+        return known->system_identifier != 0 ? lost_row(err) : -1;
+    struct sb_known_source prepared = {identity.row.system_identifier, identity.row.database_oid};
+    if (check_server(&identity.server, &prepared, "prepared", err) != 0 ||
+        prove_publications(conn, migration, direction, names, &identity, err) != 0)
         return -1;
     if (!sb_uuid_parse(identity.server.uuid, &identity.source_uuid))
         return sb_err_set(err, SB_E_NOT_PREPARED, "the source has no row in switchback.identity");
     *ret_identity = identity;
+    return 0;
+}
+
+int sb_identity_refresh(struct sb_conn *conn, const char *migration, const char *direction,
+    struct sb_source_identity *identity, struct sb_err *err)
+{
+    static const char sql[] = "SELECT epoch, pg_catalog.pg_current_wal_insert_lsn() FROM switchback.capture"
+                              " WHERE migration = $1 AND direction = $2 AND lane = 0";
+    const char *params[] = {migration, direction};
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    if (sb_conn_query(conn, sql, 2, params, &rows, err) != 0)
+        return sb_err_add(err, "reading switchback.capture again");
+    uint64_t epoch = sb_rows_count(rows) == 0 ? 0 : sb_rows_u64(rows, 0, 0);
+    if (sb_rows_count(rows) == 0 || epoch != identity->row.epoch)
+        return sb_err_set(err, SB_E_SLOT_BUSY,
+            "another capture began at the same moment (epoch %" PRIu64 "): this one looks again", epoch);
+    identity->insert_lsn = sb_rows_lsn(rows, 0, 1);
     return 0;
 }
 

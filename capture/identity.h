@@ -2,7 +2,8 @@
  * Is this the source that was prepared, and is its slot the one we confirmed? Asked on every connect, before
  * a single change is believed. Every disagreement is a named halt:
  *
- *     SB-NOT-PREPARED       there is no row of this migration in switchback.capture
+ *     SB-NOT-PREPARED       there is no row of this migration in switchback.capture, and never was
+ *     SB-SOURCE-REWOUND     there was one: the stream was captured from this database
  *     SB-SOURCE-IDENTITY    another cluster (system identifier) or database (oid) than prepare wrote down
  *     SB-SOURCE-CONFIG      wal_level is not logical
  *     SB-SOURCE-UNAVAILABLE it is in recovery: a standby, or one that has not been promoted yet
@@ -45,9 +46,29 @@ struct sb_source_identity {
     size_t publication_count;
 };
 
-/* names must outlive the identity. */
+/* What the stream says of the server it was captured from. All zero: it says nothing yet. */
+struct sb_known_source {
+    uint64_t system_identifier;
+    uint32_t database_oid;
+};
+
+/* names must outlive the identity. known is compared before anything else is asked for: a server that was
+ * never prepared must not answer with the advice to prepare it where the migration is under way. */
 int sb_identity_prove(struct sb_conn *conn, const char *migration, const char *direction,
-    const struct sb_names *names, struct sb_source_identity *ret_identity, struct sb_err *err);
+    const struct sb_names *names, const struct sb_known_source *known,
+    struct sb_source_identity *ret_identity, struct sb_err *err);
+
+/* The publications, asked for again and again while capture runs, because the server may say nothing when one
+ * of them is dropped (PostgreSQL 18 goes on without it). $1 and $2 migration and direction, $3 and $4 the
+ * names of the keyed and the keyless one; the answer goes to sb_identity_check_publications. */
+extern const char sb_identity_publications_sql[];
+int sb_identity_check_publications(const struct sb_rows *rows, struct sb_err *err);
+
+/* Once the slot is held: how far the source writes is read again, for whoever held the slot before may have
+ * captured what was written since it was read first. SB-SLOT-BUSY if another capture has claimed an epoch
+ * since then: what was read of the stream and the target may be older than what it did. */
+int sb_identity_refresh(struct sb_conn *conn, const char *migration, const char *direction,
+    struct sb_source_identity *identity, struct sb_err *err);
 
 struct sb_slot {
     uint64_t confirmed_lsn;

@@ -24,7 +24,6 @@ struct sb_ledger {
     size_t head;
     size_t count;
     size_t durable_count; /* how many of them, from the head, are durable */
-    bool skipped;         /* the next one comes after a gap */
     struct entry entries[];
 };
 
@@ -102,10 +101,8 @@ void sb_ledger_add(
     assert(ledger->count == 0 || entry_at(ledger, ledger->count - 1)->ticket <= ticket);
     *entry_at(ledger, ledger->count) = (struct entry){.ticket = ticket,
         .commit_lsn = commit_lsn,
-        .after_gap = ledger->skipped,
         .has_chain = chain != NULL,
         .chain = chain != NULL ? *chain : (struct sb_digest){{0}}};
-    ledger->skipped = false;
     ledger->count++;
     note_durable(ledger);
 }
@@ -116,11 +113,6 @@ void sb_ledger_durable(struct sb_ledger *ledger, uint64_t ticket)
         return;
     ledger->durable_ticket = ticket;
     note_durable(ledger);
-}
-
-void sb_ledger_skip(struct sb_ledger *ledger)
-{
-    ledger->skipped = true;
 }
 
 static bool contradicts(const struct sb_ledger *ledger, uint64_t commit_lsn, const struct sb_digest *chain)

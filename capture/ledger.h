@@ -35,8 +35,6 @@ void sb_ledger_ack(struct sb_ledger *ledger, enum sb_ledger_ack ack);
  * is not known. */
 void sb_ledger_add(
     struct sb_ledger *ledger, uint64_t ticket, uint64_t commit_lsn, const struct sb_digest *chain);
-/* Commits between the newest one added and the next were passed over without being added. */
-void sb_ledger_skip(struct sb_ledger *ledger);
 /* Every ticket up to this one is on stable storage. */
 void sb_ledger_durable(struct sb_ledger *ledger, uint64_t ticket);
 /*

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { OPEN_ARENA_BYTES = 1 << 16 };
+
 /* -- the stream --------------------------------------------------------------------------------------------
  */
 
@@ -25,12 +27,30 @@ static int read_recorded(void *arg, struct sb_view key, struct sb_view value, st
                                       "the control entry \"" SB_CONTROL_RECORDED "\" is malformed");
 }
 
+/* Every incarnation says in its `open` from which server it captures; the newest lies beside the log. */
+static int read_known_source(void *arg, struct sb_view key, struct sb_view value, struct sb_err *err)
+{
+    struct sb_opening *op = arg;
+    struct sb_cursor cur = sb_cursor(value);
+    struct sb_open open;
+    if (!sb_view_eq_str(key, SB_CONTROL_OPEN))
+        return 0;
+    struct sb_arena *arena = sb_arena_new("known source", OPEN_ARENA_BYTES);
+    if (arena == NULL)
+        return sb_err_set(err, SB_E_NO_MEMORY, "no memory to read a control entry");
+    sb_cursor_u64(&cur); /* its offset */
+    int rc = sb_codec_read_open(op->codec, sb_cursor_bytes(&cur, sb_cursor_left(&cur)), arena, &open, err);
+    if (rc == 0)
+        op->known_source = (struct sb_known_source){open.system_identifier, open.database_oid};
+    sb_arena_free(arena);
+    return rc;
+}
+
 static int open_stream(struct sb_opening *op, struct sb_err *err)
 {
     if (sb_stream_open(&op->stream_options, SB_STREAM_WRITE, &op->stream, err) != 0 ||
-        sb_codec_new(&op->codec, err) != 0 || sb_tail_find(op->stream, op->codec, &op->tail, err) != 0 ||
-        sb_stream_control_each(
-            op->stream, sb_view_str(SB_CONTROL_RECORDED), read_recorded, &op->recorded_lsn, err) != 0)
+        sb_codec_new(&op->codec, err) != 0 ||
+        sb_stream_control_each(op->stream, sb_view_str(SB_CONTROL_OPEN), read_known_source, op, err) != 0)
         return -1;
     return 0;
 }
@@ -62,11 +82,22 @@ static int open_source(struct sb_opening *op, struct sb_err *err)
     struct sb_conn *conn = NULL;
     if (sb_conn_open(&op->source_endpoint, op->purpose_sql, SB_CONN_LOCAL_COMMIT, &conn, err) != 0)
         return -1;
-    if (sb_identity_prove(conn, op->config->migration, op->direction, &op->names, &op->identity, err) != 0) {
+    if (sb_identity_prove(conn, op->config->migration, op->direction, &op->names, &op->known_source,
+            &op->identity, err) != 0) {
         sb_conn_close(conn);
         return -1;
     }
-    if (sb_source_new(conn, op->config->migration, op->direction, op->names.slot, &op->source, err) != 0)
+    if (sb_source_new(conn, op->config->migration, op->direction, &op->names, &op->source, err) != 0)
+        return -1;
+    return 0;
+}
+
+/* Where the stream ends. Not before the slot is free: until then whoever holds it may append. */
+static int read_stream(struct sb_opening *op, struct sb_err *err)
+{
+    if (sb_tail_find(op->stream, op->codec, &op->tail, err) != 0 ||
+        sb_stream_control_each(
+            op->stream, sb_view_str(SB_CONTROL_RECORDED), read_recorded, &op->recorded_lsn, err) != 0)
         return -1;
     return check_stream_is_ours(op, err);
 }
@@ -100,20 +131,27 @@ static int start_sender(struct sb_opening *op, struct sb_err *err)
     return sb_walsender_start(op->sender, &options, err);
 }
 
-/* Position and health are read again while the slot is ours, for only then can nobody move it. */
-static int hold_slot(struct sb_opening *op, bool (*stop)(void), struct sb_err *err)
+static int wait_for_slot(struct sb_opening *op, bool (*stop)(void), struct sb_err *err)
+{
+    struct sb_conn *conn = sb_source_conn(op->source);
+    if (sb_identity_slot(conn, op->names.slot, &op->slot, err) != 0)
+        return -1;
+    return op->slot.active_pid == 0 ? 0 : sb_holder_wait(conn, op->names.slot, op->purpose, stop, err);
+}
+
+/* Position and health are read again while the slot is ours, for only then can nobody move it; and nobody
+ * must have had it since the stream and the target were asked. */
+static int hold_slot(struct sb_opening *op, struct sb_err *err)
 {
     struct sb_conn *conn = sb_source_conn(op->source);
     const char *slot = op->names.slot;
-    if (sb_identity_slot(conn, slot, &op->slot, err) != 0 ||
-        (op->slot.active_pid != 0 && sb_holder_wait(conn, slot, op->purpose, stop, err) != 0) ||
-        start_sender(op, err) != 0 || sb_identity_slot(conn, slot, &op->slot, err) != 0)
+    if (start_sender(op, err) != 0 || sb_identity_slot(conn, slot, &op->slot, err) != 0)
         return -1;
     int pid = sb_walsender_backend_pid(op->sender);
     if (op->slot.active_pid != pid)
         return sb_err_set(err, SB_E_SLOT_BUSY, "slot \"%s\" is in use by process %d, not by our %d", slot,
             op->slot.active_pid, pid);
-    return 0;
+    return sb_identity_refresh(conn, op->config->migration, op->direction, &op->identity, err);
 }
 
 /* -- where to go on ----------------------------------------------------------------------------------------
@@ -234,9 +272,9 @@ static int check_stop(bool (*stop)(void), struct sb_err *err)
 static int run(struct sb_opening *op, enum sb_direction direction, bool (*stop)(void), struct sb_err *err)
 {
     if (open_stream(op, err) != 0 || check_stop(stop, err) != 0 || open_source(op, err) != 0 ||
-        check_stop(stop, err) != 0 || ask_target(op, direction, err) != 0 || check_stop(stop, err) != 0 ||
-        hold_slot(op, stop, err) != 0 || decide(op, err) != 0 || claim(op, err) != 0 ||
-        begin_overlap(op, err) != 0)
+        check_stop(stop, err) != 0 || wait_for_slot(op, stop, err) != 0 || check_stop(stop, err) != 0 ||
+        read_stream(op, err) != 0 || ask_target(op, direction, err) != 0 || check_stop(stop, err) != 0 ||
+        hold_slot(op, err) != 0 || decide(op, err) != 0 || claim(op, err) != 0 || begin_overlap(op, err) != 0)
         return -1;
     log_start(op);
     return 0;

@@ -32,6 +32,7 @@ struct sb_opening {
     struct sb_codec *codec;
     struct sb_tail tail;
     uint64_t recorded_lsn; /* what SB_CONTROL_RECORDED holds */
+    struct sb_known_source known_source;
     struct sb_source *source;
     struct sb_source_identity identity;
     struct sb_target *target;

@@ -12,13 +12,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SCHEMAS_MAX = 1 << 20, CONTROL_MAX_BYTES = 1 << 16, KEY_BYTES = 32, OPEN_RETRY_MS = 20 };
+enum {
+    SCHEMAS_MAX = 1 << 20,
+    CONTROL_MAX_BYTES = 1 << 16,
+    KEY_BYTES = 32,
+    OPEN_RETRY_MS = 20,
+    RECENT_SLOTS = 64
+};
 
 struct sb_recorder {
     struct sb_stream *stream;
     struct sb_codec *codec;
     struct sb_digester *digester;
-    struct sb_map *sent; /* schema ids this incarnation has sent; values mean nothing */
+    struct sb_map *sent;           /* schema ids this incarnation has sent; values mean nothing */
+    uint32_t recent[RECENT_SLOTS]; /* some of them, by their low bits: most changes are of few tables */
     size_t record_max;
     struct sb_frame base; /* what all frames of this incarnation have in common; epoch 0: mute */
     uint64_t sequence;
@@ -223,8 +230,15 @@ static int send_schema(struct sb_recorder *rec, struct sb_relation *rel, struct 
 static int send_schemas(struct sb_recorder *rec, const struct sb_pgoutput *decoder,
     const struct sb_change *chg, struct sb_err *err)
 {
-    if (chg->op != SB_OP_TRUNCATE)
-        return send_schema(rec, sb_pgoutput_relation(decoder, chg->rel->oid), err);
+    if (chg->op != SB_OP_TRUNCATE) {
+        uint32_t *recent = &rec->recent[chg->rel->schema_id % RECENT_SLOTS];
+        if (*recent == chg->rel->schema_id && *recent != 0)
+            return 0;
+        int rc = send_schema(rec, sb_pgoutput_relation(decoder, chg->rel->oid), err);
+        if (rc == 0)
+            *recent = chg->rel->schema_id;
+        return rc;
+    }
     for (uint16_t i = 0; i < chg->truncated_count; i++) {
         int rc = send_schema(rec, sb_pgoutput_relation(decoder, chg->truncated[i]->oid), err);
         if (rc != 0)

@@ -12,18 +12,19 @@
 #include <string.h>
 
 enum { TYPES_MAX = 1 << 16, HEARTBEAT_BYTES = 128, CLAIM_POLL_MS = 20, SILENT_MS = 1000 };
-enum asked { ASKED_NOTHING, ASKED_PULSE, ASKED_HEARTBEAT };
+enum asked { ASKED_NOTHING, ASKED_PULSE, ASKED_PUBLICATIONS, ASKED_HEARTBEAT };
 
 struct sb_source {
     struct sb_conn *conn;
     const char *migration;
     const char *direction;
-    const char *slot;
+    const struct sb_names *names;
     struct sb_rows *type_rows; /* owns the names in types */
     struct sb_map *types;      /* oid -> "pg_catalog.int4" */
     enum asked asked;
     int64_t asked_ms;
     int64_t next_pulse_ms;
+    bool publications_due;
     bool heartbeat_due;
     char heartbeat[HEARTBEAT_BYTES];
 };
@@ -56,8 +57,8 @@ const char *sb_source_type_name(void *arg, uint32_t type_oid)
 /* -- life --------------------------------------------------------------------------------------------------
  */
 
-int sb_source_new(struct sb_conn *conn, const char *migration, const char *direction, const char *slot,
-    struct sb_source **ret_source, struct sb_err *err)
+int sb_source_new(struct sb_conn *conn, const char *migration, const char *direction,
+    const struct sb_names *names, struct sb_source **ret_source, struct sb_err *err)
 {
     struct sb_source *source = calloc(1, sizeof *source);
     if (source == NULL) {
@@ -67,7 +68,7 @@ int sb_source_new(struct sb_conn *conn, const char *migration, const char *direc
     source->conn = conn;
     source->migration = migration;
     source->direction = direction;
-    source->slot = slot;
+    source->names = names;
     source->types = sb_map_new(TYPES_MAX);
     if (source->types == NULL || load_types(source, err) != 0) {
         if (source->types == NULL)
@@ -105,12 +106,22 @@ static int send_pulse(struct sb_source *source, struct sb_err *err)
         "  ELSE pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()) END,"
         " CASE WHEN pg_catalog.pg_is_in_recovery() THEN NULL ELSE pg_catalog.pg_current_wal_insert_lsn() END,"
         " s.restart_lsn, s.confirmed_flush_lsn, coalesce(s.safe_wal_size, -1), s.wal_status = 'unreserved',"
-        " c.epoch, c.incarnation"
+        " c.epoch, c.incarnation, EXISTS (SELECT FROM pg_catalog.pg_stat_replication r"
+        "  WHERE r.pid = s.active_pid AND r.sync_state IN ('sync', 'quorum'))"
         " FROM switchback.capture c LEFT JOIN pg_catalog.pg_replication_slots s ON s.slot_name = $3"
         " WHERE c.migration = $1 AND c.direction = $2 AND c.lane = 0";
-    const char *params[] = {source->migration, source->direction, source->slot};
+    const char *params[] = {source->migration, source->direction, source->names->slot};
     source->asked = ASKED_PULSE;
     return sb_conn_send(source->conn, sql, 3, params, err);
+}
+
+static int send_publications(struct sb_source *source, struct sb_err *err)
+{
+    const char *params[] = {
+        source->migration, source->direction, source->names->publication, source->names->publication_keyless};
+    source->publications_due = false;
+    source->asked = ASKED_PUBLICATIONS;
+    return sb_conn_send(source->conn, sb_identity_publications_sql, 4, params, err);
 }
 
 static int read_pulse(const struct sb_rows *rows, struct sb_pulse *ret_pulse, struct sb_err *err)
@@ -125,7 +136,8 @@ static int read_pulse(const struct sb_rows *rows, struct sb_pulse *ret_pulse, st
         .confirmed_lsn = sb_rows_lsn(rows, 0, 4),
         .safe_bytes = sb_rows_i64(rows, 0, 5),
         .unreserved = sb_rows_bool(rows, 0, 6),
-        .epoch = sb_rows_u64(rows, 0, 7)};
+        .epoch = sb_rows_u64(rows, 0, 7),
+        .waited_for = sb_rows_bool(rows, 0, 9)};
     const char *incarnation = sb_rows_get(rows, 0, 8);
     if (incarnation != NULL && !sb_uuid_parse(incarnation, &pulse.incarnation))
         return sb_err_set(err, SB_E_STATE_FORMAT, "a uuid in switchback.capture is malformed");
@@ -158,10 +170,13 @@ static int take_answer(struct sb_source *source, struct sb_pulse *ret_pulse, str
     int rc = sb_conn_poll(source->conn, &rows, err);
     if (rc != 0)
         return rc == SB_CONN_PENDING ? 0 : -1;
-    bool pulse = source->asked == ASKED_PULSE;
+    enum asked asked = source->asked;
     source->asked = ASKED_NOTHING;
-    if (!pulse)
+    if (asked == ASKED_PUBLICATIONS)
+        return sb_identity_check_publications(rows, err);
+    if (asked != ASKED_PULSE)
         return 0;
+    source->publications_due = true;
     return read_pulse(rows, ret_pulse, err) == 0 ? SB_SOURCE_PULSE : -1;
 }
 
@@ -171,6 +186,8 @@ static int send_due(struct sb_source *source, int64_t now_ms, struct sb_err *err
     source->asked_ms = now_ms;
     if (source->heartbeat_due)
         return send_heartbeat(source, err);
+    if (source->publications_due)
+        return send_publications(source, err);
     if (now_ms < source->next_pulse_ms)
         return 0;
     source->next_pulse_ms = now_ms + SB_SOURCE_PULSE_MS;
@@ -179,7 +196,9 @@ static int send_due(struct sb_source *source, int64_t now_ms, struct sb_err *err
 
 int sb_source_turn(struct sb_source *source, int64_t now_ms, struct sb_pulse *ret_pulse, struct sb_err *err)
 {
-    int rc = source->asked == ASKED_NOTHING ? 0 : take_answer(source, ret_pulse, err);
+    /* An idle session that was ended tells of a shutdown before the next pulse would. */
+    int rc = source->asked == ASKED_NOTHING ? sb_conn_check(source->conn, err)
+                                            : take_answer(source, ret_pulse, err);
     if (rc >= 0 && source->asked == ASKED_NOTHING && send_due(source, now_ms, err) != 0)
         rc = -1;
     return rc < 0 ? sb_err_add(err, "session with the source") : rc;

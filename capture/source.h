@@ -1,6 +1,7 @@
 /*
  * The SQL session with the source beside the replication session: a pulse every two seconds (where the WAL
- * and the slot stand, the next xid, whose epoch it is), the heartbeat, and the names of the built-in types.
+ * and the slot stand, the next xid, whose epoch it is; then the publications, SB-PUBLICATION), the heartbeat,
+ * and the names of the built-in types.
  * Never blocks after it was opened: statements are sent and polled. A failure of the session ends the
  * incarnation, for a server that is shutting down must see all our connections closed at once.
  */
@@ -14,9 +15,9 @@ struct sb_source;
 
 enum { SB_SOURCE_PULSE_MS = 2000 };
 
-/* conn is taken over: closed with the source. The strings belong to the caller. */
-int sb_source_new(struct sb_conn *conn, const char *migration, const char *direction, const char *slot,
-    struct sb_source **ret_source, struct sb_err *err);
+/* conn is taken over: closed with the source. Strings and names belong to the caller. */
+int sb_source_new(struct sb_conn *conn, const char *migration, const char *direction,
+    const struct sb_names *names, struct sb_source **ret_source, struct sb_err *err);
 void sb_source_free(struct sb_source *source);            /* NULL is fine */
 struct sb_conn *sb_source_conn(struct sb_source *source); /* for blocking statements before the loop runs */
 
@@ -30,6 +31,7 @@ struct sb_pulse {
     uint64_t confirmed_lsn;
     int64_t safe_bytes; /* -1: no limit */
     bool unreserved;
+    bool waited_for; /* commits of the source wait until we confirm them: we count as a synchronous standby */
     uint64_t epoch;
     struct sb_uuid incarnation;
 };

@@ -72,6 +72,9 @@ static enum sb_code meaning_of(const struct sb_walsender *sender, const PGresult
     if (strcmp(sqlstate, "55000") == 0 || /* object_not_in_prerequisite_state: the slot was invalidated */
         strcmp(sqlstate, "58P01") == 0)   /* undefined_file: a WAL segment was removed */
         return SB_E_SLOT_LOST;
+    if (strcmp(sqlstate, "22021") == 0 || /* character_not_in_repertoire */
+        strcmp(sqlstate, "22P05") == 0)   /* untranslatable_character: it has no place in UTF-8 */
+        return SB_E_ENCODING;
     if (strcmp(sqlstate, "54000") == 0 || /* program_limit_exceeded */
         strstr(message, "invalid memory alloc request size") != NULL)
         return SB_E_VALUE_TOO_LARGE;

@@ -3,10 +3,10 @@
  * that are open, a umask that shows nothing to others, no core dumps (they would hold secrets), fault points.
  */
 #include "cli/verbs.h"
+#include "cli/words.h"
 #include "config/wiring.h"
 #include "core/fault.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -16,20 +16,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Words for a terminal: whatever stands in them, no control character reaches it. */
-static void put_words(const char *text)
-{
-    for (; *text != '\0'; text++)
-        fputc(iscntrl((unsigned char)*text) ? '?' : *text, stderr);
-}
-
 static int report(const struct sb_err *err)
 {
     const struct sb_err_info *info = sb_err_info(err->code);
     fprintf(stderr, "switchback: %s: ", info->id);
-    put_words(err->text);
+    sb_words_put(stderr, err->text);
     fputs("\n  hint: ", stderr);
-    put_words(err->hint[0] != '\0' ? err->hint : info->remedy);
+    sb_words_put(stderr, err->hint[0] != '\0' ? err->hint : info->remedy);
     fputc('\n', stderr);
     return info->exit_code;
 }

@@ -1,24 +1,25 @@
 #include "cli/steps.h"
 
+#include "cli/words.h"
+
 #include <stdio.h>
-#include <string.h>
 
 void sb_steps_print(void *arg, const struct sb_step *step)
 {
     (void)arg;
     printf("-- %s: %s\n", sb_place_name(step->place), step->what);
-    size_t len = strlen(step->sql);
-    printf("%s%s\n", step->sql, len > 0 && step->sql[len - 1] == '\n' ? "" : "\n");
+    sb_words_put_lines(stdout, "", step->sql);
+    putchar('\n');
     fflush(stdout); /* the next step may take long */
 }
 
-json_t *sb_steps_json(const struct sb_plan *plan)
+json_t *sb_steps_json(const struct sb_script *script)
 {
     json_t *steps = json_array();
-    for (size_t i = 0; i < plan->count; i++)
+    for (size_t i = 0; i < script->count; i++)
         json_array_append_new(
-            steps, json_pack("{s:s, s:s, s:s}", "place", sb_place_name(plan->steps[i].place), "what",
-                       plan->steps[i].what, "statements", plan->steps[i].sql));
+            steps, json_pack("{s:s, s:s, s:s}", "place", sb_place_name(script->steps[i].place), "what",
+                       script->steps[i].what, "statements", script->steps[i].sql));
     return steps;
 }
 

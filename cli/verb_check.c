@@ -1,6 +1,7 @@
 /* switchback check [--json]: is everything there that a migration needs? */
 #include "cli/steps.h"
 #include "cli/verbs.h"
+#include "cli/words.h"
 #include "setup/check.h"
 
 #include <stdio.h>
@@ -13,17 +14,14 @@ const struct sb_opt sb_opts_check[] = {
 
 static void row_print(const struct sb_report_row *row)
 {
-    printf("%-4s  %-30s %s\n", sb_result_name(row->result), row->id, row->evidence);
+    char lead[64];
+    printf("%-4s  %-30s ", sb_result_name(row->result), row->id);
+    sb_words_put(stdout, row->evidence);
+    printf("\n");
     if (row->result >= SB_RESULT_WARN)
         printf("      %-30s (%s: %s)\n", "", sb_err_info(row->code)->id, row->what);
-    if (row->statement[0] == '\0')
-        return;
-    /* Statements of several lines are shown line under line. */
-    for (const char *at = row->statement; *at != '\0';) {
-        int len = (int)strcspn(at, "\n");
-        printf("      %-30s %s %.*s\n", "", at == row->statement ? "run:" : "    ", len, at);
-        at += len + (at[len] == '\n');
-    }
+    snprintf(lead, sizeof lead, "      %-30s run: ", "");
+    sb_words_put_lines(stdout, lead, row->statement);
 }
 
 static void report_print(const struct sb_report *report)

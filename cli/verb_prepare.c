@@ -1,6 +1,7 @@
 /* switchback prepare [--dry-run] [--json]: make what a migration needs, after checking that it can. */
 #include "cli/steps.h"
 #include "cli/verbs.h"
+#include "cli/words.h"
 #include "setup/check.h"
 #include "setup/impact.h"
 #include "setup/prepare.h"
@@ -22,7 +23,7 @@ struct preparing {
     bool dry_run;
     bool json;
     struct sb_report report;
-    struct sb_plan plan;
+    struct sb_script script;
     struct sb_buf impact;
     struct sb_buf grants;
 };
@@ -39,9 +40,10 @@ static void failures_print(const struct sb_report *report)
         const struct sb_report_row *row = &report->rows[i];
         if (row->result != SB_RESULT_FAIL || row->mendable)
             continue;
-        fprintf(stderr, "%s (%s): %s\n", row->id, sb_err_info(row->code)->id, row->evidence);
-        if (row->statement[0] != '\0')
-            fprintf(stderr, "    run: %s\n", row->statement);
+        fprintf(stderr, "%s (%s): ", row->id, sb_err_info(row->code)->id);
+        sb_words_put(stderr, row->evidence);
+        fputc('\n', stderr);
+        sb_words_put_lines(stderr, "    run: ", row->statement);
     }
 }
 
@@ -62,7 +64,7 @@ static int answer_json(struct preparing *prep, struct sb_err *err)
 {
     return sb_steps_dump(
         json_pack("{s:b, s:b, s:o, s:o, s:s, s:s}", "ok", blockers(prep) == 0, "dry_run", prep->dry_run,
-            "failed", failures_json(&prep->report), "steps", sb_steps_json(&prep->plan), "impact",
+            "failed", failures_json(&prep->report), "steps", sb_steps_json(&prep->script), "impact",
             sb_buf_str(&prep->impact), "grants", sb_buf_str(&prep->grants)),
         err);
 }
@@ -72,13 +74,16 @@ static int dry_run(struct preparing *prep, struct sb_err *err)
 {
     if (sb_grants_put(prep->config, SB_FORWARD, &prep->grants, err) < 0 ||
         sb_impact_put(prep->config, SB_FORWARD, &prep->impact, err) < 0 ||
-        sb_prepare(prep->config, SB_FORWARD, &prep->plan, err) < 0)
+        sb_prepare(prep->config, SB_FORWARD, &prep->script, err) < 0)
         return -1;
     if (prep->json)
         return 0;
-    printf("%s\n-- impact --\n%s\n-- rights, for roles that are no superusers --\n%s",
-        prep->plan.count == 0 ? "-- everything is there: prepare would change nothing\n" : "",
-        sb_buf_str(&prep->impact), sb_buf_str(&prep->grants));
+    if (prep->script.count == 0)
+        puts("-- everything is there: prepare would change nothing");
+    puts("\n-- impact --");
+    sb_words_put_lines(stdout, "", sb_buf_str(&prep->impact));
+    puts("\n-- rights, for roles that are no superusers --");
+    sb_words_put_lines(stdout, "", sb_buf_str(&prep->grants));
     return 0;
 }
 
@@ -92,10 +97,11 @@ static int prepare_run(struct preparing *prep, struct sb_err *err)
         if (dry_run(prep, err) < 0)
             return -1;
     } else if (blockers(prep) == 0) {
-        if (sb_prepare(prep->config, SB_FORWARD, &prep->plan, err) < 0)
+        if (sb_prepare(prep->config, SB_FORWARD, &prep->script, err) < 0)
             return -1;
         if (!prep->json)
-            printf("%s", prep->plan.count == 0 ? "everything is there: nothing was changed\n" : "prepared\n");
+            printf(
+                "%s", prep->script.count == 0 ? "everything is there: nothing was changed\n" : "prepared\n");
     } else if (!prep->json) {
         fprintf(stderr, "%zu checks failed: nothing was changed\n", blockers(prep));
     }
@@ -112,8 +118,8 @@ int sb_verb_prepare(const struct sb_cli *cli, struct sb_err *err)
     if (prep.arena == NULL)
         return sb_err_set(err, SB_E_NO_MEMORY, "no memory for an arena");
     sb_report_init(&prep.report, prep.arena);
-    sb_plan_init(&prep.plan, prep.arena, prep.dry_run);
-    prep.plan.on_step = prep.json ? NULL : sb_steps_print;
+    sb_script_init(&prep.script, prep.arena, prep.dry_run);
+    prep.script.on_step = prep.json ? NULL : sb_steps_print;
     sb_buf_init(&prep.impact, TEXT_MAX_BYTES);
     sb_buf_init(&prep.grants, TEXT_MAX_BYTES);
     int done = prepare_run(&prep, err);

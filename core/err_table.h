@@ -46,12 +46,6 @@ SB_ERR(SB_E_PROTOCOL, "SB-PROTOCOL", SB_CLASS_DATA, 65,
 SB_ERR(SB_E_VALUE_TOO_LARGE, "SB-VALUE-TOO-LARGE", SB_CLASS_DATA, 65,
     "a value is too large to be sent by the server in text",
     "Shrink the value or take its table out of the migration.")
-SB_ERR(SB_E_DDL_HELD, "SB-DDL-HELD", SB_CLASS_DATA, 65,
-    "apply waits at a schema change that needs a decision",
-    "Run the statement shown on the target, then `switchback resume`.")
-SB_ERR(SB_E_RELATION_CHANGED, "SB-RELATION-CHANGED", SB_CLASS_DATA, 65,
-    "a source table has changed and the target's does not fit any more",
-    "Make the same change on the target, then `switchback resume`.")
 /* -- stream ------------------------------------------------------------------------------------------------ */
 SB_ERR(SB_E_STREAM_UNAVAILABLE, "SB-STREAM-UNAVAILABLE", SB_CLASS_RETRY, 69,
     "the stream store does not answer",
@@ -102,9 +96,6 @@ SB_ERR(SB_E_SCHEMA_INVALID, "SB-SCHEMA-INVALID", SB_CLASS_DATA, 65,
 SB_ERR(SB_E_SCHEMA_MISMATCH, "SB-SCHEMA-MISMATCH", SB_CLASS_DATA, 65,
     "two different schemas claim the same id",
     "The stream's own schema records rule; find who wrote the other one.")
-SB_ERR(SB_E_REGISTRY, "SB-REGISTRY", SB_CLASS_RETRY, 69,
-    "the schema registry does not answer",
-    "Decoding does not need it; it is retried.")
 SB_ERR(SB_E_VALUE_INVALID, "SB-VALUE-INVALID", SB_CLASS_DATA, 65,
     "a value in the stream cannot be decoded",
     "Nothing of its transaction was applied. `switchback stream verify` names the record.")
@@ -149,10 +140,6 @@ SB_ERR(SB_E_TARGET_NOT_EMPTY, "SB-TARGET-NOT-EMPTY", SB_CLASS_DATA, 65,
 SB_ERR(SB_E_COPY_INCOMPLETE, "SB-COPY-INCOMPLETE", SB_CLASS_DATA, 65,
     "the copied image of a table cannot be joined with the stream",
     "`switchback copy --again TABLE` copies it again, then `switchback resume`.")
-/* -- reconcile and cutover (ids reserved; the stages come later) --------------------------------------------- */
-SB_ERR(SB_E_LOOP, "SB-LOOP", SB_CLASS_DATA, 65,
-    "our own change came back through the stream",
-    "The origin filter does not work; stop and report this.")
 /* -- process ----------------------------------------------------------------------------------------------- */
 SB_ERR(SB_E_USAGE, "SB-USAGE", SB_CLASS_FATAL, 64,
     "the command line is not valid",

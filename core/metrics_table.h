@@ -30,6 +30,8 @@ SB_METRIC(SB_M_STREAM_BYTES, "switchback_stream_bytes", "gauge",
     "Bytes the stream store holds; -1 if the store cannot tell")
 SB_METRIC(SB_M_STREAM_OLDEST_OFFSET, "switchback_stream_oldest_offset", "gauge", "Oldest offset retained")
 SB_METRIC(SB_M_STREAM_NEXT_OFFSET, "switchback_stream_next_offset", "gauge", "Offset of the next record")
+SB_METRIC(SB_M_STREAM_FOREIGN, "switchback_stream_foreign_total", "counter",
+    "Messages in the topic that are not ours: refused, never applied")
 SB_METRIC(SB_M_APPLY_CHANGES, "switchback_apply_changes_total", "counter", "Row changes applied")
 SB_METRIC(SB_M_APPLY_COMMITS, "switchback_apply_commits_total", "counter", "Source transactions applied")
 SB_METRIC(SB_M_APPLY_BATCHES, "switchback_apply_batches_total", "counter", "Target transactions committed")

@@ -195,7 +195,8 @@ int sb_stage_live(const struct sb_stage_spec *spec, const struct sb_config *conf
         int64_t began_ms = sb_clock_mono_ms();
         if (run_once(&life, &err) == 0)
             return spec->finishes && sb_loop_stop_signal() == 0 ? end_done() : end_stopped();
-        if (sb_loop_stop_signal() != 0)
+        /* While it starts there is no loop yet, and SB-SHUTDOWN says that a signal waits. */
+        if (sb_loop_stop_signal() != 0 || err.code == SB_E_SHUTDOWN)
             return end_badly(&err);
         enum wake wake = WAKE_STOP;
         switch (sb_err_class(&err)) {

@@ -109,6 +109,13 @@ void sb_state_unlock(struct sb_state_lock *lock)
     lock->fd = lock->stage_fd = -1;
 }
 
+bool sb_state_used(const char *dir)
+{
+    char path[PATH_BYTES];
+    snprintf(path, sizeof path, "%s/lock", dir);
+    return access(path, F_OK) == 0;
+}
+
 /* -- page ------------------------------------------------------------------------------------------------ */
 
 int sb_state_page(const char *dir, const char *path, struct sb_page **ret_page, struct sb_err *err)

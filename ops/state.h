@@ -27,6 +27,8 @@ int sb_state_dir(const char *dir, struct sb_err *err);
  * predecessor that is being killed; then SB-STATE-LOCKED, naming the process. */
 int sb_state_lock(const char *dir, enum sb_stage stage, struct sb_state_lock *ret_lock, struct sb_err *err);
 void sb_state_unlock(struct sb_state_lock *lock);
+/* Did a stage ever lock this directory? If not, there is nobody to keep out of it. */
+bool sb_state_used(const char *dir);
 
 /* Map the page at path for a stage run alone, and create it if there is none of this version. Two stages that
  * start at once get the same one. */

@@ -25,6 +25,13 @@
     " AND ($2::text IS NULL OR n.nspname = $2 AND c.relname = $3)"
 #define ORDER " ORDER BY n.nspname COLLATE pg_catalog.\"C\", c.relname COLLATE pg_catalog.\"C\""
 
+/* base.oid: the type below a column's domain, and the domains that one rests on; NULL for other columns. */
+#define BASE_TYPE                                                                                            \
+    " LEFT JOIN LATERAL (WITH RECURSIVE below AS (SELECT t.typbasetype AS oid UNION ALL"                     \
+    " SELECT d.typbasetype FROM below JOIN pg_catalog.pg_type d ON d.oid = below.oid AND d.typtype = 'd')"   \
+    " SELECT b.oid FROM below JOIN pg_catalog.pg_type b ON b.oid = below.oid AND b.typtype <> 'd'"           \
+    ") AS base ON t.typtype = 'd'"
+
 static const char tables_sql[] =
     "SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence,"
     " CASE WHEN c.relreplident = 'i' AND ri.indexrelid IS NULL THEN 'n' ELSE c.relreplident END,"
@@ -42,9 +49,21 @@ static const char columns_sql[] =
     " pg_catalog.format_type(a.atttypid, a.atttypmod), a.atttypid, a.atttypmod, a.attnum, a.attnotnull OR "
     "t.typnotnull,"
     " (a.atthasdef OR t.typdefault IS NOT NULL) AND a.attgenerated = '', a.attgenerated <> '', a.attidentity,"
-    " a.attnum = ANY (CASE WHEN c.relreplident = 'i' THEN ri.indkey ELSE pk.indkey END)" CHOSEN
+    " a.attnum = ANY (CASE WHEN c.relreplident = 'i' THEN ri.indkey ELSE pk.indkey END),"
+    " pg_catalog.format_type(coalesce(base.oid, a.atttypid), -1),"
+    " coalesce((SELECT pg_catalog.format('OPERATOR(%I.%s)', s.nspname, o.oprname) FROM pg_catalog.pg_opclass "
+    "k"
+    "  JOIN pg_catalog.pg_am h ON h.oid = k.opcmethod AND h.amname = 'btree'"
+    "  JOIN pg_catalog.pg_amop m ON m.amopfamily = k.opcfamily AND m.amopstrategy = 3"
+    "  AND m.amoplefttype = k.opcintype AND m.amoprighttype = k.opcintype"
+    "  JOIN pg_catalog.pg_operator o ON o.oid = m.amopopr"
+    "  JOIN pg_catalog.pg_namespace s ON s.oid = o.oprnamespace AND s.nspname <> 'pg_catalog'"
+    "  WHERE k.opcdefault AND k.opcintype = coalesce(base.oid, a.atttypid)), '='), base.oid IS NOT NULL,"
+    " EXISTS (SELECT FROM pg_catalog.pg_cast s WHERE s.castsource = 'pg_catalog.text'::pg_catalog.regtype"
+    "  AND s.casttarget = coalesce(base.oid, a.atttypid) AND s.castmethod = 'f' AND s.casttarget >= "
+    "16384)" CHOSEN
     " JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
-    " JOIN pg_catalog.pg_type t ON t.oid = a.atttypid" CHOICE ORDER ", a.attnum";
+    " JOIN pg_catalog.pg_type t ON t.oid = a.atttypid" BASE_TYPE CHOICE ORDER ", a.attnum";
 
 static int no_room(struct sb_arena *arena, struct sb_err *err)
 {
@@ -92,15 +111,27 @@ static bool column_take(
         .has_default = sb_rows_bool(rows, row, 8),
         .generated = sb_rows_bool(rows, row, 9),
         .identity = char_of(rows, row, 10),
+        .domain = sb_rows_bool(rows, row, 14),
+        .text_cast = sb_rows_bool(rows, row, 15),
         .key = sb_rows_bool(rows, row, 11),
     };
     return text_take(rows, row, 1, arena, &col->name) && text_take(rows, row, 2, arena, &col->type_name) &&
-           text_take(rows, row, 3, arena, &col->type_full);
+           text_take(rows, row, 3, arena, &col->type_full) &&
+           text_take(rows, row, 12, arena, &col->type_cast) && text_take(rows, row, 13, arena, &col->equal);
+}
+
+static bool identity_generated(const struct sb_cat_table *table, int server_version)
+{
+    bool found = false;
+    for (size_t i = 0; i < table->col_count; i++)
+        found = found || (table->cols[i].generated &&
+                             (table->identity == 'f' ? server_version >= 180000 : table->cols[i].key));
+    return found;
 }
 
 /* Both results are in the same order, so each table's columns are the next run of rows with its oid. */
-static bool tables_take(const struct sb_rows *tables, const struct sb_rows *columns, struct sb_arena *arena,
-    struct sb_cat_table *out)
+static bool tables_take(const struct sb_rows *tables, const struct sb_rows *columns, int server_version,
+    struct sb_arena *arena, struct sb_cat_table *out)
 {
     int row = 0, row_count = sb_rows_count(columns);
     for (int at = 0; at < sb_rows_count(tables); at++) {
@@ -118,6 +149,7 @@ static bool tables_take(const struct sb_rows *tables, const struct sb_rows *colu
             if (!column_take(columns, col, arena, &table->cols[col - first]))
                 return false;
         }
+        table->identity_generated = identity_generated(table, server_version);
     }
     return true;
 }
@@ -132,7 +164,7 @@ static int catalog_read(struct sb_conn *conn, const char *const params[3], struc
         return sb_err_add(err, "reading the catalog");
     size_t count = (size_t)sb_rows_count(tables);
     struct sb_cat_table *out = sb_arena_zalloc(arena, count * sizeof *out + 1);
-    if (out == NULL || !tables_take(tables, columns, arena, out))
+    if (out == NULL || !tables_take(tables, columns, sb_conn_version(conn), arena, out))
         return no_room(arena, err);
     *ret_tables = out;
     *ret_count = count;

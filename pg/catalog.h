@@ -9,6 +9,9 @@ struct sb_cat_column {
     struct sb_view name;
     struct sb_view type_name; /* format_type(oid, NULL): "integer", "public.mood" */
     struct sb_view type_full; /* format_type(oid, typmod): "numeric(10,2)" */
+    struct sb_view type_cast; /* below all domains, without length: "numeric", "bpchar"; see below */
+    struct sb_view
+        equal; /* "OPERATOR(public.=)" of an extension's type; "=" for all whose is in pg_catalog */
     uint32_t type_oid;
     int32_t typmod;
     int16_t attnum;
@@ -16,8 +19,13 @@ struct sb_cat_column {
     bool has_default;
     bool generated; /* GENERATED ALWAYS AS (...) STORED or VIRTUAL: never written */
     char identity;  /* 'a' always, 'd' by default, 0 none */
+    bool domain;    /* its type is one */
+    bool text_cast; /* somebody has made a cast from text to its type; what that does nobody knows */
     bool key;       /* part of the replica identity, or on the target of the key apply uses */
 };
+
+/* What a text is cast to on its way into a column: an explicit cast to the column's own type would *cut* a
+ * value that is too long for it, while the assignment of the wider type to the column refuses it. */
 
 struct sb_cat_table {
     uint32_t oid;
@@ -27,6 +35,9 @@ struct sb_cat_table {
     char persistence; /* p, u, t */
     char identity;    /* relreplident: d, i, f, n */
     bool has_key;     /* primary key, or the identity's index */
+    /* The identity has generated columns, which pgoutput leaves out. The keys it sends are not whole then;
+     * with FULL it does without, but from 18 on the server refuses the application's own updates instead. */
+    bool identity_generated;
     bool is_partition;
     bool rls;             /* row-level security applies to the session's role */
     bool always_triggers; /* ENABLE ALWAYS or REPLICA triggers or rules */

@@ -113,6 +113,15 @@ static void message_put(const PGresult *result, const char *sqlstate, char *out,
     }
 }
 
+/* Has the other end closed it? The status alone does not tell: where a write failed while the server's last
+ * words (a warning that it stops at once) were still unread, libpq reports the failure and leaves the status
+ * at "ok" until the next read. */
+static bool conn_gone(const PGconn *pg)
+{
+    struct pollfd peer = {.fd = PQsocket(pg), .events = POLLRDHUP};
+    return PQstatus(pg) == CONNECTION_BAD || peer.fd < 0 || poll(&peer, 1, 0) > 0;
+}
+
 int sb_conn_error(struct sb_conn *conn, const struct pg_result *result, enum sb_code other, const char *what,
     struct sb_err *err)
 {
@@ -121,9 +130,9 @@ int sb_conn_error(struct sb_conn *conn, const struct pg_result *result, enum sb_
     if (sqlstate == NULL || PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY) == NULL) {
         /* libpq's own words: the connection is gone, or it was misused. */
         line_copy(message, sizeof message, PQerrorMessage(conn->pg));
-        bool gone = PQstatus(conn->pg) == CONNECTION_BAD;
-        return sb_err_set(err, gone ? code_unavailable(conn->side) : other, "%s on the %s: %s", what,
-            sb_side_name(conn->side), message[0] == '\0' ? "the connection was lost" : message);
+        enum sb_code code = conn_gone(conn->pg) ? code_unavailable(conn->side) : other;
+        return sb_err_set(err, code, "%s on the %s: %s", what, sb_side_name(conn->side),
+            message[0] == '\0' ? "the connection was lost" : message);
     }
     message_put(result, sqlstate, message, sizeof message);
     const char *primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
@@ -271,7 +280,7 @@ static const char pins_sql[] =
     " ('idle_in_transaction_session_timeout', '0'), ('idle_session_timeout', '0'), ('transaction_timeout', "
     "'0'),"
     " ('default_transaction_isolation', 'read committed'), ('default_transaction_deferrable', 'off'),"
-    " ('quote_all_identifiers', 'off')%s"
+    " ('quote_all_identifiers', 'off')%s%s"
     ") AS pin (name, value)"
     " WHERE pg_catalog.current_setting(pin.name, true) IS NOT NULL"
     " AND pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.=) %d";
@@ -282,8 +291,10 @@ static int conn_pin(struct sb_conn *conn, struct sb_err *err)
 {
     char sql[4096];
     bool local = (conn->flags & SB_CONN_LOCAL_COMMIT) != 0;
-    snprintf(
-        sql, sizeof sql, pins_sql, local ? ", ('synchronous_commit', 'local')" : "", PQbackendPID(conn->pg));
+    const char *encoding = PQparameterStatus(conn->pg, "server_encoding");
+    bool bytes = encoding != NULL && strcmp(encoding, "SQL_ASCII") == 0;
+    snprintf(sql, sizeof sql, pins_sql, local ? ", ('synchronous_commit', 'local')" : "",
+        bytes ? ", ('client_encoding', 'SQL_ASCII')" : "", PQbackendPID(conn->pg));
     SB_CLEANUP(result_freep)
     PGresult *result = PQexec(conn->pg, sql);
     if (PQresultStatus(result) != PGRES_TUPLES_OK)
@@ -522,4 +533,12 @@ int sb_conn_poll(struct sb_conn *conn, struct sb_rows **ret_rows, struct sb_err 
         conn->answer = keep_old ? conn->answer : result;
     }
     return SB_CONN_PENDING;
+}
+
+int sb_conn_check(struct sb_conn *conn, struct sb_err *err)
+{
+    /* The server's last words are read first, the end of the connection by a later call. */
+    if (PQconsumeInput(conn->pg) == 0 || PQisBusy(conn->pg))
+        return sb_conn_error(conn, NULL, SB_E_INTERNAL, "the session was ended", err);
+    return 0;
 }

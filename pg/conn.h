@@ -5,7 +5,8 @@
  * Every session is pinned the same way, so that a value has one text: client_encoding UTF8, TimeZone UTC,
  * DateStyle ISO, IntervalStyle postgres, extra_float_digits 3, bytea_output hex, lc_monetary C, xmloption
  * content, array_nulls on, standard_conforming_strings on, row_security off, empty search_path, no time-outs
- * of the role's. Values go as parameters only; identifiers through pg/ident.
+ * of the role's. Only a database that is SQL_ASCII, where nobody knows what its bytes mean, is spoken to in
+ * SQL_ASCII: they come and go as they are. Values go as parameters only; identifiers through pg/ident.
  *
  * Errors carry the SQLSTATE and are classed by it: 08, 57P0x -> ..-UNAVAILABLE; 40, 55P03 -> ..-UNAVAILABLE
  * (retry); 53 -> TARGET-FULL / SOURCE-UNAVAILABLE; 28, 42501 -> ACCESS; anything else as the caller says.
@@ -72,6 +73,10 @@ int sb_conn_send(
 enum { SB_CONN_PENDING = 1 };
 int sb_conn_poll(
     struct sb_conn *conn, struct sb_rows **ret_rows, struct sb_err *err); /* 0: answer is here; PENDING; -1 */
+
+/* Between two statements: 0 if the session is there, -1 (..-UNAVAILABLE) if the server has ended it. Does not
+ * wait. */
+int sb_conn_check(struct sb_conn *conn, struct sb_err *err);
 
 /* Fill err from the session's last failure or from a result; for walsender and writer. other: the code for
  * errors that belong to no class above. what: "could not start replication". */

@@ -1,6 +1,6 @@
 /*
- * Avro's binary primitives for rows: zig-zag varints, lengths and bytes (Avro specification, "Binary
- * encoding"). Rows go through here instead of avro-c's generic values because each row passes twice and
+ * Avro's binary primitives for rows and commits: zig-zag varints, lengths and bytes (Avro specification,
+ * "Binary encoding"). They go through here instead of avro-c's generic values because each passes twice and
  * a generic value costs several times as much (schemas/codec.h states the figures); everything else, and the
  * tests that check these few lines, goes through avro-c.
  *

@@ -1,6 +1,7 @@
 #include "schemas/fixed.h"
 
 #include "pg/ident.h"
+#include "schemas/avro_bytes.h"
 #include "schemas/avro_check.h"
 #include "schemas/avro_schemas.h"
 #include "schemas/twin.h"
@@ -10,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum fixed_kind { FIXED_OPEN, FIXED_SCHEMA, FIXED_MESSAGE, FIXED_COMMIT, FIXED_TRUNCATE, FIXED_COUNT };
+enum fixed_kind { FIXED_OPEN, FIXED_SCHEMA, FIXED_MESSAGE, FIXED_TRUNCATE, FIXED_COUNT };
 
 static const struct {
     const char *name;
@@ -19,7 +20,6 @@ static const struct {
     [FIXED_OPEN] = {"open", sb_avsc_open},
     [FIXED_SCHEMA] = {"schema", sb_avsc_schema},
     [FIXED_MESSAGE] = {"message", sb_avsc_message},
-    [FIXED_COMMIT] = {"commit", sb_avsc_commit},
     [FIXED_TRUNCATE] = {"truncate", sb_avsc_truncate},
 };
 
@@ -29,7 +29,7 @@ struct sb_fixed {
     struct sb_buf text; /* avro-c takes strings with their NUL: a copy of the one being put */
 };
 
-enum { FIXED_TEXT_MAX_BYTES = 16 << 20 };
+enum { FIXED_TEXT_MAX_BYTES = 16 << 20, COMMIT_MAX_BYTES = 5 * SB_AVRO_LONG_MAX_BYTES + 2 * 16 };
 
 int sb_fixed_new(struct sb_fixed **ret_fixed, struct sb_err *err)
 {
@@ -239,20 +239,23 @@ int sb_fixed_put_message(
     return put_end(FIXED_MESSAGE, &fields, out, err);
 }
 
-int sb_fixed_put_commit(
-    struct sb_fixed *fixed, const struct sb_commit *commit, struct sb_buf *out, struct sb_err *err)
+/* Every transaction has one, so it is written and read without generic values, as rows are. */
+int sb_fixed_put_commit(const struct sb_commit *commit, struct sb_buf *out, struct sb_err *err)
 {
-    struct fields fields;
-    if (put_begin(fixed, FIXED_COMMIT, &fields, err) < 0)
-        return -1;
-    put_long(&fields, commit->commit_lsn);
-    put_long(&fields, commit->end_lsn);
-    put_long(&fields, commit->xid);
-    put_long(&fields, (uint64_t)commit->commit_us);
-    put_long(&fields, commit->count);
-    put_fixed(&fields, commit->digest.bytes);
-    put_fixed(&fields, commit->chain.bytes);
-    return put_end(FIXED_COMMIT, &fields, out, err);
+    size_t before = out->len;
+    unsigned char *room = (unsigned char *)sb_buf_grow(out, COMMIT_MAX_BYTES), *at = room;
+    if (room == NULL)
+        return sb_err_set(err, SB_E_NO_MEMORY, "no memory for a commit record");
+    at = sb_avro_put_long(at, (int64_t)commit->commit_lsn);
+    at = sb_avro_put_long(at, (int64_t)commit->end_lsn);
+    at = sb_avro_put_long(at, (int64_t)commit->xid);
+    at = sb_avro_put_long(at, commit->commit_us);
+    at = sb_avro_put_long(at, (int64_t)commit->count);
+    at = mempcpy(at, commit->digest.bytes, sizeof commit->digest.bytes);
+    at = mempcpy(at, commit->chain.bytes, sizeof commit->chain.bytes);
+    out->len = before + (size_t)(at - room);
+    out->ptr[out->len] = '\0';
+    return 0;
 }
 
 int sb_fixed_put_truncate(struct sb_fixed *fixed, const struct sb_change *chg,
@@ -511,22 +514,22 @@ int sb_fixed_get_message(struct sb_fixed *fixed, struct sb_view body, struct sb_
     return 0;
 }
 
-int sb_fixed_get_commit(
-    struct sb_fixed *fixed, struct sb_view body, struct sb_commit *ret_commit, struct sb_err *err)
+int sb_fixed_get_commit(struct sb_view body, struct sb_commit *ret_commit, struct sb_err *err)
 {
-    struct fields fields;
+    struct sb_cursor cur = sb_cursor(body);
     struct sb_commit commit = {0};
-    if (get_begin(fixed, FIXED_COMMIT, body, /* arena= */ NULL, &fields, err) < 0)
-        return -1;
-    commit.commit_lsn = get_long(&fields);
-    commit.end_lsn = get_long(&fields);
-    commit.xid = get_long(&fields);
-    commit.commit_us = (int64_t)get_long(&fields);
-    commit.count = get_long(&fields);
-    get_fixed(&fields, commit.digest.bytes);
-    get_fixed(&fields, commit.chain.bytes);
-    if (get_end(FIXED_COMMIT, &fields, err) < 0)
-        return -1;
+    commit.commit_lsn = (uint64_t)sb_avro_get_long(&cur);
+    commit.end_lsn = (uint64_t)sb_avro_get_long(&cur);
+    commit.xid = (uint64_t)sb_avro_get_long(&cur);
+    commit.commit_us = sb_avro_get_long(&cur);
+    commit.count = (uint64_t)sb_avro_get_long(&cur);
+    struct sb_view digest = sb_cursor_bytes(&cur, sizeof commit.digest.bytes);
+    struct sb_view chain = sb_cursor_bytes(&cur, sizeof commit.chain.bytes);
+    if (!sb_cursor_done(&cur))
+        return sb_err_set(
+            err, SB_E_VALUE_INVALID, "body of %zu bytes is not one whole commit record", body.len);
+    memcpy(commit.digest.bytes, digest.ptr, digest.len);
+    memcpy(commit.chain.bytes, chain.ptr, chain.len);
     *ret_commit = commit;
     return 0;
 }

@@ -29,8 +29,7 @@ int sb_fixed_put_open(
     struct sb_fixed *fixed, const struct sb_open *open, struct sb_buf *out, struct sb_err *err);
 int sb_fixed_put_message(
     struct sb_fixed *fixed, const struct sb_message *msg, struct sb_buf *out, struct sb_err *err);
-int sb_fixed_put_commit(
-    struct sb_fixed *fixed, const struct sb_commit *commit, struct sb_buf *out, struct sb_err *err);
+int sb_fixed_put_commit(const struct sb_commit *commit, struct sb_buf *out, struct sb_err *err);
 int sb_fixed_put_truncate(struct sb_fixed *fixed, const struct sb_change *chg,
     const struct sb_change_meta *meta, struct sb_buf *out, struct sb_err *err);
 int sb_fixed_put_schema(struct sb_fixed *fixed, const struct sb_draft *draft, uint32_t id, struct sb_buf *out,
@@ -41,8 +40,7 @@ int sb_fixed_get_open(struct sb_fixed *fixed, struct sb_view body, struct sb_are
     struct sb_open *ret_open, struct sb_err *err);
 int sb_fixed_get_message(struct sb_fixed *fixed, struct sb_view body, struct sb_arena *arena,
     struct sb_message *ret_msg, struct sb_err *err);
-int sb_fixed_get_commit(
-    struct sb_fixed *fixed, struct sb_view body, struct sb_commit *ret_commit, struct sb_err *err);
+int sb_fixed_get_commit(struct sb_view body, struct sb_commit *ret_commit, struct sb_err *err);
 
 struct sb_truncate { /* tables by id, with the names they must have */
     struct sb_truncated {

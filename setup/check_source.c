@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { VERSION_LEAST = 14, VERSION_MOST = 18, OLD_TRANSACTION_S = 60 };
+enum { VERSION_LEAST = 14, VERSION_MOST = 18, FAILOVER_SLOTS_SINCE = 170000, OLD_TRANSACTION_S = 60 };
 enum { KEEP_LEAST_MB = 1024, WORK_MEM_ADVISED_KB = 256 * 1024 };
 
 static int query(struct sb_checkup *up, const char *sql, struct sb_rows **ret_rows)
@@ -120,31 +120,36 @@ static int create_check(struct sb_checkup *up)
         up->source.role, up->source.database);
 }
 
-/* Only a table's owner (or a member of it) may publish it. */
+/* Only a table's owner (or a member of it) may publish it. What is published already needs no owner. */
 static int owner_check(struct sb_checkup *up)
 {
-    if (up->capture.found)
-        return sb_checkup_tell(up, SB_RESULT_PASS, SB_OK, NULL, "the tables are published already");
-    const char *const params[] = {up->source_oids};
+    const char *const params[] = {up->source_oids, up->names.publication, up->names.publication_keyless};
     SB_CLEANUP(sb_rows_freep)
     struct sb_rows *rows = NULL;
     if (sb_conn_query(up->source.conn,
-            "SELECT r.rolname, pg_catalog.count(*), "
-            "pg_catalog.min(c.oid::pg_catalog.regclass::pg_catalog.text)"
+            "SELECT r.rolname, pg_catalog.count(*),"
+            " pg_catalog.min(c.oid::pg_catalog.regclass::pg_catalog.text), r.rolsuper"
             " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_roles r ON r.oid = c.relowner"
             " WHERE c.oid = ANY ($1::oid[]) AND NOT pg_catalog.pg_has_role(c.relowner, 'USAGE')"
-            " GROUP BY r.rolname ORDER BY r.rolname",
-            1, params, &rows, up->err) < 0)
+            " AND NOT EXISTS (SELECT FROM pg_catalog.pg_publication_rel p JOIN pg_catalog.pg_publication b"
+            "  ON b.oid = p.prpubid WHERE p.prrelid = c.oid AND b.pubname IN ($2, $3))"
+            " GROUP BY r.rolname, r.rolsuper ORDER BY r.rolname",
+            3, params, &rows, up->err) < 0)
         return -1;
     for (int i = 0; i < sb_rows_count(rows); i++) {
         const char *owner = sb_checkup_ident(up, sb_rows_get(rows, i, 0));
         const char *role = sb_checkup_ident(up, up->source.role);
         if (owner == NULL || role == NULL)
             return sb_checkup_full(up);
+        /* Nobody is advised to make our role a member of a superuser. */
+        bool super = sb_rows_bool(rows, i, 3);
         if (sb_checkup_tell(up, SB_RESULT_FAIL, SB_E_ACCESS,
-                sb_checkup_text(up, "GRANT %s TO %s;", owner, role),
-                "%" PRId64 " tables (%s ...) belong to role \"%s\"; only their owner may publish them",
-                sb_rows_i64(rows, i, 1), sb_rows_get(rows, i, 2), sb_rows_get(rows, i, 0)) < 0)
+                super ? NULL : sb_checkup_text(up, "GRANT %s TO %s;", owner, role),
+                "%" PRId64 " tables (%s ...) belong to %s \"%s\"; only their owner may publish them%s",
+                sb_rows_i64(rows, i, 1), sb_rows_get(rows, i, 2), super ? "superuser" : "role",
+                sb_rows_get(rows, i, 0),
+                super ? ": give them to an ordinary role (ALTER TABLE ... OWNER TO) of which ours is a member"
+                      : "") < 0)
             return -1;
     }
     return 0;
@@ -166,6 +171,22 @@ static int encoding_check(struct sb_checkup *up)
             "CREATE DATABASE %s TEMPLATE template0 ENCODING '%s'; -- in place of the present one",
             base == NULL ? "" : base, strcmp(from, "UTF8") == 0 ? "UTF8" : from),
         "the source is %s and the target %s, which cannot hold every character", from, to);
+}
+
+static int identity_check(struct sb_checkup *up)
+{
+    struct sb_server_id id;
+    if (!up->capture.found)
+        return sb_checkup_tell(up, SB_RESULT_INFO, SB_OK, NULL, "not prepared yet");
+    if (sb_catalog_server_id(up->source.conn, &id, up->err) < 0)
+        return -1;
+    if (id.system_identifier == up->capture.system_identifier && id.database_oid == up->capture.database_oid)
+        return sb_checkup_tell(up, SB_RESULT_PASS, SB_OK, NULL, "system %" PRIu64 ", database %u",
+            id.system_identifier, id.database_oid);
+    return sb_checkup_tell(up, SB_RESULT_FAIL, SB_E_SOURCE_IDENTITY, NULL,
+        "this is system %" PRIu64 ", database %u; the migration was prepared on system %" PRIu64
+        ", database %u: point source.dsn back at it, or run `switchback remove` and prepare anew",
+        id.system_identifier, id.database_oid, up->capture.system_identifier, up->capture.database_oid);
 }
 
 static int slot_check(struct sb_checkup *up)
@@ -227,13 +248,36 @@ static int prepared_transactions_check(struct sb_checkup *up)
         return -1;
     for (int i = 0; i < sb_rows_count(rows); i++) {
         if (sb_checkup_tell(up, SB_RESULT_WARN, SB_E_SOURCE_CONFIG,
-                sb_checkup_text(up, "ROLLBACK PREPARED %s; -- or COMMIT PREPARED, in database \"%s\"",
-                    sb_rows_get(rows, i, 3), sb_rows_get(rows, i, 1)),
+                /* No name in the comment: one with a line break would go on as a statement. */
+                sb_checkup_text(up, "ROLLBACK PREPARED %s; -- or COMMIT PREPARED, in that database",
+                    sb_rows_get(rows, i, 3)),
                 "prepared transaction \"%s\" of %s in database \"%s\" blocks the creation of the slot",
                 sb_rows_get(rows, i, 0), sb_rows_get(rows, i, 2), sb_rows_get(rows, i, 1)) < 0)
             return -1;
     }
     return 0;
+}
+
+/* A role without pg_read_all_stats sees that others write, but not since when. */
+static int hidden_transactions_tell(struct sb_checkup *up)
+{
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    if (query(up,
+            "SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity"
+            " WHERE backend_xid IS NOT NULL AND xact_start IS NULL",
+            &rows) < 0)
+        return -1;
+    int64_t hidden = sb_rows_i64(rows, 0, 0);
+    const char *role = sb_checkup_ident(up, up->source.role);
+    if (role == NULL)
+        return sb_checkup_full(up);
+    return hidden == 0 ? 0
+                       : sb_checkup_tell(up, SB_RESULT_INFO, SB_OK,
+                             sb_checkup_text(up, "GRANT pg_read_all_stats TO %s;", role),
+                             "%" PRId64 " sessions are writing; since when, role \"%s\" may not see, so an "
+                             "old one among them would not be named here",
+                             hidden, up->source.role);
 }
 
 static int old_transactions_check(struct sb_checkup *up)
@@ -258,7 +302,7 @@ static int old_transactions_check(struct sb_checkup *up)
                 sb_rows_get(rows, i, 3)) < 0)
             return -1;
     }
-    return 0;
+    return hidden_transactions_tell(up);
 }
 
 static int retention_check(struct sb_checkup *up)
@@ -284,6 +328,40 @@ static int retention_check(struct sb_checkup *up)
     return sb_checkup_tell(up, SB_RESULT_WARN, SB_E_SLOT_AT_RISK,
         "ALTER SYSTEM SET max_slot_wal_keep_size = '10GB'; SELECT pg_reload_conf();",
         "max_slot_wal_keep_size is only %" PRId64 " MB: the slot is lost after that much WAL", keep_mb);
+}
+
+/* From PostgreSQL 17 on the slot is a failover slot, and survives if its standbys are waited for. */
+static int failover_check(struct sb_checkup *up)
+{
+    bool synced = sb_conn_version(up->source.conn) >= FAILOVER_SLOTS_SINCE;
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    if (query(up,
+            "SELECT pg_catalog.count(*), pg_catalog.string_agg(s.slot_name, ',' ORDER BY s.slot_name),"
+            " pg_catalog.bool_and(s.slot_name::text = ANY (pg_catalog.regexp_split_to_array("
+            "  pg_catalog.current_setting('synchronized_standby_slots', true), ' *, *')))"
+            " FROM pg_catalog.pg_replication_slots s WHERE s.slot_type = 'physical' AND NOT s.temporary",
+            &rows) < 0)
+        return -1;
+    int64_t standbys = sb_rows_i64(rows, 0, 0);
+    const char *names = sb_rows_get(rows, 0, 1);
+    if (standbys == 0)
+        return sb_checkup_tell(up, SB_RESULT_INFO, SB_OK, NULL, "no standby has a slot here");
+    if (!synced)
+        return sb_checkup_tell(up, SB_RESULT_WARN, SB_E_SLOT_AT_RISK, NULL,
+            "the source has standbys (%s): before PostgreSQL 17 a failover to one of them loses our slot, "
+            "and "
+            "the migration must be prepared anew",
+            names);
+    if (sb_rows_bool(rows, 0, 2))
+        return sb_checkup_tell(up, SB_RESULT_PASS, SB_OK, NULL, "we never run ahead of %s", names);
+    return sb_checkup_tell(up, SB_RESULT_WARN, SB_E_SLOT_AT_RISK,
+        sb_checkup_text(
+            up, "ALTER SYSTEM SET synchronized_standby_slots = '%s'; SELECT pg_reload_conf();", names),
+        "synchronized_standby_slots does not name every standby (%s): after a failover we may hold commits "
+        "that "
+        "the new primary has lost",
+        names);
 }
 
 static int work_mem_check(struct sb_checkup *up)
@@ -336,6 +414,7 @@ const struct sb_check sb_check_source[] = {
     {"source.owner", "our role may publish the tables", SB_NEED_SOURCE | SB_NEED_TABLES, owner_check},
     {"source.encoding", "the target can hold the source's characters", SB_NEED_SOURCE | SB_NEED_TARGET,
         encoding_check},
+    {"source.identity", "the source is the one that was prepared", SB_NEED_SOURCE, identity_check},
     {"source.slot", "the slot is ours to make or to use", SB_NEED_SOURCE, slot_check},
     {"source.publication", "the publications cover the tables", SB_NEED_SOURCE | SB_NEED_TABLES,
         publication_check},
@@ -343,6 +422,7 @@ const struct sb_check sb_check_source[] = {
         prepared_transactions_check},
     {"source.old_transactions", "no old transaction blocks the slot", SB_NEED_SOURCE, old_transactions_check},
     {"source.retention", "the slot can keep WAL for long enough", SB_NEED_SOURCE, retention_check},
+    {"source.failover", "the slot survives a failover", SB_NEED_SOURCE, failover_check},
     {"source.work_mem", "decoding has memory", SB_NEED_SOURCE, work_mem_check},
     {"source.rls", "no row-level security hides rows", SB_NEED_SOURCE | SB_NEED_TABLES, rls_check},
     {NULL, NULL, 0, NULL},

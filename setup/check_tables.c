@@ -92,10 +92,15 @@ static int identity_check(struct sb_checkup *up)
         const char *name = sb_checkup_table(up, scoped->table->schema, scoped->table->name);
         if (name == NULL)
             return sb_checkup_full(up);
-        if (sb_checkup_tell(up, SB_RESULT_WARN, SB_E_NO_IDENTITY, full_statement(up, scoped->table, name),
+        bool generated = scoped->table->identity_generated;
+        bool full_helps = !generated || sb_conn_version(up->source.conn) < 180000;
+        if (sb_checkup_tell(up, SB_RESULT_WARN, SB_E_NO_IDENTITY,
+                full_helps ? full_statement(up, scoped->table, name) : NULL,
                 "%s %s: its inserts and truncates travel, its updates and deletes do not", name,
                 scoped->mixed ? "and its partitions differ in their replica identity"
-                              : "has no replica identity") < 0)
+                : generated
+                    ? "has generated columns in its replica identity, and the server does not send those"
+                    : "has no replica identity") < 0)
             return -1;
     }
     return 0;
@@ -291,8 +296,6 @@ static int enum_check(struct sb_checkup *up)
     return 0;
 }
 
-enum { SB_NEED_BOTH = SB_NEED_SOURCE | SB_NEED_TARGET | SB_NEED_TABLES };
-
 const struct sb_check sb_check_tables[] = {
     {"tables.chosen", "there are tables to move", SB_NEED_TABLES, chosen_check},
     {"tables.patterns", "every pattern of tables.include finds something", SB_NEED_TABLES, patterns_check},
@@ -301,9 +304,9 @@ const struct sb_check sb_check_tables[] = {
         identity_check},
     {"tables.excluded", "no excluded partition travels with its root", SB_NEED_TABLES, excluded_check},
     {"tables.names", "names are valid UTF-8", SB_NEED_TABLES, names_check},
-    {"tables.missing", "the target has every table", SB_NEED_BOTH, missing_check},
-    {"tables.structure", "the target's tables can hold the source's rows", SB_NEED_BOTH, structure_check},
-    {"tables.key", "the target finds rows by the source's key", SB_NEED_BOTH, key_check},
-    {"tables.enum", "the target knows the source's enum labels", SB_NEED_BOTH, enum_check},
+    {"tables.missing", "the target has every table", SB_NEED_ALL, missing_check},
+    {"tables.structure", "the target's tables can hold the source's rows", SB_NEED_ALL, structure_check},
+    {"tables.key", "the target finds rows by the source's key", SB_NEED_ALL, key_check},
+    {"tables.enum", "the target knows the source's enum labels", SB_NEED_ALL, enum_check},
     {NULL, NULL, 0, NULL},
 };

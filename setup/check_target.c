@@ -300,23 +300,59 @@ static int deferrable_check(struct sb_checkup *up)
     return 0;
 }
 
+/* Is this database another one than was prepared? One without our row may have lost it. */
+static bool is_another_target(const struct sb_checkup *up)
+{
+    return up->capture.found && up->target.control.uuid[0] != '\0' &&
+           strcmp(up->target.control.uuid, up->capture.target_uuid) != 0;
+}
+
+static int identity_check(struct sb_checkup *up)
+{
+    if (!up->capture.found)
+        return sb_checkup_tell(up, SB_RESULT_INFO, SB_OK, NULL, "not prepared yet");
+    if (!is_another_target(up))
+        return 0;
+    return sb_checkup_tell(up, SB_RESULT_FAIL, SB_E_TARGET_IDENTITY, NULL,
+        "the migration was prepared for another target database (%s, this is %s): point target.dsn back at "
+        "it, "
+        "or run `switchback remove` with the old target.dsn and prepare anew",
+        up->capture.target_uuid, up->target.control.uuid);
+}
+
+/* Before the source is prepared there may be a row of an interrupted preparation, and no other. */
+static int progress_check_unprepared(struct sb_checkup *up, const struct sb_progress_row *row)
+{
+    if (!row->found)
+        return sb_checkup_tell(up, SB_RESULT_INFO, SB_OK, NULL, "not prepared yet");
+    if (row->sequence != 0)
+        return sb_checkup_tell(up, SB_RESULT_FAIL, SB_E_PROGRESS_LOST, "switchback remove",
+            "the target has progress of an earlier preparation, of which the source knows nothing");
+    if (strcmp(row->source_uuid, up->source.control.uuid) != 0)
+        return sb_checkup_tell(up, SB_RESULT_FAIL, SB_E_PROGRESS_LOST, NULL,
+            "the target has a progress row of migration \"%s\" from another source: give this one another "
+            "name, or run `switchback remove` with the source.dsn of that one",
+            up->config->migration);
+    return sb_checkup_tell(
+        up, SB_RESULT_INFO, SB_OK, NULL, "left from an interrupted preparation; `prepare` goes on with it");
+}
+
 static int progress_check(struct sb_checkup *up)
 {
     struct sb_progress_row row;
+    if (is_another_target(up))
+        return sb_checkup_tell(up, SB_RESULT_INFO, SB_OK, NULL, "not looked at: this is another target");
     if (sb_control_progress(up->target.conn, up->config->migration, up->direction, &row, up->err) < 0)
         return -1;
     if (!up->capture.found)
-        return row.sequence == 0
-                   ? sb_checkup_tell(up, SB_RESULT_INFO, SB_OK, NULL, "not prepared yet")
-                   : sb_checkup_tell(up, SB_RESULT_FAIL, SB_E_PROGRESS_LOST, "switchback remove",
-                         "the target has progress of an earlier preparation, of which the source knows "
-                         "nothing");
+        return progress_check_unprepared(up, &row);
     if (row.found && strcmp(row.stream_uuid, up->capture.stream_uuid) == 0)
         return sb_checkup_tell(
             up, SB_RESULT_PASS, SB_OK, NULL, "the progress row belongs to stream %s", row.stream_uuid);
     return sb_checkup_tell(up, SB_RESULT_FAIL, SB_E_PROGRESS_LOST, "switchback remove && switchback prepare",
         row.found ? "the target's progress row belongs to another stream than the source's capture row"
-                  : "this migration was prepared, but the target has no progress row of it");
+                  : "this migration was prepared, but here is no progress row of it: target.dsn leads to "
+                    "another database, or the control schema was dropped");
 }
 
 const struct sb_check sb_check_target[] = {
@@ -335,6 +371,8 @@ const struct sb_check sb_check_target[] = {
         triggers_check},
     {"target.deferrable", "every unique constraint is checked at once", SB_NEED_TARGET | SB_NEED_TABLES,
         deferrable_check},
+    {"target.identity", "the target is the one that was prepared", SB_NEED_SOURCE | SB_NEED_TARGET,
+        identity_check},
     {"target.progress", "the progress row is this migration's", SB_NEED_SOURCE | SB_NEED_TARGET,
         progress_check},
     {NULL, NULL, 0, NULL},

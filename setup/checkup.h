@@ -35,7 +35,7 @@ struct sb_checkup {
     struct sb_err *err;
     struct sb_checkup_side source;
     struct sb_checkup_side target;
-    struct sb_capture_row capture; /* found: prepared */
+    struct sb_prepared capture; /* found: prepared */
     struct sb_slot_row slot;
     struct sb_scope scope;
     struct sb_checkup_pair *pairs; /* scope.published of them */
@@ -47,7 +47,7 @@ struct sb_checkup {
     bool mendable; /* what is told next is mended by prepare */
 };
 
-enum { SB_NEED_SOURCE = 1, SB_NEED_TARGET = 2, SB_NEED_TABLES = 4 };
+enum { SB_NEED_SOURCE = 1, SB_NEED_TARGET = 2, SB_NEED_TABLES = 4, SB_NEED_ALL = 7 };
 
 struct sb_check {
     const char *id;                    /* API */
@@ -71,6 +71,7 @@ int sb_checkup_full(struct sb_checkup *up); /* -1 with SB-LIMIT */
 extern const struct sb_check sb_check_source[];
 extern const struct sb_check sb_check_target[];
 extern const struct sb_check sb_check_tables[];
+extern const struct sb_check sb_check_refusals[];
 extern const struct sb_check sb_check_stream[];
 extern const struct sb_check sb_check_coverage[];
 

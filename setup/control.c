@@ -110,7 +110,7 @@ static int row_read(struct sb_conn *conn, const char *table, const char *sql, co
 }
 
 int sb_control_capture(struct sb_conn *source, const char *migration, enum sb_direction direction,
-    struct sb_capture_row *ret_row, struct sb_err *err)
+    struct sb_prepared *ret_row, struct sb_err *err)
 {
     SB_CLEANUP(sb_rows_freep)
     struct sb_rows *rows = NULL;
@@ -121,7 +121,7 @@ int sb_control_capture(struct sb_conn *source, const char *migration, enum sb_di
             " WHERE migration = $1 AND direction = $2 AND lane = 0",
             migration, direction, &rows, err) < 0)
         return -1;
-    struct sb_capture_row row = {.found = rows != NULL && sb_rows_count(rows) > 0};
+    struct sb_prepared row = {.found = rows != NULL && sb_rows_count(rows) > 0};
     if (row.found) {
         text_copy(row.stream_uuid, sizeof row.stream_uuid, sb_rows_get(rows, 0, 0));
         text_copy(row.target_uuid, sizeof row.target_uuid, sb_rows_get(rows, 0, 1));
@@ -194,26 +194,14 @@ int sb_control_slot(struct sb_conn *source, const char *slot, struct sb_slot_row
     return 0;
 }
 
-static int oid_read(
-    struct sb_conn *conn, const char *sql, const char *name, uint32_t *ret_oid, struct sb_err *err)
+int sb_control_origin(struct sb_conn *target, const char *name, uint32_t *ret_oid, struct sb_err *err)
 {
     const char *const params[] = {name};
     SB_CLEANUP(sb_rows_freep)
     struct sb_rows *rows = NULL;
-    if (sb_conn_query(conn, sql, 1, params, &rows, err) < 0)
+    if (sb_conn_query(target, "SELECT roident FROM pg_catalog.pg_replication_origin WHERE roname = $1", 1,
+            params, &rows, err) < 0)
         return -1;
     *ret_oid = sb_rows_count(rows) == 0 ? 0 : (uint32_t)sb_rows_u64(rows, 0, 0);
     return 0;
-}
-
-int sb_control_publication(struct sb_conn *source, const char *name, uint32_t *ret_oid, struct sb_err *err)
-{
-    return oid_read(
-        source, "SELECT oid FROM pg_catalog.pg_publication WHERE pubname = $1", name, ret_oid, err);
-}
-
-int sb_control_origin(struct sb_conn *target, const char *name, uint32_t *ret_oid, struct sb_err *err)
-{
-    return oid_read(
-        target, "SELECT roident FROM pg_catalog.pg_replication_origin WHERE roname = $1", name, ret_oid, err);
 }

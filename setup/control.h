@@ -29,7 +29,7 @@ int sb_control_read(
     struct sb_conn *conn, enum sb_side as, struct sb_control *ret_control, struct sb_err *err);
 
 /* The row of switchback.capture (on the source of the direction); found false: none, or no such table. */
-struct sb_capture_row {
+struct sb_prepared {
     bool found;
     char stream_uuid[SB_UUID_BYTES];
     char target_uuid[SB_UUID_BYTES];
@@ -42,7 +42,7 @@ struct sb_capture_row {
     int64_t epoch;
 };
 int sb_control_capture(struct sb_conn *source, const char *migration, enum sb_direction direction,
-    struct sb_capture_row *ret_row, struct sb_err *err);
+    struct sb_prepared *ret_row, struct sb_err *err);
 
 /* The row of switchback.progress (on the target of the direction). */
 struct sb_progress_row {
@@ -70,8 +70,7 @@ struct sb_slot_row {
 int sb_control_slot(
     struct sb_conn *source, const char *slot, struct sb_slot_row *ret_row, struct sb_err *err);
 
-/* Oid of a publication, of an origin; 0 if there is none. */
-int sb_control_publication(struct sb_conn *source, const char *name, uint32_t *ret_oid, struct sb_err *err);
+/* Oid of a replication origin; 0 if there is none. */
 int sb_control_origin(struct sb_conn *target, const char *name, uint32_t *ret_oid, struct sb_err *err);
 
 #endif

@@ -136,11 +136,13 @@ static int put_source_grants(struct impact *impact, struct sb_err *err)
         NULL, impact->out, err);
     if (done == 0)
         done = lines_put(impact->source,
-            "SELECT DISTINCT pg_catalog.format('GRANT %I TO %I; -- for prepare and remove: owner of tables',"
-            " r.rolname, current_user) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_roles r ON r.oid = "
-            "c.relowner"
-            " WHERE c.oid = ANY ($1::pg_catalog.oid[]) AND r.rolname <> current_user AND NOT r.rolsuper "
-            "ORDER BY 1",
+            "SELECT DISTINCT CASE WHEN r.rolsuper"
+            " THEN '-- tables of a superuser: give them to an ordinary role, of which ours is a member'"
+            " ELSE pg_catalog.format('GRANT %I TO %I; -- for prepare and remove: owner of tables',"
+            "  r.rolname, current_user) END"
+            " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_roles r ON r.oid = c.relowner"
+            " WHERE c.oid = ANY ($1::pg_catalog.oid[]) AND r.rolname <> current_user"
+            " AND NOT (r.rolsuper AND pg_catalog.pg_has_role(r.oid, 'USAGE')) ORDER BY 1",
             sb_buf_str(&oids), impact->out, err);
     sb_buf_clear(&oids);
     return done;

@@ -21,13 +21,13 @@ struct prepare {
     const struct sb_config *config;
     enum sb_direction direction;
     struct sb_names names;
-    struct sb_plan *plan;
+    struct sb_script *script;
     struct sb_conn *source;
     struct sb_conn *target;
     struct sb_control source_control;
     struct sb_control target_control;
     struct sb_server_id source_id;
-    struct sb_capture_row capture;
+    struct sb_prepared capture;
     struct sb_progress_row progress;
     struct sb_slot_row slot;
     struct sb_publications pubs;
@@ -45,18 +45,22 @@ static int step_add(struct prepare *prep, enum sb_place place, const char *what,
     if (prep->sql.failed)
         return sb_err_set(err, SB_E_LIMIT,
             "%s: the statement is larger than %d bytes, or a name is not UTF-8", what, SQL_MAX_BYTES);
-    return sb_plan_add(prep->plan, place, what, sb_buf_str(&prep->sql), err);
+    return sb_script_add(prep->script, place, what, sb_buf_str(&prep->sql), err);
 }
 
-/* The statements in prep->sql in one transaction, then the step is on the plan; in a dry run only that. */
+/* The statements in prep->sql in one transaction, then the step is on the script; in a dry run only that. */
 static int step_run(struct prepare *prep, enum sb_place place, const char *what, struct sb_err *err)
 {
     struct sb_conn *conn = place == SB_AT_SOURCE ? prep->source : prep->target;
-    if (!prep->plan->dry_run && !prep->sql.failed) {
+    if (!prep->script->dry_run && !prep->sql.failed) {
         struct sb_err ignored;
         if (sb_conn_exec(conn, "BEGIN", err) < 0 || sb_conn_exec(conn, sb_buf_str(&prep->sql), err) < 0 ||
             sb_conn_exec(conn, "COMMIT", err) < 0) {
             sb_conn_exec(conn, "ROLLBACK", &ignored);
+            if (strcmp(err->sqlstate, "55P03") == 0) /* lock_not_available */
+                sb_err_hint(err,
+                    "Another session holds a lock on one of the tables (ALTER TABLE, VACUUM, an index being "
+                    "built): see pg_locks, wait for it, and run `switchback prepare` again.");
             return sb_err_add(err, "%s", what);
         }
     }
@@ -80,7 +84,7 @@ static int control_step(struct prepare *prep, enum sb_place place, struct sb_err
     sb_buf_put_str(&prep->sql, source ? sb_control_source_sql : sb_control_target_sql);
     if (step_run(prep, place, "make the control schema", err) < 0)
         return -1;
-    return prep->plan->dry_run ? 0 : sb_control_read(conn, (enum sb_side)place, control, err);
+    return prep->script->dry_run ? 0 : sb_control_read(conn, (enum sb_side)place, control, err);
 }
 
 static int publications_step(struct prepare *prep, struct sb_err *err)
@@ -102,9 +106,9 @@ static int publications_step(struct prepare *prep, struct sb_err *err)
                                            : "publish the tables";
     if (step_run(prep, SB_AT_SOURCE, what, err) < 0)
         return -1;
-    return prep->plan->dry_run
+    return prep->script->dry_run
                ? 0
-               : sb_publications_read(prep->source, &prep->names, prep->plan->arena, &prep->pubs, err);
+               : sb_publications_read(prep->source, &prep->names, prep->script->arena, &prep->pubs, err);
 }
 
 static int origin_step(struct prepare *prep, struct sb_err *err)
@@ -127,7 +131,7 @@ static int progress_step(struct prepare *prep, struct sb_err *err)
         "INSERT INTO switchback.progress (migration, direction, lane, stream_uuid, source_uuid)\n"
         "VALUES ('%s', '%s', 0, '%s', '%s');",
         prep->config->migration, sb_direction_name(prep->direction),
-        prep->plan->dry_run ? "(a new random uuid)" : prep->stream_text,
+        prep->script->dry_run ? "(a new random uuid)" : prep->stream_text,
         uuid_or(prep->source_control.uuid, "(switchback.identity of the source)"));
     return step_run(prep, SB_AT_TARGET, "begin the progress at nothing", err);
 }
@@ -157,8 +161,9 @@ static int state_dir_make(struct prepare *prep, struct sb_err *err)
     if (stat(dir, &info) == 0)
         return 0;
     sb_buf_reset(&prep->sql);
-    sb_buf_putf(&prep->sql, "mkdir -m 700 %s", dir);
-    if (!prep->plan->dry_run && mkdir(dir, 0700) < 0 && errno != EEXIST)
+    sb_buf_put_str(&prep->sql, "mkdir -m 700 ");
+    sb_script_put_path(&prep->sql, dir);
+    if (!prep->script->dry_run && mkdir(dir, 0700) < 0 && errno != EEXIST)
         return sb_err_errno(err, SB_E_IO, "could not make state_dir \"%s\"", dir);
     return step_add(prep, SB_AT_STREAM, "make the state directory", err);
 }
@@ -171,13 +176,13 @@ static int stream_step(struct prepare *prep, struct sb_err *err)
     struct sb_stream_options options;
     sb_wiring_stream(prep->config, prep->direction, path, &options);
     if (prep->capture.found)
-        return sb_stream_check(&options, err);
+        return sb_stream_check(&options, NULL, NULL, err);
     if (state_dir_make(prep, err) < 0)
         return -1;
     sb_buf_reset(&prep->sql);
     if (sb_stream_create(&options, &prep->stream_uuid, &prep->sql, err) < 0)
         return -1;
-    if (!prep->plan->dry_run && sb_stream_create(&options, &prep->stream_uuid, NULL, err) < 0)
+    if (!prep->script->dry_run && sb_stream_create(&options, &prep->stream_uuid, NULL, err) < 0)
         return -1;
     return prep->sql.len == 0 ? 0 : step_add(prep, SB_AT_STREAM, "make the stream's store", err);
 }
@@ -190,7 +195,7 @@ static int slot_step(struct prepare *prep, struct sb_err *err)
     if (prep->slot.found) {
         sb_buf_reset(&prep->sql);
         sb_buf_putf(&prep->sql, "SELECT pg_catalog.pg_drop_replication_slot('%s');", slot);
-        if (!prep->plan->dry_run && sb_slot_drop(prep->source, slot, NULL, err) < 0)
+        if (!prep->script->dry_run && sb_slot_drop(prep->source, slot, NULL, err) < 0)
             return -1;
         if (step_add(prep, SB_AT_SOURCE, "drop the slot of an interrupted preparation", err) < 0)
             return -1;
@@ -200,7 +205,7 @@ static int slot_step(struct prepare *prep, struct sb_err *err)
         "SELECT pg_catalog.pg_create_logical_replication_slot('%s', 'pgoutput', false%s);", slot,
         sb_conn_version(prep->source) >= 170000 ? ", false, true" : "");
     struct sb_endpoint endpoint = sb_wiring_source(prep->config, prep->direction);
-    if (!prep->plan->dry_run &&
+    if (!prep->script->dry_run &&
         sb_slot_create(&endpoint, slot, prep->config->capture.slot_create_timeout_s, err) < 0)
         return -1;
     return step_add(prep, SB_AT_SOURCE, "make the replication slot", err);
@@ -223,12 +228,12 @@ static int capture_step(struct prepare *prep, struct sb_err *err)
         "WHERE d.datname = pg_catalog.current_database() AND s.slot_name = '%s'\n"
         "  AND k.pubname = '%s' AND n.pubname = '%s';",
         prep->config->migration, sb_direction_name(prep->direction),
-        prep->plan->dry_run ? "(the same uuid)" : prep->stream_text,
+        prep->script->dry_run ? "(the same uuid)" : prep->stream_text,
         uuid_or(prep->target_control.uuid, "(switchback.identity of the target)"), prep->names.slot,
         prep->names.publication, prep->names.publication_keyless);
     if (step_run(prep, SB_AT_SOURCE, "write down what was made", err) < 0)
         return -1;
-    if (prep->plan->dry_run)
+    if (prep->script->dry_run)
         return 0;
     if (sb_control_capture(prep->source, prep->config->migration, prep->direction, &prep->capture, err) < 0)
         return -1;
@@ -243,7 +248,7 @@ static int capture_step(struct prepare *prep, struct sb_err *err)
 /* Prepared before: everything must still be what was written down. */
 static int prepared_agrees(struct prepare *prep, struct sb_err *err)
 {
-    const struct sb_capture_row *row = &prep->capture;
+    const struct sb_prepared *row = &prep->capture;
     if (row->system_identifier != prep->source_id.system_identifier ||
         row->database_oid != prep->source_id.database_oid)
         return sb_err_set(err, SB_E_SOURCE_IDENTITY,
@@ -313,9 +318,9 @@ static int state_read(struct prepare *prep, struct sb_err *err)
         sb_control_progress(prep->target, migration, prep->direction, &prep->progress, err) < 0 ||
         sb_control_slot(prep->source, prep->names.slot, &prep->slot, err) < 0 ||
         sb_control_origin(prep->target, prep->names.origin, &prep->origin_oid, err) < 0 ||
-        sb_publications_read(prep->source, &prep->names, prep->plan->arena, &prep->pubs, err) < 0)
+        sb_publications_read(prep->source, &prep->names, prep->script->arena, &prep->pubs, err) < 0)
         return -1;
-    return sb_scope_read(prep->config, prep->source, prep->plan->arena, &prep->scope, err);
+    return sb_scope_read(prep->config, prep->source, prep->script->arena, &prep->scope, err);
 }
 
 /* One uuid for both sides and the store: the one already written down, else a new one. */
@@ -335,31 +340,31 @@ static int steps_run(struct prepare *prep, struct sb_err *err)
 {
     if (control_step(prep, SB_AT_TARGET, err) < 0)
         return -1;
-    SB_FAULT("prepare-after-target");
+    SB_FAULT("setup-after-target");
     if (control_step(prep, SB_AT_SOURCE, err) < 0 || identities_differ(prep, err) < 0)
         return -1;
-    SB_FAULT("prepare-after-source");
+    SB_FAULT("setup-after-source");
     if (publications_step(prep, err) < 0)
         return -1;
-    SB_FAULT("prepare-after-publications");
+    SB_FAULT("setup-after-publications");
     if (origin_step(prep, err) < 0)
         return -1;
-    SB_FAULT("prepare-after-origin");
+    SB_FAULT("setup-after-origin");
     if (progress_step(prep, err) < 0 || copy_step(prep, err) < 0)
         return -1;
-    SB_FAULT("prepare-after-progress");
+    SB_FAULT("setup-after-progress");
     if (stream_step(prep, err) < 0)
         return -1;
-    SB_FAULT("prepare-after-stream");
+    SB_FAULT("setup-after-stream");
     if (slot_step(prep, err) < 0)
         return -1;
-    SB_FAULT("prepare-after-slot");
+    SB_FAULT("setup-after-slot");
     return capture_step(prep, err);
 }
 
 static int prepare_run(struct prepare *prep, struct sb_err *err)
 {
-    if (!prep->plan->dry_run && sb_control_lock(prep->source, prep->config->migration, err) < 0)
+    if (!prep->script->dry_run && sb_control_lock(prep->source, prep->config->migration, err) < 0)
         return -1;
     if (state_read(prep, err) < 0)
         return -1;
@@ -370,9 +375,9 @@ static int prepare_run(struct prepare *prep, struct sb_err *err)
 }
 
 int sb_prepare(
-    const struct sb_config *config, enum sb_direction direction, struct sb_plan *plan, struct sb_err *err)
+    const struct sb_config *config, enum sb_direction direction, struct sb_script *script, struct sb_err *err)
 {
-    struct prepare prep = {.config = config, .direction = direction, .plan = plan};
+    struct prepare prep = {.config = config, .direction = direction, .script = script};
     struct sb_endpoint source = sb_wiring_source(config, direction),
                        target = sb_wiring_target(config, direction);
     sb_wiring_names(config, direction, &prep.names);

@@ -19,11 +19,11 @@
 #define SB_SETUP_PREPARE_H
 
 #include "config/wiring.h"
-#include "setup/plan.h"
+#include "setup/script.h"
 
-/* plan->dry_run: gathers the steps and touches nothing. Otherwise plan has the steps that were done; none: it
- * was all there. Run the checks first (setup/check.h). */
-int sb_prepare(
-    const struct sb_config *config, enum sb_direction direction, struct sb_plan *plan, struct sb_err *err);
+/* script->dry_run: gathers the steps and touches nothing. Otherwise script has the steps that were done;
+ * none: it was all there. Run the checks first (setup/check.h). */
+int sb_prepare(const struct sb_config *config, enum sb_direction direction, struct sb_script *script,
+    struct sb_err *err);
 
 #endif

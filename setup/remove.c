@@ -2,6 +2,7 @@
 
 #include "pg/ident.h"
 #include "setup/control.h"
+#include "setup/publications.h"
 #include "setup/slot.h"
 
 #include <errno.h>
@@ -13,7 +14,7 @@ enum { SQL_MAX_BYTES = 1024 * 1024, SIDES = 2 };
 
 struct removal {
     const struct sb_config *config;
-    struct sb_plan *plan;
+    struct sb_script *script;
     struct sb_conn *sides[SIDES]; /* the old one, the new one; NULL: does not answer */
     struct sb_err *first;         /* failure; code SB_OK: none yet */
     struct sb_buf sql;
@@ -36,7 +37,7 @@ static int step_run(struct removal *removal, int side, const char *what, struct 
     struct sb_conn *conn = removal->sides[side];
     if (removal->sql.len == 0)
         return 0;
-    if (!removal->plan->dry_run) {
+    if (!removal->script->dry_run) {
         struct sb_err ignored;
         if (sb_conn_exec(conn, "BEGIN; SET LOCAL lock_timeout = '5s'", err) < 0 ||
             sb_conn_exec(conn, sb_buf_str(&removal->sql), err) < 0 || sb_conn_exec(conn, "COMMIT", err) < 0) {
@@ -44,7 +45,7 @@ static int step_run(struct removal *removal, int side, const char *what, struct 
             return sb_err_add(err, "%s", what);
         }
     }
-    return sb_plan_add(removal->plan, place_of(side), what, sb_buf_str(&removal->sql), err);
+    return sb_script_add(removal->script, place_of(side), what, sb_buf_str(&removal->sql), err);
 }
 
 /* -- as the source of a direction ------------------------------------------------------------------------ */
@@ -56,31 +57,35 @@ static int slot_remove(struct removal *removal, int side, const struct sb_names 
         return -1;
     if (!slot.found || !slot.ours)
         return 0; /* somebody else's slot of that name is not ours to drop */
-    if (!removal->plan->dry_run && sb_slot_drop(removal->sides[side], names->slot, NULL, err) < 0) {
+    if (!removal->script->dry_run && sb_slot_drop(removal->sides[side], names->slot, NULL, err) < 0) {
         if (err->code == SB_E_SLOT_BUSY)
             sb_err_hint(err, "Stop `switchback run` (or `capture`) of this migration first.");
         return -1;
     }
     sb_buf_reset(&removal->sql);
     sb_buf_putf(&removal->sql, "SELECT pg_catalog.pg_drop_replication_slot('%s');", names->slot);
-    return sb_plan_add(removal->plan, place_of(side), "drop the slot", sb_buf_str(&removal->sql), err);
+    return sb_script_add(removal->script, place_of(side), "drop the slot", sb_buf_str(&removal->sql), err);
+}
+
+/* A publication for all tables or whole schemas is none of ours, whatever its name. */
+static void publication_put(const struct sb_publication *pub, const char *name, struct sb_buf *sql)
+{
+    if (pub->oid == 0 || pub->wide)
+        return;
+    sb_buf_put_str(sql, "DROP PUBLICATION ");
+    sb_ident_put(sql, sb_view_str(name));
+    sb_buf_put_str(sql, ";\n");
 }
 
 static int publications_remove(
     struct removal *removal, int side, const struct sb_names *names, struct sb_err *err)
 {
-    const char *const pubs[] = {names->publication, names->publication_keyless};
+    struct sb_publications pubs;
+    if (sb_publications_read(removal->sides[side], names, removal->script->arena, &pubs, err) < 0)
+        return -1;
     sb_buf_reset(&removal->sql);
-    for (int i = 0; i < 2; i++) {
-        uint32_t oid;
-        if (sb_control_publication(removal->sides[side], pubs[i], &oid, err) < 0)
-            return -1;
-        if (oid == 0)
-            continue;
-        sb_buf_put_str(&removal->sql, "DROP PUBLICATION ");
-        sb_ident_put(&removal->sql, sb_view_str(pubs[i]));
-        sb_buf_put_str(&removal->sql, ";\n");
-    }
+    publication_put(&pubs.keyed, names->publication, &removal->sql);
+    publication_put(&pubs.keyless, names->publication_keyless, &removal->sql);
     return step_run(removal, side, "drop the publications", err);
 }
 
@@ -174,15 +179,19 @@ static int control_remove(struct removal *removal, int side, struct sb_err *err)
 
 /* -- the whole ------------------------------------------------------------------------------------------- */
 
-/* Forward reads from the old side and writes to the new one; reverse the other way round. */
+/* Forward reads from the old side and writes to the new one; reverse the other way round. A slot that is
+ * being read ends it: whoever reads it needs the rest too. */
 static void direction_remove(struct removal *removal, enum sb_direction direction)
 {
     int from = direction == SB_FORWARD ? 0 : 1, to = 1 - from;
     struct sb_names names;
     struct sb_err err;
     sb_wiring_names(removal->config, direction, &names);
-    if (removal->sides[from] != NULL && (slot_remove(removal, from, &names, &err) < 0 ||
-                                            publications_remove(removal, from, &names, &err) < 0))
+    if (removal->sides[from] != NULL && slot_remove(removal, from, &names, &err) < 0) {
+        failed(removal, &err);
+        return;
+    }
+    if (removal->sides[from] != NULL && publications_remove(removal, from, &names, &err) < 0)
         failed(removal, &err);
     if (removal->sides[to] != NULL && origin_remove(removal, to, &names, &err) < 0)
         failed(removal, &err);
@@ -197,14 +206,18 @@ static void stream_remove(struct removal *removal, enum sb_direction direction)
     sb_buf_reset(&removal->sql);
     if (options.store == SB_STORE_EMBEDDED && access(options.path, F_OK) < 0)
         return;
-    if (!removal->plan->dry_run && sb_stream_destroy(&options, &err) < 0) {
+    if (!removal->script->dry_run && sb_stream_destroy(&options, &err) < 0) {
         failed(removal, &err);
         return;
     }
-    sb_buf_putf(&removal->sql, "%s %s", options.store == SB_STORE_EMBEDDED ? "rm" : "delete topics of",
-        options.store == SB_STORE_EMBEDDED ? options.path : sb_direction_name(direction));
-    if (sb_plan_add(
-            removal->plan, SB_AT_STREAM, "delete the stream's store", sb_buf_str(&removal->sql), &err) < 0)
+    if (options.store == SB_STORE_EMBEDDED) {
+        sb_buf_put_str(&removal->sql, "rm ");
+        sb_script_put_path(&removal->sql, options.path);
+    } else {
+        sb_buf_putf(&removal->sql, "delete topics of %s", sb_direction_name(direction));
+    }
+    if (sb_script_add(
+            removal->script, SB_AT_STREAM, "delete the stream's store", sb_buf_str(&removal->sql), &err) < 0)
         failed(removal, &err);
 }
 
@@ -215,15 +228,16 @@ static void page_remove(struct removal *removal)
     sb_wiring_page_path(removal->config, path);
     if (access(path, F_OK) < 0)
         return;
-    if (!removal->plan->dry_run && unlink(path) < 0 && errno != ENOENT) {
+    if (!removal->script->dry_run && unlink(path) < 0 && errno != ENOENT) {
         sb_err_errno(&err, SB_E_IO, "could not delete \"%s\"", path);
         failed(removal, &err);
         return;
     }
     sb_buf_reset(&removal->sql);
-    sb_buf_putf(&removal->sql, "rm %s", path);
-    if (sb_plan_add(removal->plan, SB_AT_STREAM, "delete the metrics page", sb_buf_str(&removal->sql), &err) <
-        0)
+    sb_buf_put_str(&removal->sql, "rm ");
+    sb_script_put_path(&removal->sql, path);
+    if (sb_script_add(
+            removal->script, SB_AT_STREAM, "delete the metrics page", sb_buf_str(&removal->sql), &err) < 0)
         failed(removal, &err);
 }
 
@@ -238,15 +252,15 @@ static void side_open(struct removal *removal, int side)
     }
 }
 
-int sb_remove(const struct sb_config *config, struct sb_plan *plan, struct sb_err *err)
+int sb_remove(const struct sb_config *config, struct sb_script *script, struct sb_err *err)
 {
     static const enum sb_direction directions[] = {SB_FORWARD, SB_REVERSE};
     struct sb_err first = {0}, one;
-    struct removal removal = {.config = config, .plan = plan, .first = &first};
+    struct removal removal = {.config = config, .script = script, .first = &first};
     sb_buf_init(&removal.sql, SQL_MAX_BYTES);
     for (int side = 0; side < SIDES; side++)
         side_open(&removal, side);
-    if (removal.sides[0] != NULL && !plan->dry_run &&
+    if (removal.sides[0] != NULL && !script->dry_run &&
         sb_control_lock(removal.sides[0], config->migration, &one) < 0) {
         failed(&removal, &one);
         sb_conn_close(removal.sides[0]);

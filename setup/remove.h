@@ -8,9 +8,9 @@
 #define SB_SETUP_REMOVE_H
 
 #include "config/wiring.h"
-#include "setup/plan.h"
+#include "setup/script.h"
 
-/* plan as in sb_prepare: dry_run only gathers. -1 when something is left; err is the first reason. */
-int sb_remove(const struct sb_config *config, struct sb_plan *plan, struct sb_err *err);
+/* script as in sb_prepare: dry_run only gathers. -1 when something is left; err is the first reason. */
+int sb_remove(const struct sb_config *config, struct sb_script *script, struct sb_err *err);
 
 #endif

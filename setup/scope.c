@@ -7,7 +7,8 @@
 
 bool sb_scope_identified(const struct sb_cat_table *table)
 {
-    return table->identity == 'f' || (table->identity != 'n' && table->has_key);
+    return !table->identity_generated &&
+           (table->identity == 'f' || (table->identity != 'n' && table->has_key));
 }
 
 static bool chosen_by(
@@ -78,13 +79,30 @@ static struct sb_scope_table *root_of(const struct tree *tree, const struct sb_s
     return root;
 }
 
+static bool same_key(const struct sb_cat_table *root, const struct sb_cat_table *leaf)
+{
+    size_t root_count = 0, leaf_count = 0, common = 0;
+    for (size_t i = 0; i < leaf->col_count; i++)
+        leaf_count += leaf->cols[i].key;
+    for (size_t i = 0; i < root->col_count; i++) {
+        if (!root->cols[i].key)
+            continue;
+        const struct sb_cat_column *col = sb_cat_column(leaf, root->cols[i].name);
+        root_count++;
+        common += col != NULL && col->key;
+    }
+    return common == root_count && common == leaf_count;
+}
+
 /* The server looks at the partition's identity when a row changes, and at the root's when it describes it:
  * only where they agree can the changes be told. */
 static void root_judge(struct sb_scope_table *root, const struct sb_cat_table *leaf)
 {
     if (leaf->kind != 'r')
         return;
-    if (!sb_scope_identified(leaf) || leaf->identity != root->table->identity) {
+    bool same =
+        leaf->identity == root->table->identity && (leaf->identity == 'f' || same_key(root->table, leaf));
+    if (!sb_scope_identified(leaf) || !same) {
         root->mixed = root->mixed || sb_scope_identified(leaf) || root->klass == SB_SCOPE_KEYED;
         root->klass = SB_SCOPE_KEYLESS;
     }

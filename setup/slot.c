@@ -111,9 +111,12 @@ static int creation_give_up(
 static int creation_run(
     struct sb_conn *maker, struct sb_conn *watcher, const char *slot, int64_t timeout_s, struct sb_err *err)
 {
-    /* Should this process die meanwhile, the server gives up by itself. */
+    /* Should this process die meanwhile, the server gives up by itself: where its system can tell it, as soon
+     * as it sees us gone. */
     char sql[64];
+    struct sb_err unsupported;
     snprintf(sql, sizeof sql, "SET statement_timeout = '%" PRId64 "s'", timeout_s + GRACE_MS / 1000);
+    sb_conn_exec(maker, "SET client_connection_check_interval = '1s'", &unsupported);
     if (sb_conn_exec(maker, sql, err) < 0 || creation_send(maker, slot, err) < 0)
         return -1;
     int done = answer_wait(maker, timeout_s * 1000, err);

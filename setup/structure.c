@@ -1,110 +1,15 @@
 #include "setup/structure.h"
 
 #include "pg/ident.h"
+#include "pg/type.h"
 
 #include <string.h>
 
-enum { WORDS_MAX_BYTES = 1024 * 1024, TYPMOD_HEADER = 4, FIRST_USER_OID = 16384 };
+enum { WORDS_MAX_BYTES = 1024 * 1024 };
 
 bool sb_mismatch_is_fatal(enum sb_mismatch mismatch)
 {
     return mismatch != SB_MISMATCH_UNFILLED;
-}
-
-/* -- types ----------------------------------------------------------------------------------------------- */
-
-/* Types of growing width: each fits into those to its right (built-in oids never change). */
-enum {
-    OID_INT8 = 20,
-    OID_INT2 = 21,
-    OID_INT4 = 23,
-    OID_TEXT = 25,
-    OID_BPCHAR = 1042,
-    OID_VARCHAR = 1043,
-    OID_TIME = 1083,
-    OID_TIMESTAMP = 1114,
-    OID_TIMESTAMPTZ = 1184,
-    OID_TIMETZ = 1266,
-    OID_BIT = 1560,
-    OID_VARBIT = 1562,
-    OID_NUMERIC = 1700,
-};
-
-static bool is_integer(uint32_t oid)
-{
-    return oid == OID_INT2 || oid == OID_INT4 || oid == OID_INT8;
-}
-
-static int integer_width(uint32_t oid)
-{
-    return oid == OID_INT2 ? 2 : oid == OID_INT4 ? 4 : 8;
-}
-
-/* numeric(p,s): the text shows the scale, so it must be the same; -1 takes any. */
-static bool numeric_fits(int32_t from, int32_t to)
-{
-    if (to == -1)
-        return true;
-    if (from == -1)
-        return false;
-    uint32_t from_bits = (uint32_t)(from - TYPMOD_HEADER), to_bits = (uint32_t)(to - TYPMOD_HEADER);
-    return (from_bits & 0xffff) == (to_bits & 0xffff) && from_bits >> 16 <= to_bits >> 16;
-}
-
-/* Lengths and precisions: no modifier takes all, otherwise larger takes smaller. */
-static bool typmod_fits(const struct sb_cat_column *from, const struct sb_cat_column *to)
-{
-    if (from->typmod == to->typmod)
-        return true;
-    switch (from->type_oid) {
-    case OID_NUMERIC:
-        return numeric_fits(from->typmod, to->typmod);
-    case OID_VARCHAR:
-    case OID_VARBIT:
-    case OID_TIME:
-    case OID_TIMETZ:
-    case OID_TIMESTAMP:
-    case OID_TIMESTAMPTZ:
-        return to->typmod == -1 || (from->typmod != -1 && from->typmod <= to->typmod);
-    case OID_BPCHAR:
-    case OID_BIT:
-        return false; /* padded to the length: the text would differ */
-    default:
-        /* interval fields, types of extensions: only no modifier at all is surely wider. */
-        return to->typmod == -1;
-    }
-}
-
-/* The last part of "schema.name", quotes and all. */
-static struct sb_view bare_name(struct sb_view type_name)
-{
-    bool quoted = false;
-    size_t start = 0;
-    for (size_t i = 0; i < type_name.len; i++) {
-        if (type_name.ptr[i] == '"')
-            quoted = !quoted;
-        else if (type_name.ptr[i] == '.' && !quoted)
-            start = i + 1;
-    }
-    return sb_view(type_name.ptr + start, type_name.len - start);
-}
-
-static bool same_type(const struct sb_cat_column *from, const struct sb_cat_column *to)
-{
-    if (from->type_oid < FIRST_USER_OID || to->type_oid < FIRST_USER_OID)
-        return from->type_oid == to->type_oid;
-    /* Oids of user types differ from server to server, and an extension may live in another schema. */
-    return sb_view_eq(bare_name(from->type_name), bare_name(to->type_name));
-}
-
-bool sb_type_fits(const struct sb_cat_column *from, const struct sb_cat_column *to)
-{
-    if (same_type(from, to))
-        return typmod_fits(from, to);
-    if (is_integer(from->type_oid))
-        return (is_integer(to->type_oid) && integer_width(from->type_oid) < integer_width(to->type_oid)) ||
-               (to->type_oid == OID_NUMERIC && to->typmod == -1);
-    return from->type_oid == OID_VARCHAR && to->type_oid == OID_TEXT;
 }
 
 /* -- one table ------------------------------------------------------------------------------------------- */
@@ -187,7 +92,8 @@ static int extra_there(struct compare *cmp, const struct sb_cat_column *col)
 {
     begin(cmp);
     sb_buf_putf(&cmp->evidence,
-        "column \"%s\" is only on the target, is NOT NULL and has no default: no row could be inserted",
+        "column \"%s\" does not travel, but is NOT NULL on the target without a default: no row could be "
+        "inserted",
         col->name.ptr);
     put_column_action(cmp, "ALTER COLUMN ", col->name);
     sb_buf_put_str(&cmp->statement, " DROP NOT NULL");

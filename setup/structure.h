@@ -31,7 +31,5 @@ int sb_structure_compare(const struct sb_cat_table *source, const struct sb_cat_
 
 /* CREATE TABLE for a target without it: columns, NOT NULL, primary key. */
 void sb_structure_create(struct sb_buf *sql, const struct sb_cat_table *source);
-/* Does every value of from fit into to unchanged? */
-bool sb_type_fits(const struct sb_cat_column *from, const struct sb_cat_column *to);
 
 #endif

@@ -16,7 +16,10 @@
  *
  * One writer: an flock on <path>.lock, kept by the kernel only as long as the process lives. Readers are
  * other processes; they fetch in batches, each in one short read transaction, so that checkpoints are never
- * held up for long, and are woken by inotify on the WAL file.
+ * held up for long, and are woken by inotify on the lock file, into which the writer writes after each
+ * commit. (Not on the WAL: that is written before the fsync, and what it holds becomes visible after it, in
+ * shared memory, without a word. A reader woken by the former would look too early, and sleep on until the
+ * next commit.)
  *
  * After a crash SQLite recovers the file on open by itself. The writer checks once a second that the path
  * still names the file it has open.
@@ -45,6 +48,7 @@ enum {
     READ_AHEAD_BYTES = 1024 * 1024, /* a reader's batch: up to these, then its read transaction ends */
     READ_AHEAD_RECORDS = 4096,
     PENDING_MAX_BYTES = 32 * 1024 * 1024, /* in the open transaction; then append says BUSY until service */
+    MEASURE_BYTES = 64 * 1024,            /* appended between two looks at how large the file is */
     RELEASE_SLICE = 20000,                /* records deleted in one transaction */
     CHECK_PATH_MS = 1000,
     BUSY_TIMEOUT_MS = SB_STREAM_CALL_MS,
@@ -62,6 +66,7 @@ struct embedded {
     sqlite3 *db;
     sqlite3_stmt *insert, *select;
     int lock_fd;
+    int lock_len; /* bytes in the lock file */
     ino_t inode;
     int64_t path_checked_ms;
     /* writing */
@@ -69,8 +74,8 @@ struct embedded {
     bool in_transaction;
     uint64_t ticket;
     size_t pending_bytes;
+    size_t unmeasured_bytes;
     int64_t next_offset;
-    bool full;
     /* reading */
     int64_t read_next; /* position of the next record to fetch */
     struct sb_buf bytes;
@@ -138,16 +143,22 @@ static int query_i64(struct embedded *store, const char *sql, int64_t *ret_value
 /* -- opening
  * --------------------------------------------------------------------------------------------------- */
 
+static void lock_path(const struct embedded *store, char ret_path[PATH_BYTES + 8])
+{
+    snprintf(ret_path, PATH_BYTES + 8, "%s.lock", store->path);
+}
+
 static int take_lock(struct embedded *store, struct sb_err *err)
 {
     char path[PATH_BYTES + 8], holder[32] = "";
-    snprintf(path, sizeof path, "%s.lock", store->path);
+    lock_path(store, path);
     store->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (store->lock_fd < 0)
         return sb_err_errno(err, SB_E_STREAM_IO, "could not open \"%s\"", path);
     if (flock(store->lock_fd, LOCK_EX | LOCK_NB) == 0) {
-        int len = snprintf(holder, sizeof holder, "%d\n", (int)getpid());
-        if (ftruncate(store->lock_fd, 0) != 0 || pwrite(store->lock_fd, holder, (size_t)len, 0) != len)
+        store->lock_len = snprintf(holder, sizeof holder, "%d\n", (int)getpid());
+        if (ftruncate(store->lock_fd, 0) != 0 ||
+            pwrite(store->lock_fd, holder, (size_t)store->lock_len, 0) != store->lock_len)
             return sb_err_errno(err, SB_E_STREAM_IO, "could not write \"%s\"", path);
         return 0;
     }
@@ -227,6 +238,7 @@ static int check_path(struct embedded *store, struct sb_err *err)
 
 static int connect_db(struct embedded *store, int flags, struct sb_err *err)
 {
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* or every allocation takes a lock to be counted */
     int rc = sqlite3_open_v2(store->path, &store->db, flags | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc != SQLITE_OK) {
         if (rc == SQLITE_CANTOPEN && access(store->path, F_OK) != 0) {
@@ -237,20 +249,31 @@ static int connect_db(struct embedded *store, int flags, struct sb_err *err)
     }
     sqlite3_busy_timeout(store->db, BUSY_TIMEOUT_MS);
     return execute(store,
-        "PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384; PRAGMA "
-        "wal_autocheckpoint = 8192; PRAGMA mmap_size = 268435456",
+        "PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192; PRAGMA "
+        "wal_autocheckpoint = 4096",
         "could not set it up", err);
 }
 
-static int watch_wal(struct embedded *store, struct sb_err *err)
+/* A copy of a store may have come without its lock file: it is made, for the writer to come. */
+static int watch_commits(struct embedded *store, struct sb_err *err)
 {
     char path[PATH_BYTES + 8];
-    snprintf(path, sizeof path, "%s-wal", store->path);
+    lock_path(store, path);
+    int made = open(path, O_RDONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (made >= 0)
+        close(made);
     store->stream.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (store->stream.fd < 0 || (inotify_add_watch(store->stream.fd, path, IN_MODIFY) < 0 &&
-                                    inotify_add_watch(store->stream.fd, store->path, IN_MODIFY) < 0))
+    if (store->stream.fd < 0 || inotify_add_watch(store->stream.fd, path, IN_MODIFY) < 0)
         return sb_err_errno(err, SB_E_STREAM_IO, "could not watch \"%s\"", path);
     return 0;
+}
+
+/* What was committed is visible: wake the readers by writing again what stands there. A reader that is not
+ * woken looks by itself in a while, so nothing depends on it. */
+static void tell_readers(const struct embedded *store)
+{
+    ssize_t ignored = pwrite(store->lock_fd, "\n", 1, store->lock_len - 1);
+    (void)ignored;
 }
 
 static int open_writer(struct embedded *store, struct sb_err *err)
@@ -322,7 +345,7 @@ static int embedded_open(const struct sb_stream_options *options, enum sb_stream
                  "SELECT position, appended_ms, frame, key, body FROM record WHERE position >= ?1 ORDER BY "
                  "position",
                  &store->select, err) == 0 &&
-             (mode == SB_STREAM_WRITE ? open_writer(store, err) == 0 : watch_wal(store, err) == 0)) {
+             (mode == SB_STREAM_WRITE ? open_writer(store, err) == 0 : watch_commits(store, err) == 0)) {
         *ret_stream = &store->stream;
         return 0;
     }
@@ -334,7 +357,7 @@ static int embedded_open(const struct sb_stream_options *options, enum sb_stream
  * --------------------------------------------------------------------------------------- */
 
 static const char schema_sql[] =
-    "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL;"
+    "PRAGMA page_size = 16384; PRAGMA journal_mode = WAL;"
     "BEGIN IMMEDIATE;"
     "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS control (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;"
@@ -421,9 +444,12 @@ static int embedded_destroy(const struct sb_stream_options *options, struct sb_e
     return rc;
 }
 
-static int embedded_check(const struct sb_stream_options *options, struct sb_err *err)
+/* The file has no settings of its own: it opens, or it does not. */
+static int embedded_check(
+    const struct sb_stream_options *options, sb_stream_finding_fn *fn, void *arg, struct sb_err *err)
 {
     struct sb_stream *stream;
+    (void)fn, (void)arg;
     if (embedded_open(options, SB_STREAM_READ, &stream, err) != 0)
         return -1;
     embedded_close(stream);
@@ -460,7 +486,7 @@ static int embedded_append(
     if (record->body.len > stream->record_max)
         return sb_err_set(err, SB_E_RECORD_TOO_LARGE, "a record of %zu bytes is larger than %zu",
             record->body.len, stream->record_max);
-    if (store->full || store->pending_bytes > PENDING_MAX_BYTES)
+    if (store->stream.full || store->pending_bytes > PENDING_MAX_BYTES)
         return SB_STREAM_BUSY;
     if (!store->in_transaction) {
         if (sqlite3_exec(store->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
@@ -496,7 +522,8 @@ static int measure(struct embedded *store, struct sb_err *err)
     int64_t used = used_bytes(store, err);
     if (used < 0)
         return -1;
-    store->full = store->retention_max_bytes > 0 && used >= store->retention_max_bytes;
+    store->unmeasured_bytes = 0;
+    store->stream.full = store->retention_max_bytes > 0 && used >= store->retention_max_bytes;
     return 0;
 }
 
@@ -508,10 +535,12 @@ static int commit(struct embedded *store, struct sb_err *err)
     if (sqlite3_exec(store->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK)
         return finish_writer(store, "could not commit", err);
     SB_FAULT("stream-after-commit");
+    tell_readers(store);
     store->in_transaction = false;
+    store->unmeasured_bytes += store->pending_bytes;
     store->pending_bytes = 0;
     store->stream.durable = store->ticket;
-    return measure(store, err);
+    return store->unmeasured_bytes < MEASURE_BYTES ? 0 : measure(store, err);
 }
 
 static int embedded_service(struct sb_stream *stream, struct sb_err *err)

@@ -5,17 +5,25 @@
  * Kafka is taken for at-least-once, possibly duplicated, possibly truncated; no Kafka transactions, no groups
  * for correctness (stream/proof finds what went wrong). What this file answers for: tickets become durable
  * without a hole (acks=all, idempotent, a failed delivery finishes the handle), reading begins exactly where
- * it was told to, and the end is an answer
- * ("nothing more now"), never a guess.
+ * it was told to, and an end below what was read is said.
  *
- * The end: the consumer's own view of the high watermark comes with every fetch. Reading says END once
- * everything below the newest watermark it knows of was handed out and nothing is queued.
+ * A broker that came back without its newest records takes the next ones as if nothing had happened. Their
+ * offsets tell: a report whose offset is not above the one before it finishes the handle, and whoever opens
+ * the next one reads the tail. What was appended behind the hole until then is of an epoch that stream/tail
+ * does not believe.
+ *
+ * Nothing acknowledged for a minute finishes the handle too (our watchdog; messages themselves never time
+ * out).
+ *
+ * Reading says END once everything below the newest high watermark it knows of (one comes with every fetch)
+ * was handed out, or if the brokers give nothing for SB_STREAM_CALL_MS.
  *
  * Foreign messages (no header of ours) are skipped and counted; one with our header that does not check is
  * SB-LOG-CORRUPT.
  */
 #include "core/clock.h"
 #include "core/log.h"
+#include "core/metrics.h"
 #include "schemas/digest.h"
 #include "stream/kafka_client.h"
 #include "stream/kafka_control.h"
@@ -31,11 +39,12 @@
 #include <unistd.h>
 
 enum {
-    OPEN_MS = 10000,
+    WATCHDOG_MS = 60000,
     WINDOW_TICKETS = 1 << 20, /* appended and not yet durable; then append says BUSY */
     KEY_MAX_BYTES =
         16384, /* larger keys do not travel: they are for compaction and tools, the body has them too */
     OVERHEAD_BYTES = 2048, /* of a message beside key and body, generously */
+    RECORD_MAX_BYTES = 16 * 1024 * 1024,
     POLL_MS = 50,
 };
 
@@ -52,13 +61,16 @@ struct kafka {
     struct sb_kafka_client producer;
     rd_kafka_topic_t *topic;
     uint64_t ticket;
-    unsigned char *delivered; /* a bit a ticket of the window */
-    bool finished;
-    rd_kafka_resp_err_t delivery_error;
+    unsigned char *delivered;           /* a bit a ticket of the window */
+    int64_t delivered_offset;           /* of the newest record acknowledged; -1: none yet */
+    int64_t progress_ms;                /* when durable last moved, or began to be waited for */
+    uint64_t control_put, control_done; /* control entries sent, and acknowledged */
+    struct sb_err failure;              /* code SB_OK: the handle is not finished */
     /* reading */
     struct sb_kafka_client consumer;
     rd_kafka_message_t *current;
     int64_t read_next, high_known;
+    struct sb_err damage; /* code SB_OK: none met; nothing is read past it but by a seek */
     uint64_t foreign;
 };
 
@@ -177,57 +189,109 @@ static void mark_delivered(struct kafka *store, uint64_t ticket, bool yes)
         store->delivered[at / 8] &= (unsigned char)~(1u << at % 8);
 }
 
+static void finish(struct kafka *store, const struct sb_err *why)
+{
+    if (store->failure.code == SB_OK)
+        store->failure = *why;
+}
+
+/* The brokers refused something for good. */
+static void finish_refused(struct kafka *store, rd_kafka_resp_err_t code)
+{
+    struct sb_err why;
+    if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) /* it fitted when the handle was opened */
+        sb_err_set(&why, SB_E_STREAM_UNAVAILABLE,
+            "topic \"%s\" takes smaller messages than when it was opened: its max.message.bytes was lowered",
+            store->log);
+    else
+        sb_kafka_error(&store->producer, code, "a record was not taken by the brokers", &why);
+    finish(store, &why);
+}
+
+/* What is acknowledged lies behind everything acknowledged before, or the brokers have lost that. (An offset
+ * is unknown where the acknowledgement of a first try was lost.) */
+static bool check_offset(struct kafka *store, int64_t offset)
+{
+    struct sb_err why;
+    if (offset < 0)
+        return true;
+    if (offset <= store->delivered_offset) {
+        sb_err_set(&why, SB_E_STREAM_UNAVAILABLE,
+            "topic \"%s\" has lost records it had acknowledged: the newest was at offset %" PRId64
+            ", the one after it is at %" PRId64,
+            store->log, store->delivered_offset, offset);
+        finish(store, &why);
+        return false;
+    }
+    store->delivered_offset = offset;
+    return true;
+}
+
+/*
+ * What the opaque of a message says: a log record's ticket or a control entry's number, doubled, with the
+ * lowest bit set for the latter.
+ */
+static void *opaque_of(uint64_t number, bool control)
+{
+    return (void *)(uintptr_t)(number << 1 | control);
+}
+
 /* Reports may come in any order; durable only moves over a run without a hole. */
 static void on_delivered(void *owner, const rd_kafka_message_t *message)
 {
     struct kafka *store = owner;
-    uint64_t ticket = (uint64_t)(uintptr_t)message->_private;
-    if (ticket == 0) /* a control entry */
-        return;
+    uint64_t number = (uintptr_t)message->_private >> 1;
     if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        store->finished = true;
-        store->delivery_error = message->err;
+        finish_refused(store, message->err);
         return;
     }
-    mark_delivered(store, ticket, true);
-    while (!store->finished && store->stream.durable < store->ticket &&
-           was_delivered(store, store->stream.durable + 1))
+    if ((uintptr_t)message->_private & 1) {
+        store->control_done = number;
+        return;
+    }
+    if (!check_offset(store, message->offset))
+        return;
+    mark_delivered(store, number, true);
+    while (store->failure.code == SB_OK && store->stream.durable < store->ticket &&
+           was_delivered(store, store->stream.durable + 1)) {
         mark_delivered(store, ++store->stream.durable, false);
+        store->progress_ms = sb_clock_mono_ms();
+    }
 }
 
-static int check_finished(const struct kafka *store, struct sb_err *err)
+static int check_finished(struct kafka *store, struct sb_err *err)
 {
-    if (!store->finished)
+    if (store->failure.code == SB_OK && store->producer.fatal)
+        finish_refused(store, RD_KAFKA_RESP_ERR__FATAL);
+    if (store->failure.code == SB_OK)
         return 0;
-    return sb_kafka_error(
-        &store->producer, store->delivery_error, "a record was not taken by the brokers", err);
+    *err = store->failure;
+    return -1;
 }
 
-static int open_producer(struct kafka *store, struct sb_err *err)
+/* Nothing acknowledged for too long: a client that is stuck is made anew, and one whose brokers are gone lets
+ * go of its memory. */
+static void watch(struct kafka *store)
 {
-    int64_t max_bytes;
+    int64_t now_ms = sb_clock_mono_ms();
+    int64_t patience_ms = store->options.watchdog_ms > 0 ? store->options.watchdog_ms : WATCHDOG_MS;
+    if (store->stream.durable == store->ticket || now_ms - store->progress_ms < patience_ms)
+        return;
+    struct sb_err why;
+    sb_kafka_error(
+        &store->producer, RD_KAFKA_RESP_ERR__TIMED_OUT, "no record was acknowledged for too long", &why);
+    finish(store, &why);
+}
+
+static int open_producer(struct kafka *store, int64_t max_bytes, struct sb_err *err)
+{
     store->delivered = calloc(WINDOW_TICKETS / 8, 1);
+    store->delivered_offset = -1;
     if (store->delivered == NULL)
         return sb_err_set(err, SB_E_NO_MEMORY, "no memory for the stream");
-    if (sb_kafka_producer(&store->producer, &store->options, on_delivered, store, err) != 0 ||
-        sb_topics_verify(&store->options, store->producer.rk, &max_bytes, err) != 0)
-        return -1;
-    /* The client refuses by its own limit before the broker does, so both must allow the largest record. */
-    sb_kafka_client_close(&store->producer);
-    char text[24];
-    struct sb_kafka_setting *settings = calloc(store->options.kafka_count + 1, sizeof *settings);
-    if (settings == NULL)
-        return sb_err_set(err, SB_E_NO_MEMORY, "no memory for the stream");
-    snprintf(text, sizeof text, "%" PRId64, max_bytes);
-    settings[0] =
-        (struct sb_kafka_setting){"message.max.bytes", text}; /* a user's own comes after it and wins */
-    memcpy(settings + 1, store->options.kafka, store->options.kafka_count * sizeof *settings);
-    struct sb_stream_options options = store->options;
-    options.kafka = settings;
-    options.kafka_count++;
-    int rc = sb_kafka_producer(&store->producer, &options, on_delivered, store, err);
-    free(settings);
-    if (rc != 0)
+    if (max_bytes > RECORD_MAX_BYTES + KEY_MAX_BYTES + OVERHEAD_BYTES)
+        max_bytes = RECORD_MAX_BYTES + KEY_MAX_BYTES + OVERHEAD_BYTES;
+    if (sb_kafka_producer(&store->producer, &store->options, max_bytes, on_delivered, store, err) != 0)
         return -1;
     store->topic = rd_kafka_topic_new(store->producer.rk, store->log, NULL);
     store->stream.record_max = (size_t)max_bytes - KEY_MAX_BYTES - OVERHEAD_BYTES - SB_FRAME_BYTES;
@@ -255,14 +319,15 @@ static int kafka_append(
         RD_KAFKA_V_PARTITION(0), RD_KAFKA_V_KEY(key_len == 0 ? NULL : record->key.ptr, key_len),
         RD_KAFKA_V_VALUE((void *)record->body.ptr, record->body.len),
         RD_KAFKA_V_HEADER(header_name, frame, sizeof frame), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-        RD_KAFKA_V_OPAQUE((void *)(uintptr_t)(store->ticket + 1)), RD_KAFKA_V_END);
+        RD_KAFKA_V_OPAQUE(opaque_of(store->ticket + 1, false)), RD_KAFKA_V_END);
     if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL)
         return SB_STREAM_BUSY;
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        store->finished = true;
-        store->delivery_error = code;
+        finish_refused(store, code);
         return check_finished(store, err);
     }
+    if (stream->durable == store->ticket)
+        store->progress_ms = sb_clock_mono_ms();
     store->ticket++;
     if (ret_ticket != NULL)
         *ret_ticket = store->ticket;
@@ -281,6 +346,7 @@ static int kafka_service(struct sb_stream *stream, struct sb_err *err)
     struct kafka *store = of(stream);
     drain_wake(store);
     rd_kafka_poll(store->producer.rk, 0);
+    watch(store);
     return check_finished(store, err);
 }
 
@@ -308,21 +374,35 @@ static int kafka_release(struct sb_stream *stream, int64_t below_offset, int64_t
     return 0; /* the topic's own retention */
 }
 
+static rd_kafka_resp_err_t send_control(
+    struct kafka *store, const char *key, size_t key_len, struct sb_view value)
+{
+    return rd_kafka_producev(store->producer.rk, RD_KAFKA_V_TOPIC(store->control), RD_KAFKA_V_PARTITION(0),
+        RD_KAFKA_V_KEY(key, key_len), RD_KAFKA_V_VALUE((void *)value.ptr, value.len),
+        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_OPAQUE(opaque_of(store->control_put + 1, true)),
+        RD_KAFKA_V_END);
+}
+
+/* Waits for this entry's own report: a backlog of records is no reason to fail. */
 static int put_control(
     struct kafka *store, const char *key, size_t key_len, struct sb_view value, struct sb_err *err)
 {
-    int64_t deadline_ms = sb_clock_mono_ms() + OPEN_MS;
-    rd_kafka_resp_err_t code = rd_kafka_producev(store->producer.rk, RD_KAFKA_V_TOPIC(store->control),
-        RD_KAFKA_V_PARTITION(0), RD_KAFKA_V_KEY(key, key_len), RD_KAFKA_V_VALUE((void *)value.ptr, value.len),
-        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END);
+    int64_t deadline_ms = sb_clock_mono_ms() + SB_STREAM_CALL_MS;
+    if (check_finished(store, err) != 0)
+        return -1;
+    rd_kafka_resp_err_t code;
+    while ((code = send_control(store, key, key_len, value)) == RD_KAFKA_RESP_ERR__QUEUE_FULL &&
+           sb_clock_mono_ms() < deadline_ms) /* of records, which make room */
+        rd_kafka_poll(store->producer.rk, POLL_MS);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
         return sb_kafka_error(&store->producer, code, "could not write to the control topic", err);
-    /* flush waits for everything, log records too: control entries are rare and come before what needs them
-     */
-    while ((code = rd_kafka_flush(store->producer.rk, POLL_MS)) != RD_KAFKA_RESP_ERR_NO_ERROR)
-        if (sb_clock_mono_ms() > deadline_ms)
-            return sb_kafka_error(
-                &store->producer, code, "the brokers did not take a control entry in time", err);
+    store->control_put++;
+    while (store->control_done < store->control_put && store->failure.code == SB_OK) {
+        rd_kafka_poll(store->producer.rk, POLL_MS);
+        if (store->control_done < store->control_put && sb_clock_mono_ms() >= deadline_ms)
+            return sb_kafka_error(&store->producer, RD_KAFKA_RESP_ERR__TIMED_OUT,
+                "the brokers did not take a control entry in time", err);
+    }
     return check_finished(store, err);
 }
 
@@ -355,13 +435,26 @@ static int open_consumer(struct kafka *store, struct sb_err *err)
 static int kafka_bounds(struct sb_stream *stream, struct sb_stream_bounds *ret_bounds, struct sb_err *err)
 {
     struct kafka *store = of(stream);
-    rd_kafka_t *rk = store->producer.rk != NULL ? store->producer.rk : store->consumer.rk;
-    int64_t low, high;
-    rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(rk, store->log, 0, &low, &high, OPEN_MS);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return sb_kafka_error(store->producer.rk != NULL ? &store->producer : &store->consumer, code,
-            "could not find the stream's end", err);
-    *ret_bounds = (struct sb_stream_bounds){.oldest = low, .next = high, .bytes = -1};
+    const struct sb_kafka_client *client = store->producer.rk != NULL ? &store->producer : &store->consumer;
+    struct sb_stream_bounds bounds = {.bytes = -1};
+    if (sb_kafka_ends(client, store->log, SB_STREAM_CALL_MS, &bounds.oldest, &bounds.next, err) != 0)
+        return -1;
+    *ret_bounds = bounds;
+    return 0;
+}
+
+/* Is offset one that reading may begin at? */
+static int check_within(
+    const struct kafka *store, int64_t offset, const struct sb_stream_bounds *bounds, struct sb_err *err)
+{
+    if (offset < bounds->oldest)
+        return sb_err_set(err, SB_E_LOG_GAP,
+            "topic \"%s\": offset %" PRId64 " is not retained any more: the oldest is %" PRId64, store->log,
+            offset, bounds->oldest);
+    if (offset > bounds->next)
+        return sb_err_set(err, SB_E_LOG_TRUNCATED,
+            "topic \"%s\": offset %" PRId64 " is beyond the stream's end at %" PRId64, store->log, offset,
+            bounds->next);
     return 0;
 }
 
@@ -371,12 +464,8 @@ static int kafka_seek(struct sb_stream *stream, int64_t offset, struct sb_err *e
     struct sb_stream_bounds bounds;
     if (open_consumer(store, err) != 0 || kafka_bounds(stream, &bounds, err) != 0)
         return -1;
-    if (offset < bounds.oldest)
-        return sb_err_set(err, SB_E_LOG_GAP,
-            "offset %" PRId64 " is not retained any more: the oldest is %" PRId64, offset, bounds.oldest);
-    if (offset > bounds.next)
-        return sb_err_set(err, SB_E_LOG_TRUNCATED,
-            "offset %" PRId64 " is beyond the stream's end at %" PRId64, offset, bounds.next);
+    if (check_within(store, offset, &bounds, err) != 0)
+        return -1;
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(list, store->log, 0)->offset = offset;
     rd_kafka_resp_err_t code = rd_kafka_assign(store->consumer.rk, list);
@@ -385,6 +474,7 @@ static int kafka_seek(struct sb_stream *stream, int64_t offset, struct sb_err *e
         return sb_kafka_error(&store->consumer, code, "could not go to an offset", err);
     store->read_next = offset;
     store->high_known = bounds.next;
+    store->damage.code = SB_OK;
     return 0;
 }
 
@@ -400,8 +490,11 @@ static int unpack(
     if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR ||
         rd_kafka_header_get_last(headers, header_name, &frame, &frame_len) != RD_KAFKA_RESP_ERR_NO_ERROR) {
         store->foreign++;
-        SB_WARN("a message that is not ours lies in the topic, skipped", SB_STR("topic", store->log),
-            SB_NUM("offset", message->offset), SB_NUM("so_far", store->foreign));
+        if ((store->foreign & (store->foreign - 1)) ==
+            0) /* the first, second, fourth ...: a flood is few lines */
+            SB_WARN("messages that are not ours lie in the topic, refused", SB_STR("topic", store->log),
+                SB_NUM("offset", message->offset), SB_NUM("so_far", store->foreign));
+        sb_metric_add(SB_M_STREAM_FOREIGN, 1);
         return 1;
     }
     at_ms = rd_kafka_message_timestamp(message, &type);
@@ -427,63 +520,116 @@ static bool at_end(struct kafka *store)
     return store->read_next >= store->high_known;
 }
 
-/* The next message in order, or NULL at the end; waits for a fetch that is under way. */
-static int next_message(struct kafka *store, rd_kafka_message_t **ret_message, struct sb_err *err)
+/* The next event, waiting up to wait_ms. Wake-ups are taken back first, so that what comes later wakes us
+ * again. */
+static rd_kafka_message_t *poll_once(struct kafka *store, int wait_ms)
 {
-    int64_t deadline_ms = sb_clock_mono_ms() + OPEN_MS;
-    for (int wait_ms = 0;; wait_ms = POLL_MS) {
-        rd_kafka_message_t *message = rd_kafka_consumer_poll(store->consumer.rk, wait_ms);
-        if (message == NULL) {
-            if (at_end(store)) {
-                *ret_message = NULL;
-                return 0;
-            }
-            if (sb_clock_mono_ms() < deadline_ms)
-                continue;
-            return sb_kafka_error(
-                &store->consumer, RD_KAFKA_RESP_ERR__TIMED_OUT, "could not read the stream", err);
-        }
-        if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-            *ret_message = message;
-            return 0;
-        }
-        rd_kafka_resp_err_t code = message->err;
-        int64_t offset = message->offset;
-        rd_kafka_message_destroy(message);
-        if (code == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-            if (offset < store->read_next)
-                return sb_err_set(err, SB_E_LOG_TRUNCATED,
-                    "the stream ends at offset %" PRId64 ", but %" PRId64 " was read before", offset,
-                    store->read_next);
-            if (store->high_known > offset)
-                store->high_known = offset; /* compaction or a truncated tail: nothing there after all */
-            continue;
-        }
-        if (code == RD_KAFKA_RESP_ERR__TRANSPORT || code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
-            continue; /* it reconnects; the deadline above says when that takes too long */
+    rd_kafka_message_t *message = rd_kafka_consumer_poll(store->consumer.rk, 0);
+    if (message != NULL)
+        return message;
+    drain_wake(store);
+    return rd_kafka_consumer_poll(store->consumer.rk, wait_ms);
+}
+
+/* The position is not among what the brokers have: passed by retention, or they lost their end. */
+static int lost(struct kafka *store, struct sb_err *err)
+{
+    struct sb_stream_bounds bounds;
+    if (kafka_bounds(&store->stream, &bounds, err) != 0 ||
+        check_within(store, store->read_next, &bounds, err) != 0)
+        return -1;
+    return sb_err_set(err, SB_E_STREAM_UNAVAILABLE,
+        "topic \"%s\": the brokers refused offset %" PRId64 " although they have it", store->log,
+        store->read_next);
+}
+
+/* Nothing is there between read_next and the end the brokers name: markers of others' transactions. */
+static int reach_end(struct kafka *store, int64_t end, struct sb_err *err)
+{
+    if (end < store->read_next)
+        return sb_err_set(err, SB_E_LOG_TRUNCATED,
+            "topic \"%s\" ends at offset %" PRId64 ", but %" PRId64 " was read before", store->log, end,
+            store->read_next - 1);
+    store->read_next = end;
+    if (store->high_known > end)
+        store->high_known = end;
+    return 0;
+}
+
+/* An event that is no record: 0 to go on, or -1. */
+static int judge_event(struct kafka *store, rd_kafka_resp_err_t code, int64_t offset, struct sb_err *err)
+{
+    switch (code) {
+    case RD_KAFKA_RESP_ERR__PARTITION_EOF:
+        return reach_end(store, offset, err);
+    case RD_KAFKA_RESP_ERR__TRANSPORT: /* it reconnects; the deadline says when that takes too long */
+    case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
+    case RD_KAFKA_RESP_ERR__RESOLVE:
+        return 0;
+    case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
+    case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
+        return lost(store, err);
+    default:
         sb_kafka_error(NULL, code, "could not read the stream", err);
         return sb_err_add(err, "topic \"%s\", offset %" PRId64, store->log, store->read_next);
     }
 }
 
-static int kafka_read(struct sb_stream *stream, struct sb_record *ret_record, struct sb_err *err)
+/* The next message in order, or NULL at the end; waits for a fetch that is under way. */
+static int next_message(struct kafka *store, rd_kafka_message_t **ret_message, struct sb_err *err)
 {
-    struct kafka *store = of(stream);
+    int64_t deadline_ms = sb_clock_mono_ms() + SB_STREAM_CALL_MS;
+    *ret_message = NULL;
+    for (int wait_ms = 0;; wait_ms = POLL_MS) {
+        rd_kafka_message_t *message = poll_once(store, wait_ms);
+        if (message == NULL) {
+            if (at_end(store) || sb_clock_mono_ms() >= deadline_ms)
+                return 0;
+            continue;
+        }
+        if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            store->consumer.last = RD_KAFKA_RESP_ERR_NO_ERROR;
+            *ret_message = message;
+            return 0;
+        }
+        int rc = judge_event(store, message->err, message->offset, err);
+        rd_kafka_message_destroy(message);
+        if (rc != 0)
+            return -1;
+    }
+}
+
+static int read_record(struct kafka *store, struct sb_record *ret_record, struct sb_err *err)
+{
     for (;;) {
         if (store->current != NULL)
             rd_kafka_message_destroy(store->current);
         store->current = NULL;
-        if (store->producer.rk == NULL)
-            drain_wake(store);
         if (next_message(store, &store->current, err) != 0)
             return -1;
         if (store->current == NULL)
             return SB_STREAM_END;
+        if (store->current->offset < store->read_next)
+            continue; /* fetched before a seek */
         store->read_next = store->current->offset + 1;
         int rc = unpack(store, store->current, ret_record, err);
         if (rc <= 0)
             return rc;
     }
+}
+
+/* librdkafka steps over what it could not read; whoever calls again must not. */
+static int kafka_read(struct sb_stream *stream, struct sb_record *ret_record, struct sb_err *err)
+{
+    struct kafka *store = of(stream);
+    if (store->damage.code != SB_OK) {
+        *err = store->damage;
+        return -1;
+    }
+    int rc = read_record(store, ret_record, err);
+    if (rc < 0 && sb_err_class(err) != SB_CLASS_RETRY)
+        store->damage = *err;
+    return rc;
 }
 
 static int kafka_control_each(
@@ -496,6 +642,8 @@ static int kafka_control_each(
 static int kafka_publish_progress(struct sb_stream *stream, int64_t offset, struct sb_err *err)
 {
     struct kafka *store = of(stream);
+    if (open_consumer(store, err) != 0)
+        return -1;
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(list, store->log, 0)->offset = offset;
     rd_kafka_resp_err_t code = rd_kafka_commit(store->consumer.rk, list, 1);
@@ -504,36 +652,72 @@ static int kafka_publish_progress(struct sb_stream *stream, int64_t offset, stru
                                               : sb_kafka_error(NULL, code, "could not publish progress", err);
 }
 
-/* -- open, create, destroy, check
- * ------------------------------------------------------------------------------ */
+/* -- open, create, destroy, check -------------------------------------------------------------------------
+ */
+
+static int warn_finding(void *arg, const struct sb_stream_finding *finding, struct sb_err *err)
+{
+    (void)arg, (void)err;
+    if (!finding->unsafe) /* the unsafe ones become the error */
+        SB_WARN(finding->what, SB_STR("mend", finding->command));
+    return 0;
+}
+
+static int verify(struct kafka *store, int64_t *ret_max_bytes, struct sb_err *err)
+{
+    struct sb_kafka_client looker = {0};
+    int rc = sb_topics_looker(&store->options, &looker, err);
+    if (rc == 0)
+        rc = sb_topics_verify(&store->options, &looker, warn_finding, NULL, ret_max_bytes, err);
+    sb_kafka_client_close(&looker);
+    return rc;
+}
 
 static int identify(struct kafka *store, struct sb_err *err)
 {
     struct meta meta = {0};
     if (read_uuid(store, &meta, err) != 0)
         return -1;
-    if (!meta.found)
-        return sb_err_set(
-            err, SB_E_NOT_PREPARED, "topic \"%s\" does not say whose stream it is", store->control);
     store->stream.uuid = meta.uuid;
-    return 0;
+    if (meta.found)
+        return 0;
+    return sb_err_set(err, SB_E_LOG_FOREIGN,
+        "topic \"%s\" does not say whose stream it is: it was made anew, or not by `switchback prepare`",
+        store->control);
 }
 
 static int kafka_open(const struct sb_stream_options *options, enum sb_stream_mode mode,
     struct sb_stream **ret_stream, struct sb_err *err)
 {
+    int64_t max_bytes;
     struct kafka *store = store_new(options, err);
     if (store == NULL)
         return -1;
-    int rc = mode == SB_STREAM_WRITE ? open_producer(store, err) : open_consumer(store, err);
-    if (rc == 0 && mode == SB_STREAM_READ)
-        rc = sb_topics_verify(options, store->consumer.rk, NULL, err);
-    if (rc == 0 && identify(store, err) == 0) {
+    if (verify(store, &max_bytes, err) == 0 && identify(store, err) == 0 &&
+        (mode == SB_STREAM_WRITE ? open_producer(store, max_bytes, err) : open_consumer(store, err)) == 0) {
         *ret_stream = &store->stream;
         return 0;
     }
     kafka_close(&store->stream);
     return -1;
+}
+
+/* What the topics are like is verified first: a uuid in a topic that loses it is no identity. */
+static int claim(struct kafka *store, const struct sb_uuid *stream_uuid, struct sb_err *err)
+{
+    struct meta meta = {0};
+    int64_t max_bytes;
+    if (verify(store, &max_bytes, err) != 0 || read_uuid(store, &meta, err) != 0)
+        return -1;
+    if (meta.found && !sb_uuid_eq(&meta.uuid, stream_uuid))
+        return sb_err_set(
+            err, SB_E_LOG_FOREIGN, "topic \"%s\" is there already and belongs to another stream", store->log);
+    if (meta.found)
+        return 0;
+    if (open_producer(store, max_bytes, err) != 0)
+        return -1;
+    return kafka_control_put(
+        &store->stream, sb_view_str(META_UUID), sb_view(stream_uuid->bytes, sizeof stream_uuid->bytes), err);
 }
 
 static int kafka_create(const struct sb_stream_options *options, const struct sb_uuid *stream_uuid,
@@ -542,36 +726,28 @@ static int kafka_create(const struct sb_stream_options *options, const struct sb
     if (statements != NULL)
         return sb_topics_create(options, statements, err);
     struct kafka *store = store_new(options, err);
-    struct meta meta = {0};
     if (store == NULL)
         return -1;
     int rc = sb_topics_create(options, NULL, err);
     if (rc == 0)
-        rc = open_producer(store, err);
-    if (rc == 0)
-        rc = read_uuid(store, &meta, err);
-    if (rc == 0 && !meta.found)
-        rc = kafka_control_put(&store->stream, sb_view_str(META_UUID),
-            sb_view(stream_uuid->bytes, sizeof stream_uuid->bytes), err);
-    else if (rc == 0 && !sb_uuid_eq(&meta.uuid, stream_uuid))
-        rc = sb_err_set(
-            err, SB_E_LOG_FOREIGN, "topic \"%s\" is there already and belongs to another stream", store->log);
+        rc = claim(store, stream_uuid, err);
     kafka_close(&store->stream);
     return rc;
 }
 
 static int kafka_destroy(const struct sb_stream_options *options, struct sb_err *err)
 {
-    return sb_topics_destroy(options, true, err);
+    return sb_topics_destroy(options, err);
 }
 
-static int kafka_check(const struct sb_stream_options *options, struct sb_err *err)
+static int kafka_check(
+    const struct sb_stream_options *options, sb_stream_finding_fn *fn, void *arg, struct sb_err *err)
 {
-    struct sb_kafka_client client = {0};
-    if (sb_kafka_producer(&client, options, NULL, NULL, err) != 0)
-        return -1;
-    int rc = sb_topics_verify(options, client.rk, NULL, err);
-    sb_kafka_client_close(&client);
+    struct sb_kafka_client looker = {0};
+    int rc = sb_topics_looker(options, &looker, err);
+    if (rc == 0)
+        rc = sb_topics_verify(options, &looker, fn, arg, NULL, err);
+    sb_kafka_client_close(&looker);
     return rc;
 }
 

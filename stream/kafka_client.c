@@ -1,68 +1,71 @@
 #include "stream/kafka_client.h"
 
+#include "core/clock.h"
 #include "core/log.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 struct setting {
     const char *name;
     const char *value;
 };
 
-/* Ours: correctness rests on them. */
-static const struct setting both_settings[] = {
-    {"allow.auto.create.topics", "false"},
-    {"socket.keepalive.enable", "true"},
-    {"socket.nagle.disable", "true"},
-    {"log_level", "0"},
-    {NULL, NULL},
-};
-static const struct setting producer_settings[] = {
+/*
+ * Ours: correctness rests on them. Each is set first, the user's settings come after it, and none of ours may
+ * have moved then: so a setting of librdkafka that is another name for one of ours is caught as well. NULL:
+ * not to be set.
+ */
+static const struct setting fixed_settings[] = {
+    {"allow.auto.create.topics", "false"}, /* a topic that somebody deleted must not come back empty */
     {"enable.idempotence", "true"},
     {"acks", "all"},
-    {"message.timeout.ms",
-        "0"}, /* for ever: a message given up would be a hole; our own watchdog looks at progress */
-    {NULL, NULL},
-};
-static const struct setting consumer_settings[] = {
+    {"message.timeout.ms", "0"}, /* a message given up would be a hole; our own watchdog looks at progress */
+    {"transactional.id", NULL},  /* no transactions: see kafka.c */
     {"auto.offset.reset", "error"},
     {"check.crcs", "true"},
     {"enable.auto.commit", "false"},
     {"enable.auto.offset.store", "false"},
     {"enable.partition.eof", "true"},
+    {"client.rack", NULL}, /* a follower may lag */
+    {"socket.keepalive.enable", "true"},
+    {"socket.nagle.disable", "true"},
+    {"enable.ssl.certificate.verification", "true"},
+    {"ssl.endpoint.identification.algorithm", "https"},
+    {NULL, NULL},
+};
+/* Not there in every version of librdkafka. */
+static const struct setting fixed_if_known[] = {
+    {"enable.metrics.push", "false"},
+    {NULL, NULL},
+};
+/* Made from options of ours: a value of the user's would be lost without a word. */
+static const struct setting replaced_settings[] = {
+    {"group.id", "named after the migration"},
+    {"queue.buffering.max.kbytes", "stream.queue_max_bytes"},
+    {"queue.buffering.max.messages", "stream.queue_max_bytes"},
+    {"message.max.bytes", "taken from the topic's max.message.bytes"},
     {NULL, NULL},
 };
 /* Ours by default: a user may know better. */
-static const struct setting producer_defaults[] = {
+static const struct setting default_settings[] = {
     {"linger.ms", "5"},
     {"compression.codec", "lz4"},
     {"batch.num.messages", "100000"},
     {"batch.size", "1000000"},
     {"retry.backoff.ms", "200"},
-    {NULL, NULL},
-};
-static const struct setting consumer_defaults[] = {
+    {"reconnect.backoff.ms", "50"},
+    {"reconnect.backoff.max.ms", "1000"},
     {"queued.max.messages.kbytes", "32768"},
     {"fetch.error.backoff.ms", "100"},
+    {"fetch.wait.max.ms", "100"}, /* whatever is asked while a fetch waits at the end waits behind it */
+    {"log_level", "0"}, /* errors come to us by a callback; this is what librdkafka prints by itself */
     {NULL, NULL},
 };
 
-static bool same_value(const char *a, const char *b)
-{
-    return strcasecmp(a, b) == 0 || (strcmp(b, "all") == 0 && strcmp(a, "-1") == 0);
-}
-
-static const struct setting *find(const struct setting *settings, const char *name)
-{
-    for (; settings->name != NULL; settings++)
-        if (strcmp(settings->name, name) == 0)
-            return settings;
-    return NULL;
-}
+enum { VALUE_BYTES = 512, FIXED_MAX = sizeof fixed_settings / sizeof *fixed_settings };
 
 static int set(rd_kafka_conf_t *conf, const char *name, const char *value, struct sb_err *err)
 {
@@ -75,39 +78,112 @@ static int set(rd_kafka_conf_t *conf, const char *name, const char *value, struc
 static int set_all(rd_kafka_conf_t *conf, const struct setting *settings, struct sb_err *err)
 {
     for (; settings->name != NULL; settings++)
-        if (set(conf, settings->name, settings->value, err) != 0)
+        if (settings->value != NULL && set(conf, settings->name, settings->value, err) != 0)
             return -1;
     return 0;
 }
 
-/* A user's producer setting means nothing to a consumer and the other way round: librdkafka accepts both. */
+static void set_if_known(rd_kafka_conf_t *conf)
+{
+    for (const struct setting *one = fixed_if_known; one->name != NULL; one++) {
+        struct sb_err ignored;
+        set(conf, one->name, one->value, &ignored);
+    }
+}
+
+/* A setting's value in librdkafka's own words; empty if it has none. */
+static void value_of(const rd_kafka_conf_t *conf, const char *name, char ret_value[VALUE_BYTES])
+{
+    size_t size = VALUE_BYTES;
+    ret_value[0] = '\0';
+    if (rd_kafka_conf_get(conf, name, ret_value, &size) != RD_KAFKA_CONF_OK)
+        ret_value[0] = '\0';
+}
+
+static int check_replaced(const struct sb_kafka_setting *user, struct sb_err *err)
+{
+    for (const struct setting *one = replaced_settings; one->name != NULL; one++)
+        if (strcmp(one->name, user->name) == 0)
+            return sb_err_set(
+                err, SB_E_STREAM_CONFIG, "kafka setting %s is switchback's own (%s)", user->name, one->value);
+    return 0;
+}
+
 static int set_users(rd_kafka_conf_t *conf, const struct sb_stream_options *options, struct sb_err *err)
 {
-    static const struct setting *const ours[] = {both_settings, producer_settings, consumer_settings};
+    char before[FIXED_MAX][VALUE_BYTES], after[VALUE_BYTES];
+    for (size_t f = 0; fixed_settings[f].name != NULL; f++)
+        value_of(conf, fixed_settings[f].name, before[f]);
     for (size_t i = 0; i < options->kafka_count; i++) {
         const struct sb_kafka_setting *user = &options->kafka[i];
-        for (size_t t = 0; t < sizeof ours / sizeof *ours; t++) {
-            const struct setting *fixed = find(ours[t], user->name);
-            if (fixed != NULL && !same_value(user->value, fixed->value))
-                return sb_err_set(err, SB_E_STREAM_CONFIG,
-                    "kafka setting %s must be %s: the stream is not safe otherwise", user->name,
-                    fixed->value);
-        }
-        if (set(conf, user->name, user->value, err) != 0)
+        if (check_replaced(user, err) != 0 || set(conf, user->name, user->value, err) != 0)
             return -1;
+        for (size_t f = 0; fixed_settings[f].name != NULL; f++) {
+            value_of(conf, fixed_settings[f].name, after);
+            if (strcmp(before[f], after) != 0)
+                return sb_err_set(err, SB_E_STREAM_CONFIG,
+                    "kafka setting %s: %s must be %s, the stream is not safe otherwise", user->name,
+                    fixed_settings[f].name,
+                    fixed_settings[f].value == NULL ? "left out" : fixed_settings[f].value);
+        }
     }
     return 0;
+}
+
+/* Is every bootstrap server this machine? */
+static bool is_local(const char *servers)
+{
+    static const char *const hosts[] = {"localhost", "127.0.0.1", "[::1]"};
+    while (*servers != '\0') {
+        const char *host = servers, *scheme = strstr(servers, "://");
+        size_t len = strcspn(servers, ",");
+        if (scheme != NULL && scheme < servers + len)
+            host = scheme + 3;
+        bool local = false;
+        for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
+            size_t host_len = strlen(hosts[i]);
+            local = local || (strncmp(host, hosts[i], host_len) == 0 && strchr(":,", host[host_len]) != NULL);
+        }
+        if (!local)
+            return false;
+        servers += len + (servers[len] == ',');
+    }
+    return true;
+}
+
+/* librdkafka speaks plaintext unless told otherwise; across a network that must have been said. */
+static int check_security(const struct sb_stream_options *options, struct sb_err *err)
+{
+    const char *servers = "";
+    for (size_t i = 0; i < options->kafka_count; i++) {
+        if (strcmp(options->kafka[i].name, "security.protocol") == 0)
+            return 0;
+        if (strcmp(options->kafka[i].name, "bootstrap.servers") == 0)
+            servers = options->kafka[i].value;
+    }
+    if (is_local(servers))
+        return 0;
+    sb_err_set(err, SB_E_STREAM_CONFIG,
+        "kafka setting security.protocol is not given, and brokers on other machines are named");
+    return sb_err_hint(err, "Give security.protocol: sasl_ssl or ssl (or plaintext, if that is meant).");
+}
+
+enum sb_kafka_version sb_kafka_version_judge(int version)
+{
+    if (version >= 0x02020000 && version < 0x02040000)
+        return SB_KAFKA_VERSION_REFUSED;
+    return version >= 0x02010000 && version < 0x020a0100 ? SB_KAFKA_VERSION_DOUBTFUL : SB_KAFKA_VERSION_GOOD;
 }
 
 static int check_version(struct sb_err *err)
 {
     static bool warned;
-    int version = rd_kafka_version();
-    if (version >= 0x02020000 && version < 0x02040000)
+    enum sb_kafka_version verdict = sb_kafka_version_judge(rd_kafka_version());
+    if (verdict == SB_KAFKA_VERSION_REFUSED)
         return sb_err_set(err, SB_E_UNSUPPORTED,
             "librdkafka %s has a fault that ends producers; use 2.0, or 2.4 and newer",
             rd_kafka_version_str());
-    if (version >= 0x02010000 && version < 0x020a0100 && !warned)
+    if (verdict == SB_KAFKA_VERSION_DOUBTFUL && !warned)
         SB_WARN("this librdkafka has known faults; 2.12 or newer is better",
             SB_STR("version", rd_kafka_version_str()));
     warned = true;
@@ -124,10 +200,17 @@ struct holder { /* what the opaque of a client points to: first member of sb_kaf
     void *owner;
 };
 
+static bool is_auth(rd_kafka_resp_err_t code);
+
 static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
 {
     struct holder *holder = opaque;
+    /* Who refuses us is down as well, and says so last; the refusal is the news. */
+    if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && is_auth(holder->client->last))
+        return;
     (void)rk;
+    if (code == RD_KAFKA_RESP_ERR__FATAL)
+        holder->client->fatal = true;
     holder->client->last = (rd_kafka_resp_err_t)code;
     snprintf(holder->client->last_text, sizeof holder->client->last_text, "%s", reason);
 }
@@ -136,6 +219,8 @@ static void on_delivered(rd_kafka_t *rk, const rd_kafka_message_t *message, void
 {
     struct holder *holder = opaque;
     (void)rk;
+    if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR)
+        holder->client->last = RD_KAFKA_RESP_ERR_NO_ERROR;
     if (holder->delivered != NULL)
         holder->delivered(holder->owner, message);
 }
@@ -160,6 +245,9 @@ int sb_kafka_error(
 {
     enum sb_code id = SB_E_STREAM_UNAVAILABLE;
     const char *why = rd_kafka_err2str(code);
+    /* What the background has to say about it may still wait in the queue. */
+    if (client != NULL && client->rk != NULL)
+        rd_kafka_poll(client->rk, 0);
     if (client != NULL && client->last != RD_KAFKA_RESP_ERR_NO_ERROR && !is_auth(code)) {
         code = is_auth(client->last) ? client->last : code;
         why = client->last_text;
@@ -180,6 +268,43 @@ int sb_kafka_error(
     return -1;
 }
 
+/* -- bounds ------------------------------------------------------------------------------------------------
+ */
+
+/* One end of partition 0. (rd_kafka_query_watermark_offsets does not keep its time-out before 2.12.) */
+static int ask_end(const struct sb_kafka_client *client, const char *topic, int64_t which,
+    int64_t deadline_ms, int64_t *ret_offset, struct sb_err *err)
+{
+    int64_t left_ms = deadline_ms - sb_clock_mono_ms();
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_t *partition = rd_kafka_topic_partition_list_add(list, topic, 0);
+    partition->offset = which;
+    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(client->rk, list, left_ms > 1 ? (int)left_ms : 1);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        code = partition->err;
+    *ret_offset = partition->offset;
+    rd_kafka_topic_partition_list_destroy(list);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR && *ret_offset >= 0)
+        return 0;
+    sb_kafka_error(client, code == RD_KAFKA_RESP_ERR_NO_ERROR ? RD_KAFKA_RESP_ERR__TIMED_OUT : code,
+        "could not find the ends of a topic", err);
+    return sb_err_add(err, "topic \"%s\"", topic);
+}
+
+int sb_kafka_ends(const struct sb_kafka_client *client, const char *topic, int64_t timeout_ms,
+    int64_t *ret_oldest, int64_t *ret_next, struct sb_err *err)
+{
+    int64_t deadline_ms = sb_clock_mono_ms() + timeout_ms;
+    /* The oldest last: it can only have moved towards next meanwhile. */
+    if (ask_end(client, topic, RD_KAFKA_OFFSET_END, deadline_ms, ret_next, err) != 0)
+        return -1;
+    if (ask_end(client, topic, RD_KAFKA_OFFSET_BEGINNING, deadline_ms, ret_oldest, err) != 0)
+        return -1;
+    if (*ret_next < *ret_oldest)
+        *ret_next = *ret_oldest;
+    return 0;
+}
+
 /* -- making
  * ---------------------------------------------------------------------------------------------------- */
 
@@ -197,12 +322,15 @@ static int make(struct sb_kafka_client *client, rd_kafka_type_t type, rd_kafka_c
     return sb_err_set(err, SB_E_STREAM_CONFIG, "could not make a Kafka client: %s", why);
 }
 
-static rd_kafka_conf_t *base_conf(const struct sb_stream_options *options, const struct setting *fixed,
-    const struct setting *defaults, struct sb_err *err)
+/* Producer's and consumer's settings in one: librdkafka takes both, and so both are checked wherever one is
+ * made. */
+static rd_kafka_conf_t *base_conf(const struct sb_stream_options *options, struct sb_err *err)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    if (check_version(err) == 0 && set_all(conf, defaults, err) == 0 && set_users(conf, options, err) == 0 &&
-        set_all(conf, both_settings, err) == 0 && set_all(conf, fixed, err) == 0)
+    set_if_known(conf);
+    if (check_version(err) == 0 && check_security(options, err) == 0 &&
+        set_all(conf, default_settings, err) == 0 && set_all(conf, fixed_settings, err) == 0 &&
+        set_users(conf, options, err) == 0)
         return conf;
     rd_kafka_conf_destroy(conf);
     return NULL;
@@ -220,15 +348,17 @@ static struct holder *holder_new(
 }
 
 int sb_kafka_producer(struct sb_kafka_client *client, const struct sb_stream_options *options,
-    sb_kafka_delivered_fn *delivered, void *owner, struct sb_err *err)
+    int64_t message_max_bytes, sb_kafka_delivered_fn *delivered, void *owner, struct sb_err *err)
 {
-    char kbytes[24];
+    char kbytes[24], max_bytes[24];
     int64_t budget = options->queue_max_bytes > 0 ? options->queue_max_bytes : 64 << 20;
     snprintf(kbytes, sizeof kbytes, "%" PRId64, budget / 1024 + 1);
-    rd_kafka_conf_t *conf = base_conf(options, producer_settings, producer_defaults, err);
+    snprintf(max_bytes, sizeof max_bytes, "%" PRId64, message_max_bytes);
+    rd_kafka_conf_t *conf = base_conf(options, err);
     struct holder *holder = conf == NULL ? NULL : holder_new(client, delivered, owner, err);
     if (holder == NULL || set(conf, "queue.buffering.max.kbytes", kbytes, err) != 0 ||
-        set(conf, "queue.buffering.max.messages", "1000000", err) != 0) {
+        set(conf, "queue.buffering.max.messages", "1000000", err) != 0 ||
+        set(conf, "message.max.bytes", max_bytes, err) != 0) {
         if (conf != NULL)
             rd_kafka_conf_destroy(conf);
         free(holder);
@@ -241,7 +371,7 @@ int sb_kafka_producer(struct sb_kafka_client *client, const struct sb_stream_opt
 int sb_kafka_consumer(struct sb_kafka_client *client, const struct sb_stream_options *options,
     const char *group, struct sb_err *err)
 {
-    rd_kafka_conf_t *conf = base_conf(options, consumer_settings, consumer_defaults, err);
+    rd_kafka_conf_t *conf = base_conf(options, err);
     struct holder *holder = conf == NULL ? NULL : holder_new(client, NULL, NULL, err);
     if (holder == NULL || set(conf, "group.id", group, err) != 0) {
         if (conf != NULL)

@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { READ_MS = 10000, POLL_MS = 100, KEYS_MAX = 1000000 };
+enum { POLL_MS = 100, KEYS_MAX = 1000000 };
 
 struct table {
-    struct sb_map *map; /* key -> struct sb_view * in arena; empty view: deleted */
+    struct sb_map *map; /* key -> struct value * in arena */
     struct sb_arena *arena;
     const char *direction;
 };
@@ -25,16 +25,40 @@ static bool own_key(const struct table *table, struct sb_view key, struct sb_vie
     return true;
 }
 
+/* A value in the table; its room is used again when the key is put anew. */
+struct value {
+    struct sb_view bytes; /* ptr NULL: deleted */
+    size_t room;
+    char *at;
+};
+
+/* Superseded values must not add up: a mark that is written all day long is one entry. */
+static bool keep(struct table *table, struct value *value, struct sb_view bytes)
+{
+    if (bytes.ptr != NULL && (value->at == NULL || value->room < bytes.len)) {
+        value->room = bytes.len + bytes.len / 4 + 16;
+        value->at = sb_arena_alloc(table->arena, value->room);
+        if (value->at == NULL)
+            return false;
+    }
+    if (bytes.len > 0)
+        memcpy(value->at, bytes.ptr, bytes.len);
+    value->bytes = bytes.ptr == NULL ? bytes : sb_view(value->at, bytes.len);
+    return true;
+}
+
 static int put(struct table *table, const rd_kafka_message_t *message, struct sb_err *err)
 {
     struct sb_view key;
     if (!own_key(table, sb_view(message->key, message->key_len), &key))
         return 0;
-    struct sb_view *value = sb_arena_zalloc(table->arena, sizeof *value);
-    if (value == NULL ||
-        (message->payload != NULL &&
-            !sb_arena_dup(table->arena, sb_view(message->payload, message->len), value)) ||
-        !sb_map_put(table->map, key, value, NULL))
+    struct value *value = sb_map_get(table->map, key);
+    if (value == NULL) {
+        value = sb_arena_zalloc(table->arena, sizeof *value);
+        if (value != NULL && !sb_map_put(table->map, key, value, NULL))
+            value = NULL;
+    }
+    if (value == NULL || !keep(table, value, sb_view(message->payload, message->len)))
         return sb_err_set(err, SB_E_LIMIT, "the control topic holds more than %d bytes or %d keys",
             SB_CONTROL_MAX_BYTES, KEYS_MAX);
     return 0;
@@ -43,13 +67,12 @@ static int put(struct table *table, const rd_kafka_message_t *message, struct sb
 static int read_all(
     struct sb_kafka_client *client, const char *topic, struct table *table, struct sb_err *err)
 {
-    int64_t low, high, deadline_ms = sb_clock_mono_ms() + READ_MS, next = 0;
-    rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(client->rk, topic, 0, &low, &high, READ_MS);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return sb_kafka_error(client, code, "could not find the end of the control topic", err);
+    int64_t low, high, deadline_ms = sb_clock_mono_ms() + SB_STREAM_ASK_MS, next = 0;
+    if (sb_kafka_ends(client, topic, SB_STREAM_ASK_MS, &low, &high, err) != 0)
+        return -1;
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(list, topic, 0)->offset = low;
-    code = rd_kafka_assign(client->rk, list);
+    rd_kafka_resp_err_t code = rd_kafka_assign(client->rk, list);
     rd_kafka_topic_partition_list_destroy(list);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
         return sb_kafka_error(client, code, "could not read the control topic", err);
@@ -81,7 +104,7 @@ static int hand_out(
     struct sb_view key;
     void *value;
     while (sb_map_next(table->map, &pos, &key, &value)) {
-        const struct sb_view *bytes = value;
+        const struct sb_view *bytes = &((const struct value *)value)->bytes;
         if (bytes->ptr == NULL || key.len < prefix.len || memcmp(key.ptr, prefix.ptr, prefix.len) != 0)
             continue;
         if (fn(arg, key, *bytes, err) != 0)

@@ -15,7 +15,8 @@ struct sb_store_functions {
     int (*create)(const struct sb_stream_options *options, const struct sb_uuid *stream_uuid,
         struct sb_buf *statements, struct sb_err *err);
     int (*destroy)(const struct sb_stream_options *options, struct sb_err *err);
-    int (*check)(const struct sb_stream_options *options, struct sb_err *err);
+    int (*check)(
+        const struct sb_stream_options *options, sb_stream_finding_fn *fn, void *arg, struct sb_err *err);
     int (*append)(
         struct sb_stream *stream, const struct sb_record *record, uint64_t *ret_ticket, struct sb_err *err);
     int (*service)(struct sb_stream *stream, struct sb_err *err);
@@ -37,6 +38,7 @@ struct sb_stream { /* the first member of a store's handle */
     size_t record_max;
     uint64_t durable; /* highest ticket with everything up to it on stable storage */
     int fd;           /* -1: none */
+    bool full;        /* appends say BUSY until release has made room, and not because they are many */
 };
 
 extern const struct sb_store_functions sb_embedded_store;

@@ -30,9 +30,10 @@ int sb_stream_destroy(const struct sb_stream_options *options, struct sb_err *er
     return store_of(options->store)->destroy(options, err);
 }
 
-int sb_stream_check(const struct sb_stream_options *options, struct sb_err *err)
+int sb_stream_check(
+    const struct sb_stream_options *options, sb_stream_finding_fn *fn, void *arg, struct sb_err *err)
 {
-    return store_of(options->store)->check(options, err);
+    return store_of(options->store)->check(options, fn, arg, err);
 }
 
 struct sb_uuid sb_stream_uuid(const struct sb_stream *stream)
@@ -64,6 +65,11 @@ int sb_stream_flush(struct sb_stream *stream, int64_t timeout_ms, struct sb_err 
 uint64_t sb_stream_durable(const struct sb_stream *stream)
 {
     return stream->durable;
+}
+
+bool sb_stream_is_full(const struct sb_stream *stream)
+{
+    return stream->full;
 }
 
 int sb_stream_release(struct sb_stream *stream, int64_t below_offset, int64_t keep_ms, struct sb_err *err)

@@ -3,8 +3,10 @@
  * run on both. A store keeps records in one total order and gives each an offset; it knows nothing of
  * transactions. What a record *means* and whether the log is whole is for stream/proof.
  *
- * A handle is opened for writing (capture: one writer) or for reading (apply, CLI; any number). No call waits
- * longer than SB_STREAM_CALL_MS, so that a stage's loop keeps turning; flush takes its own time-out.
+ * A handle is opened for writing (capture: one writer) or for reading (apply, CLI; any number). Where the
+ * store does not answer, no call on a handle waits longer than SB_STREAM_CALL_MS, so that a stage's loop
+ * keeps turning; flush takes its own time-out. Opening, making, checking and reading control entries take up
+ * to SB_STREAM_ASK_MS.
  *
  * Appending is asynchronous. Each append has a ticket, counted from 1 in this handle; sb_stream_durable says
  * up to which ticket *everything* is on stable storage, without a hole. Nothing else may be confirmed to
@@ -23,7 +25,7 @@
 #include "core/err.h"
 #include "schemas/frame.h"
 
-enum { SB_STREAM_CALL_MS = 1000 };
+enum { SB_STREAM_CALL_MS = 2000, SB_STREAM_ASK_MS = 10000 };
 
 enum sb_store { SB_STORE_EMBEDDED, SB_STORE_KAFKA };
 enum sb_stream_mode { SB_STREAM_READ, SB_STREAM_WRITE };
@@ -45,6 +47,7 @@ struct sb_stream_options {
     const struct sb_kafka_setting *kafka;
     size_t kafka_count;
     int64_t queue_max_bytes; /* memory for records not yet acknowledged */
+    int64_t watchdog_ms;     /* nothing acknowledged for so long: the handle is finished; 0: a minute */
 };
 
 struct sb_record {
@@ -63,8 +66,8 @@ struct sb_stream_bounds {
 
 struct sb_stream;
 
-/* SB-STREAM-LOCKED if another writer has it; SB-LOG-FOREIGN, SB-LOG-FORMAT, SB-STREAM-CONFIG,
- * SB-STREAM-UNAVAILABLE. */
+/* SB-STREAM-LOCKED if another writer has it (embedded; in Kafka epochs decide); SB-NOT-PREPARED,
+ * SB-LOG-FOREIGN, SB-LOG-FORMAT, SB-STREAM-CONFIG, SB-STREAM-AUTH, SB-STREAM-UNAVAILABLE. */
 int sb_stream_open(const struct sb_stream_options *options, enum sb_stream_mode mode,
     struct sb_stream **ret_stream, struct sb_err *err);
 /* Gives up at once: what is not durable is not durable. NULL is fine. */
@@ -76,8 +79,18 @@ int sb_stream_create(const struct sb_stream_options *options, const struct sb_uu
     struct sb_buf *statements, struct sb_err *err);
 /* Delete the store and everything in it; it is fine if there is none. */
 int sb_stream_destroy(const struct sb_stream_options *options, struct sb_err *err);
-/* Verify settings that would make the log unsafe: 0; or -1 with SB-STREAM-CONFIG naming the first. */
-int sb_stream_check(const struct sb_stream_options *options, struct sb_err *err);
+/* A setting of the store that is not as it should be. The texts live as long as the call. */
+struct sb_stream_finding {
+    bool unsafe;         /* the log cannot be trusted; otherwise it is only unwise */
+    const char *what;    /* which thing, how it is, how it must be */
+    const char *command; /* what mends it */
+};
+typedef int sb_stream_finding_fn(void *arg, const struct sb_stream_finding *finding, struct sb_err *err);
+/* Look at everything on which the log's safety rests and tell fn (may be NULL) each finding. 0: nothing
+ * unsafe; -1 with SB-STREAM-CONFIG naming the first that is, with its command as the hint; -1 with fn's
+ * error; or as open. */
+int sb_stream_check(
+    const struct sb_stream_options *options, sb_stream_finding_fn *fn, void *arg, struct sb_err *err);
 /* The uuid given at creation. */
 struct sb_uuid sb_stream_uuid(const struct sb_stream *stream);
 /* Largest body in bytes that one record may have; larger ones go in parts. */
@@ -97,6 +110,8 @@ int sb_stream_service(struct sb_stream *stream, struct sb_err *err);
 /* Service until everything appended is durable or timeout_ms is over (SB-STREAM-UNAVAILABLE). */
 int sb_stream_flush(struct sb_stream *stream, int64_t timeout_ms, struct sb_err *err);
 uint64_t sb_stream_durable(const struct sb_stream *stream);
+/* Is BUSY for want of room (SB-STREAM-FULL to people), and not of time? */
+bool sb_stream_is_full(const struct sb_stream *stream);
 /* Offsets below it are not needed by anybody any more; the store deletes those of them that its retention
  * does not keep (embedded: older than keep_ms, or beyond retention_max_bytes; Kafka: the topic's own
  * settings, no-op). */
@@ -116,7 +131,8 @@ enum { SB_STREAM_END = 1 }; /* nothing more now */
  * is decoded and the body checked against its hash: otherwise SB-LOG-CORRUPT, naming the offset. */
 int sb_stream_read(struct sb_stream *stream, struct sb_record *ret_record, struct sb_err *err);
 /* Becomes readable (level-triggered) when there may be something new; -1 if the store has none (poll then).
- * After it was readable, call sb_stream_read until SB_STREAM_END, which re-arms it. */
+ * After it was readable, call sb_stream_read until SB_STREAM_END, which re-arms it. END means that nothing is
+ * at hand, not that the end was seen: what the store has may still be on its way. */
 int sb_stream_fd(const struct sb_stream *stream);
 /* Every control entry whose key begins with prefix, once each, in no order. fn returns 0 or -1 with err set.
  */

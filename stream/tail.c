@@ -59,6 +59,9 @@ static int control_entry(void *arg, struct sb_view key, struct sb_view value, st
 /* What one pass over a window saw of the highest epoch in it. */
 struct scan {
     uint64_t epoch;     /* 0: no record at all */
+    uint64_t sequence;  /* up to which nothing of it is missing in the window */
+    bool torn;          /* and something is behind that */
+    uint64_t lost;      /* an epoch whose open is not where it was written: nothing of it counts; 0: none */
     struct sb_buf open; /* body of its open, empty if it lies before the window */
     int64_t open_offset;
     struct sb_buf commit; /* body of its newest commit, empty if none */
@@ -74,10 +77,12 @@ static void scan_clear(struct scan *scan)
 
 static void scan_record(struct scan *scan, const struct sb_record *record)
 {
-    if (record->frame.epoch < scan->epoch)
-        return; /* a zombie's */
+    if (record->frame.epoch < scan->epoch || record->frame.epoch == scan->lost)
+        return; /* a zombie's, or behind a hole */
     if (record->frame.epoch > scan->epoch) {
         scan->epoch = record->frame.epoch;
+        scan->sequence = record->frame.sequence - 1;
+        scan->torn = false;
         sb_buf_reset(&scan->open);
         sb_buf_reset(&scan->commit);
         if (record->frame.kind == SB_KIND_OPEN) {
@@ -85,8 +90,12 @@ static void scan_record(struct scan *scan, const struct sb_record *record)
             scan->open_offset = record->offset;
         }
     }
-    if (record->frame.kind == SB_KIND_COMMIT &&
-        (scan->commit.len == 0 || record->frame.sequence > scan->commit_frame.sequence)) {
+    /* A store that lost records it had acknowledged takes the next ones all the same: they prove nothing. */
+    scan->torn = scan->torn || record->frame.sequence > scan->sequence + 1;
+    if (scan->torn || record->frame.sequence <= scan->sequence)
+        return;
+    scan->sequence = record->frame.sequence;
+    if (record->frame.kind == SB_KIND_COMMIT) {
         sb_buf_reset(&scan->commit);
         sb_buf_put_view(&scan->commit, record->body);
         scan->commit_frame = record->frame;
@@ -98,6 +107,7 @@ static int scan_window(
     struct scan *scan, struct sb_stream *stream, int64_t from, int64_t to, struct sb_err *err)
 {
     scan->epoch = 0;
+    scan->torn = false;
     sb_buf_reset(&scan->open);
     sb_buf_reset(&scan->commit);
     struct sb_range range;
@@ -126,6 +136,15 @@ static bool scan_suffices(const struct scan *scan, const struct known_open *cont
     return scan->commit.len > 0 && incarnation_known;
 }
 
+/* The open of the highest epoch must be in this window, if control has it: it is not before the offset
+ * written there.
+ */
+static bool open_is_lost(const struct scan *scan, const struct known_open *control, int64_t from)
+{
+    return scan->epoch != 0 && scan->open.len == 0 && control->present &&
+           control->open.epoch == scan->epoch && control->offset >= from;
+}
+
 static int scan_back(
     struct scan *scan, struct sb_stream *stream, const struct known_open *control, struct sb_err *err)
 {
@@ -137,6 +156,10 @@ static int scan_back(
         int64_t from = bounds.next - bounds.oldest > window ? bounds.next - window : bounds.oldest;
         if (scan_window(scan, stream, from, bounds.next, err) != 0)
             return -1;
+        if (open_is_lost(scan, control, from)) {
+            scan->lost = scan->epoch; /* the same window again, without it */
+            continue;
+        }
         if (from == bounds.oldest || scan_suffices(scan, control, from))
             return 0;
         window *= 4;
@@ -219,6 +242,11 @@ static bool is_commit_of(const struct sb_frame *frame, const struct sb_position 
            frame->sequence == position->sequence && frame->commit_lsn == position->commit_lsn;
 }
 
+static bool is_next_of(const struct sb_frame *frame, const struct sb_position *position)
+{
+    return frame->epoch == position->epoch && frame->sequence == position->sequence + 1;
+}
+
 static int any_entry(void *arg, struct sb_view key, struct sb_view value, struct sb_err *err)
 {
     (void)value, (void)err;
@@ -280,25 +308,30 @@ static int locate_by_hint(struct sb_stream *stream, const struct sb_stream_bound
 }
 
 /*
- * Whichever comes first: the commit record itself, or an open of a higher epoch. A copy of the commit behind
- * such an open is a zombie's, and a reader that began behind it would have missed the open.
+ * Whichever comes first: the commit record itself, what followed it (retention may have taken just the
+ * commit), or an open of a higher epoch. A copy of the commit behind such an open is a zombie's, and a reader
+ * that began behind it would have missed the open.
  */
 static int locate_by_reading(struct sb_stream *stream, const struct sb_stream_bounds *bounds,
-    const struct sb_position *position, int64_t *ret_offset, struct sb_err *err)
+    const struct sb_position *position, int64_t hint, int64_t *ret_offset, struct sb_err *err)
 {
     struct sb_range range;
     struct sb_record record;
+    bool ends_before = hint > bounds->next; /* all that is there was written before the position was */
     int result = sb_range_open(&range, stream, bounds->oldest, bounds->next, err);
     while (result == 0 && (result = sb_range_next(&range, &record, err)) == 0) {
         bool behind = is_commit_of(&record.frame, position);
-        if (behind || (record.frame.kind == SB_KIND_OPEN && record.frame.epoch > position->epoch)) {
+        if (behind || is_next_of(&record.frame, position) ||
+            (record.frame.kind == SB_KIND_OPEN && record.frame.epoch > position->epoch)) {
             *ret_offset = behind ? record.offset + 1 : record.offset;
             return 0;
         }
+        ends_before = record.frame.epoch < position->epoch ||
+                      (record.frame.epoch == position->epoch && record.frame.sequence < position->sequence);
     }
     if (result < 0)
         return -1;
-    return sb_err_set(err, SB_E_LOG_GAP,
+    return sb_err_set(err, ends_before ? SB_E_LOG_TRUNCATED : SB_E_LOG_GAP,
         "the commit at %X/%X (epoch %" PRIu64 ", sequence %" PRIu64
         ") is not among the records retained (offsets %" PRId64 " to %" PRId64 ")",
         (unsigned)(position->commit_lsn >> 32), (unsigned)position->commit_lsn, position->epoch,
@@ -313,8 +346,48 @@ int sb_tail_locate_position(struct sb_stream *stream, const struct sb_position *
         return -1;
     if (position->commit_lsn == 0)
         return locate_beginning(stream, &bounds, ret_offset, err);
+    if (bounds.oldest == bounds.next && (hint == bounds.next || hint + 1 == bounds.next)) {
+        *ret_offset = bounds.next; /* retention took all of it; the next record must follow the position */
+        return 0;
+    }
     int result = locate_by_hint(stream, &bounds, position, hint, ret_offset, err);
-    return result == HINT_WRONG ? locate_by_reading(stream, &bounds, position, ret_offset, err) : result;
+    return result == HINT_WRONG ? locate_by_reading(stream, &bounds, position, hint, ret_offset, err)
+                                : result;
+}
+
+static int find_superseding(struct sb_stream *stream, struct sb_codec *codec,
+    const struct sb_position *position, int64_t from, int64_t *ret_offset, struct sb_err *err)
+{
+    struct sb_stream_bounds bounds;
+    struct sb_range range;
+    struct sb_record record;
+    if (sb_stream_bounds(stream, &bounds, err) != 0)
+        return -1;
+    int result = sb_range_open(&range, stream, from > bounds.oldest ? from : bounds.oldest, bounds.next, err);
+    while (result == 0 && (result = sb_range_next(&range, &record, err)) == 0) {
+        struct known_open known;
+        if (record.frame.kind != SB_KIND_OPEN || record.frame.epoch <= position->epoch)
+            continue;
+        if (open_decode(codec, record.body, record.offset, &known, err) != 0)
+            return sb_err_add(err, "open record at offset %" PRId64, record.offset);
+        *ret_offset = record.offset;
+        if (known.open.base_commit_lsn <= position->commit_lsn)
+            return 0;
+    }
+    if (result < 0)
+        return -1;
+    return sb_err_set(err, SB_E_LOG_GAP, "nothing writes anew what is missing before offset %" PRId64, from);
+}
+
+int sb_tail_locate_superseding(struct sb_stream *stream, const struct sb_position *position, int64_t from,
+    int64_t *ret_offset, struct sb_err *err)
+{
+    struct sb_codec *codec = NULL;
+    if (sb_codec_new(&codec, err) != 0)
+        return -1;
+    int result = find_superseding(stream, codec, position, from, ret_offset, err);
+    sb_codec_free(codec);
+    return result;
 }
 
 /* -- LSN and time ------------------------------------------------------------------------------------- */

@@ -31,9 +31,11 @@ struct sb_tail {
 
 /*
  * The tail: what a new incarnation may take as its base. Records of lower epochs behind a higher epoch's open
- * (a zombie's) are ignored, and so is a transaction without its commit. Read in windows from the end
- * backwards until the highest epoch's newest commit or its open is found, so that the cost does not grow with
- * the log; the first window (SB_TAIL_WINDOW records) is more than a zombie's queue holds.
+ * (a zombie's) are ignored, and so is a transaction without its commit, and everything behind a hole in the
+ * highest epoch's sequence (a store that forgot records it had acknowledged), its open included. Read in
+ * windows from the end backwards until the highest epoch's newest commit or its open is found, so that the
+ * cost does not grow with the log; the first window (SB_TAIL_WINDOW records) is more than a zombie's queue
+ * holds.
  *
  * The control table is only a hint, for it is written after the log:
  *  - an open in the log that control does not know (a crash between the two): the log rules;
@@ -51,13 +53,22 @@ int sb_tail_find(
 
 /*
  * Where a reader at this position goes on. Offset right behind its commit record (epoch, sequence, commit
- * LSN), or, if the log lost that record and was written anew, of the first open of a higher epoch, from where
- * the proof finds the position again. hint is what this function or the reader once had (the offset of that
- * commit record or the one behind it; -1: none) and is verified before it is believed; without it the log is
- * read from its oldest record. Neither there: SB-LOG-GAP. All-zero position: the oldest offset, which must be
- * the stream's very first record (else SB-LOG-GAP).
+ * LSN), or that of the record that followed it if retention took no more than that, or, if the log lost that
+ * record and was written anew, of the first open of a higher epoch, from where the proof finds the position
+ * again. hint is what this function or the reader once had (the offset of that commit record or the one
+ * behind it; -1: none) and is verified before it is believed; without it the log is read from its oldest
+ * record. Neither there: SB-LOG-GAP, or SB-LOG-TRUNCATED if the log ends before the position (it lost its
+ * end). All-zero position: the oldest offset, which must be the stream's very first record (else SB-LOG-GAP).
  */
 int sb_tail_locate_position(struct sb_stream *stream, const struct sb_position *position, int64_t hint,
+    int64_t *ret_offset, struct sb_err *err);
+/*
+ * For a reader that has met a hole in the epoch it reads, after from: the first open of a higher epoch, at or
+ * behind from, that goes back to the reader's position or to before it. Its incarnation read the tail, found
+ * the hole as well and wrote anew what is missing; the proof begins at that open. SB-LOG-GAP if there is none
+ * so far.
+ */
+int sb_tail_locate_superseding(struct sb_stream *stream, const struct sb_position *position, int64_t from,
     int64_t *ret_offset, struct sb_err *err);
 /* Offset of the first record whose commit LSN is >= lsn / that was appended at or after wall_ms; the next
  * offset if none. By halving: exact as long as what a later incarnation wrote again (and the clock went back

@@ -13,6 +13,12 @@ from sbtest import places, process, things
 ALL_SKIPPED = 77  # sb_pytest's SKIP_RETURN_CODE
 
 
+def pytest_addoption(parser):
+    """Of tests/torture."""
+    parser.addoption("--kills", type=int, default=0)
+    parser.addoption("--seed", type=int, default=20261124)
+
+
 @pytest.fixture(scope="session")
 def workspace():
     """A short private directory (unix sockets have 107 bytes for their path). SB_KEEP=1 keeps it."""

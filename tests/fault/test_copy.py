@@ -9,7 +9,7 @@ import time
 import pytest
 
 from sbtest import compare, copyload, process
-from sbtest.load import Load
+from sbtest.writers import Load
 from sbtest.wait import wait_until
 
 SEED = int(os.environ.get("SB_SEED", "20261124"))

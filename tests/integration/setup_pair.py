@@ -12,8 +12,10 @@ import threading
 
 import pytest
 
+from sbtest.process import Process
 from sbtest.product import Switchback
 from sbtest.servers import Cluster
+from sbtest.wait import wait_until
 
 _numbers = itertools.count(1)
 BASE = "CREATE TABLE item (id integer PRIMARY KEY, name text)"
@@ -67,6 +69,22 @@ def run_statement(cluster, db, text):
         one = re.sub(r"--.*", "", one).strip()
         if one:
             cluster.sql(one, db=db)
+
+
+@contextlib.contextmanager
+def slot_reader(product, name="pg_recvlogical"):
+    """Somebody who reads the migration's slot, under this application name; gone with the block."""
+    dsn = f"{product.old.dsn(product.db)} application_name='{name}'"
+    reader = Process(
+        [product.old.programs.bin / "pg_recvlogical", "-d", dsn, "-S", product.slot, "--start", "-f", "/dev/null",
+         "-o", "proto_version=1", "-o", f"publication_names={product.slot}_keyed"],
+        product.folder / "reader.log", env=product.old.programs.env)
+    try:
+        active = "SELECT 1 FROM pg_replication_slots WHERE slot_name = %s AND active"
+        wait_until(lambda: product.old.sql(active, product.slot), 20, "the reader to hold the slot")
+        yield reader
+    finally:
+        reader.kill9()
 
 
 def fingerprint(cluster, db):

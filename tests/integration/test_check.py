@@ -92,10 +92,25 @@ def test_a_warning_has_its_statement_and_does_not_fail(shop, ident, side, broken
         cluster.reload()
 
 
-def test_an_old_writing_transaction_is_named(shop):
+def test_a_young_writing_transaction_is_no_reason_to_warn(shop):
     with shop.old.connect(shop.db, autocommit=False, application_name="lazy") as session:
         session.execute("INSERT INTO item VALUES (1, 'x')")
-        assert not findings(shop, "source.old_transactions", "warn"), "a young one is no reason to warn"
+        assert not findings(shop, "source.old_transactions", "warn")
+        session.rollback()
+
+
+def test_a_role_that_cannot_see_old_transactions_says_so(shop):
+    """It sees that others write, but not since when: to find nothing then is no pass."""
+    role = f"{shop.db}_blind"
+    shop.old.sql(f"CREATE ROLE {role} LOGIN")
+    shop.configure(source={"dsn": shop.old.dsn(shop.db, user=role)})
+    assert findings(shop, "source.old_transactions", "pass")
+    with shop.old.connect(shop.db, autocommit=False) as session:
+        session.execute("INSERT INTO item VALUES (1, 'x')")
+        (row,) = findings(shop, "source.old_transactions")
+        assert row["result"] == "info" and "may not see" in row["evidence"]
+        run_statement(shop.old, shop.db, row["statement"])
+        assert findings(shop, "source.old_transactions", "pass")
         session.rollback()
 
 
@@ -111,6 +126,81 @@ def test_a_prepared_transaction_is_named_and_ended_by_its_statement(servers, sho
     assert "it's \"held\"" in row["evidence"]
     run_statement(old, shop.db, row["statement"])
     assert not findings(shop, "source.prepared_transactions", "warn")
+
+
+# -- what the target's tables refuse although their columns fit
+
+PART = "CREATE TABLE part (id int) PARTITION BY "
+
+
+def both(shop, *statements):
+    for cluster in (shop.old, shop.new):
+        for statement in statements:
+            cluster.sql(statement, db=shop.db)
+
+
+@pytest.mark.parametrize("old,new,words", [
+    ("CREATE TABLE part (id int)", [PART + "RANGE (id)"], "has no partition on the target"),
+    ("CREATE TABLE part (id int)", [PART + "HASH (id)"], "has no partition on the target"),
+    (PART + "RANGE (id); CREATE TABLE a PARTITION OF part FOR VALUES FROM (1) TO (10); CREATE TABLE b PARTITION OF part FOR VALUES FROM (10) TO (20)",
+     [PART + "RANGE (id)", "CREATE TABLE a PARTITION OF part FOR VALUES FROM (1) TO (10)"], "FROM (10) TO (20)"),
+    (PART + "HASH (id); CREATE TABLE a PARTITION OF part FOR VALUES WITH (MODULUS 2, REMAINDER 0); CREATE TABLE b PARTITION OF part FOR VALUES WITH (MODULUS 2, REMAINDER 1)",
+     [PART + "HASH (id)", "CREATE TABLE a PARTITION OF part FOR VALUES WITH (MODULUS 2, REMAINDER 0)"], "remainder 1"),
+    (PART + "LIST (id); CREATE TABLE a PARTITION OF part DEFAULT",
+     [PART + "LIST (id)", "CREATE TABLE a PARTITION OF part DEFAULT PARTITION BY RANGE (id)"], "public.a has no partition"),
+], ids=["none", "none-hash", "one-lacks", "remainder-lacks", "sub-none"])
+def test_rows_without_a_partition_on_the_target_are_named_and_mended(shop, old, new, words):
+    for statement in old.split("; "):
+        shop.old.sql(statement, db=shop.db)
+    for statement in new:
+        shop.new.sql(statement, db=shop.db)
+    found = failures(shop)
+    assert list(found) == ["tables.partitions"]
+    row = found["tables.partitions"]
+    assert row["error"] == "SB-TARGET-STRUCTURE" and words in row["evidence"]
+    run_statement(shop.new, shop.db, row["statement"])
+    assert not failures(shop)
+    assert not findings(shop, "tables.partitions", "warn")
+
+
+def test_other_partitions_on_the_target_are_warned_of_unless_they_take_every_row(shop):
+    for cluster, month in ((shop.old, ["FROM (1) TO (10)", "FROM (10) TO (20)"]), (shop.new, ["FROM (1) TO (20)"])):
+        cluster.sql(PART + "RANGE (id)", db=shop.db)
+        for number, bounds in enumerate(month):
+            cluster.sql(f"CREATE TABLE part_{number} PARTITION OF part FOR VALUES {bounds}", db=shop.db)
+    (row,) = findings(shop, "tables.partitions", "warn")
+    shop.ok("check")
+    run_statement(shop.new, shop.db, row["statement"])
+    assert findings(shop, "tables.partitions", "pass")
+
+
+@pytest.mark.parametrize("extra", [
+    "ALTER TABLE item ADD CHECK (id > 0)", "ALTER TABLE item ADD UNIQUE (name)", 'CREATE UNIQUE INDEX "odd one" ON item (name)',
+    "ALTER TABLE item ADD EXCLUDE (name WITH =)", "ALTER TABLE item ADD CHECK (id > 0) NOT VALID"])
+def test_a_constraint_of_the_target_alone_is_warned_of(shop, extra):
+    shop.new.sql(extra, db=shop.db)
+    (row,) = findings(shop, "tables.constraints", "warn")
+    shop.ok("check")
+    shop.old.sql(extra.replace(" NOT VALID", ""), db=shop.db)
+    assert findings(shop, "tables.constraints", "pass"), "the source has it too"
+    shop.old.sql("DROP TABLE item CASCADE", db=shop.db)
+    shop.old.sql(BASE, db=shop.db)
+    run_statement(shop.new, shop.db, row["statement"])
+    assert findings(shop, "tables.constraints", "pass")
+
+
+def test_a_foreign_key_that_refuses_a_truncate_is_warned_of(shop):
+    refers = "CREATE TABLE line (id int PRIMARY KEY, item int CONSTRAINT of_item REFERENCES item)"
+    both(shop, refers)
+    assert findings(shop, "target.truncate", "pass"), "the source's TRUNCATE names both tables"
+    shop.configure(tables={"exclude": ["public.line"]})
+    assert findings(shop, "target.truncate", "warn")
+    shop.configure(tables={"exclude": []})
+    shop.old.sql("ALTER TABLE line DROP CONSTRAINT of_item", db=shop.db)
+    (row,) = findings(shop, "target.truncate", "warn")
+    assert "of_item" in row["evidence"]
+    run_statement(shop.new, shop.db, row["statement"])
+    assert findings(shop, "target.truncate", "pass")
 
 
 # -- what the patterns choose
@@ -144,10 +234,11 @@ def test_nothing_chosen_fails(shop):
 
 
 def test_a_partitioned_table_stands_for_its_partitions(shop):
-    for cluster in (shop.old, shop.new):
+    for cluster, name in ((shop.old, "part_1"), (shop.new, "part_a")):
         cluster.sql("CREATE TABLE part (id int PRIMARY KEY) PARTITION BY RANGE (id)", db=shop.db)
-    shop.old.sql("CREATE TABLE part_1 PARTITION OF part FOR VALUES FROM (1) TO (10)", db=shop.db)
+        cluster.sql(f"CREATE TABLE {name} PARTITION OF part FOR VALUES FROM (1) TO (10)", db=shop.db)
     shop.ok("check")
+    assert findings(shop, "tables.partitions", "pass")
     # Named alone, the partition is a table like others: then the target must have it.
     shop.configure(tables={"include": ["public.item", "public.part_1"]})
     assert list(failures(shop)) == ["tables.missing"]
@@ -160,6 +251,20 @@ def test_partitions_with_another_identity_are_warned_of_and_mended(shop):
         cluster.sql("CREATE TABLE part (id int) PARTITION BY RANGE (id)", db=shop.db)
         cluster.sql("CREATE TABLE part_1 PARTITION OF part FOR VALUES FROM (1) TO (10)", db=shop.db)
     shop.old.sql("ALTER TABLE part_1 REPLICA IDENTITY FULL", db=shop.db)
+    (row,) = findings(shop, "tables.identity", "warn")
+    assert row["error"] == "SB-NO-IDENTITY" and "partitions differ" in row["evidence"]
+    run_statement(shop.old, shop.db, row["statement"])
+    assert not findings(shop, "tables.identity", "warn")
+
+
+def test_partitions_told_by_another_key_are_warned_of(shop):
+    """A unique index of the partition's own is its identity: the server logs other columns than the root describes."""
+    both(shop, "CREATE TABLE part (id int NOT NULL, code int NOT NULL, UNIQUE (id)) PARTITION BY RANGE (id)",
+         "CREATE TABLE part_1 PARTITION OF part FOR VALUES FROM (1) TO (10)", "CREATE UNIQUE INDEX by_code ON part_1 (code)")
+    shop.old.sql("ALTER TABLE part REPLICA IDENTITY USING INDEX part_id_key", db=shop.db)
+    shop.old.sql("ALTER TABLE part_1 REPLICA IDENTITY USING INDEX part_1_id_key", db=shop.db)
+    assert not findings(shop, "tables.identity", "warn"), "the same columns"
+    shop.old.sql("ALTER TABLE part_1 REPLICA IDENTITY USING INDEX by_code", db=shop.db)
     (row,) = findings(shop, "tables.identity", "warn")
     assert row["error"] == "SB-NO-IDENTITY" and "partitions differ" in row["evidence"]
     run_statement(shop.old, shop.db, row["statement"])
@@ -244,6 +349,55 @@ def test_a_standby_is_refused_on_either_side(clusters, switchback):
     assert failures(product)["target.primary"]["error"] == "SB-TARGET-CONFIG"
 
 
+def test_standbys_that_may_lose_the_slot_are_named(clusters, switchback):
+    """Before PostgreSQL 17 any failover does; later the standbys must be named in a setting."""
+    old, new = clusters(17, "old"), clusters(15, "new")
+    for cluster in (old, new):
+        cluster.sql(BASE)
+    product = switchback(old, new)
+    assert findings(product, "source.failover", "info")
+    old.sql("SELECT pg_create_physical_replication_slot('standby_b'), pg_create_physical_replication_slot('standby_a')")
+    (row,) = findings(product, "source.failover", "warn")
+    assert row["error"] == "SB-SLOT-AT-RISK" and "standby_a,standby_b" in row["evidence"]
+    run_statement(old, "postgres", row["statement"])
+    old.reload()
+    assert findings(product, "source.failover", "pass")
+    new.sql("SELECT pg_create_physical_replication_slot('standby')")
+    product.configure(source={"dsn": new.dsn()}, target={"dsn": old.dsn()})
+    (row,) = findings(product, "source.failover", "warn")
+    assert "before PostgreSQL 17" in row["evidence"]
+
+
+# -- the store and the state directory
+
+
+@pytest.mark.parametrize("mode,error", [(0o777, "SB-INSECURE"), (0o500, "SB-IO")])
+def test_a_state_directory_that_cannot_be_used_is_mended_by_its_statement(shop, mode, error):
+    state = shop.folder / "it's state"
+    state.mkdir()
+    state.chmod(mode)
+    shop.configure(state_dir=str(state))
+    row = failures(shop)["stream.state_dir"]
+    assert row["error"] == error
+    subprocess.run(["sh", "-c", row["statement"]], check=True)
+    assert not failures(shop)
+
+
+def test_a_state_directory_that_is_a_file_is_refused(shop):
+    (shop.folder / "file").touch()
+    shop.configure(state_dir=str(shop.folder / "file"))
+    assert failures(shop)["stream.state_dir"]["error"] == "SB-IO"
+    assert shop.verb("prepare").code == 1
+
+
+def test_a_server_without_a_free_connection_is_told(shop):
+    role = f"{shop.db}_crowded"
+    shop.new.sql(f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 0")
+    shop.configure(target={"dsn": shop.new.dsn(shop.db, user=role)})
+    row = failures(shop)["target.connect"]
+    assert row["error"] == "SB-TARGET-FULL" and role in row["evidence"]
+
+
 # -- who is who
 
 
@@ -296,7 +450,7 @@ def test_a_pool_is_told_by_the_process_it_names(shop, side, error):
 def test_pgbouncer_is_told_to_be_a_pool(shop, place):
     program = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin")
     if program is None:
-        need.missing("pgbouncer is not installed", required=False)
+        need.missing("pgbouncer is not installed")
     with free_port() as port:
         users = pathlib.Path(place) / "users.txt"
         users.write_text('"postgres" ""\n')
@@ -335,6 +489,24 @@ def test_a_server_that_does_not_answer_leaves_the_other_one_checked(shop):
         found = failures(shop)
     assert found["source.connect"]["error"] == "SB-SOURCE-UNAVAILABLE"
     assert findings(shop, "target.origins", "pass")
+
+
+ODD = 'a\x1b[31m"b\nDROP TABLE item; --\u009b\U0001f600'
+
+
+def test_names_reach_no_terminal_and_no_statement_as_they_are(shop):
+    """A table's name may hold anything; evidence and statements are shown, and statements are run."""
+    shop.old.sql('CREATE TABLE "%s" (id int PRIMARY KEY, "%s" text)' % ((ODD.replace('"', '""'),) * 2), db=shop.db)
+    for words in [("check",), ("prepare",), ("prepare", "--dry-run")]:
+        done = shop.verb(*words)
+        assert done.code == 1
+        assert not set(done.out + done.err) & {"\x1b", "\u009b"}
+    row = failures(shop)["tables.missing"]
+    assert ODD in row["evidence"]
+    shop.new.sql(row["statement"], db=shop.db)
+    assert not failures(shop)
+    shop.ok("prepare")
+    assert not failures(shop)
 
 
 def test_check_touches_nothing(shop):

@@ -3,7 +3,7 @@
 import pytest
 
 from sbtest import compare, copyload
-from sbtest.load import Load
+from sbtest.writers import Load
 from sbtest.wait import wait_until
 
 ROWS = 2000

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from setup_pair import BASE, failures, findings, fingerprint, run_statement, servers, shop  # noqa: F401
 
+from sbtest.product import Switchback
 from sbtest.wait import wait_until
 
 STEPS = ["target", "source", "publications", "origin", "progress", "stream", "slot"]
@@ -161,7 +162,7 @@ def test_a_failed_check_changes_nothing_but_the_dry_run_still_shows_the_way(shop
 
 @pytest.mark.parametrize("step", STEPS)
 def test_killed_after_any_step_it_is_finished_by_running_again(shop, step):
-    done = shop.verb("prepare", fault=f"prepare-after-{step}:kill")
+    done = shop.verb("prepare", fault=f"setup-after-{step}:kill")
     assert done.code == -9
     assert len(slots(shop)) == (step == "slot")
     left = slots(shop)
@@ -238,18 +239,18 @@ def test_a_transaction_that_ends_in_time_is_waited_for(shop):
     assert result[0].code == 0, result[0]
 
 
-def test_killed_while_the_slot_is_being_made_no_slot_stays(impatient):
-    impatient.configure(capture={"slot_create_timeout_s": 2})
-    with impatient.old.connect(impatient.db, autocommit=False) as session:
+def test_killed_while_the_slot_is_being_made_no_slot_stays(shop):
+    making = "SELECT 1 FROM pg_stat_activity WHERE query ~ 'pg_create_logical_replication_slot' AND pid <> pg_backend_pid() AND state = 'active'"
+    with shop.old.connect(shop.db, autocommit=False) as session:
         session.execute("INSERT INTO item VALUES (1, 'x')")
-        with pytest.raises(Exception, match="timed out"):
-            impatient.verb("prepare", timeout=1.5)
-        # The server gives up by itself, by the statement's own time-out at the latest.
-        making = "SELECT 1 FROM pg_stat_activity WHERE query ~ 'pg_create_logical_replication_slot' AND pid <> pg_backend_pid() AND state = 'active'"
+        stage = shop.start("prepare")
+        wait_until(lambda: shop.old.sql(making), 20, "the slot's creation to wait")
+        stage.kill9()
+        wait_until(lambda: not shop.old.sql(making), 20, "the server to give up, although the transaction goes on")
         session.rollback()
-        wait_until(lambda: not impatient.old.sql(making), 20, "the server to give up")
-    impatient.ok("prepare")
-    assert not failures(impatient)
+    assert not slots(shop)
+    shop.ok("prepare")
+    assert not failures(shop)
 
 
 def test_somebody_else_s_slot_of_that_name_is_refused_and_kept(shop):
@@ -312,9 +313,10 @@ def test_progress_without_a_prepared_source_is_refused(shop):
 
 
 def test_a_progress_row_of_another_source_is_refused(shop):
-    shop.verb("prepare", fault="prepare-after-progress:kill")
+    shop.verb("prepare", fault="setup-after-progress:kill")
     shop.new.sql("UPDATE switchback.progress SET source_uuid = gen_random_uuid()", db=shop.db)
-    shop.refuses("SB-PROGRESS-LOST", "prepare", code=65)
+    assert failures(shop)["target.progress"]["error"] == "SB-PROGRESS-LOST"
+    shop.refuses("SB-PROGRESS-LOST", "prepare", code=1)
     assert not slots(shop)
 
 
@@ -324,8 +326,43 @@ def test_another_target_is_refused(shop):
     shop.new.create_db(other)
     shop.new.sql(BASE, db=other)
     shop.configure(target={"dsn": shop.new.dsn(other)})
+    assert failures(shop)["target.progress"]["error"] == "SB-PROGRESS-LOST"
     assert shop.verb("prepare").code == 1
     assert not shop.new.sql("SELECT 1 FROM pg_namespace WHERE nspname = 'switchback'", db=other)
+
+
+def test_the_target_of_another_migration_is_refused(shop, place):
+    """It has a control schema of its own, so it can be told, and `remove` is not what helps."""
+    shop.ok("prepare")
+    another = shop.new.create_db(f"{shop.db}z")
+    shop.new.sql(BASE, db=another)
+    third = shop.old.create_db(f"{shop.db}z")
+    shop.old.sql(BASE, db=third)
+    other = Switchback(place, shop.old, shop.new, db=another, migration=f"{shop.migration}z")
+    try:
+        other.ok("prepare")
+        before = fingerprint(shop.new, another)
+        shop.configure(target={"dsn": shop.new.dsn(another)})
+        found = failures(shop)
+        assert list(found) == ["target.identity"] and found["target.identity"]["error"] == "SB-TARGET-IDENTITY"
+        assert found["target.identity"]["statement"] is None
+        assert shop.verb("prepare").code == 1
+        assert before == fingerprint(shop.new, another)
+    finally:
+        other.verb("remove", "--yes")
+        other.close()
+        shop.configure(target={"dsn": shop.new.dsn(shop.db)})
+
+
+def test_the_source_of_another_system_is_refused(shop):
+    """As after a dump of the control schema into another database."""
+    shop.ok("prepare")
+    shop.old.sql("UPDATE switchback.capture SET system_identifier = system_identifier - 1", db=shop.db)
+    found = failures(shop)
+    assert list(found) == ["source.identity"] and found["source.identity"]["error"] == "SB-SOURCE-IDENTITY"
+    before = both(shop), control_rows(shop)
+    assert shop.verb("prepare").code == 1
+    assert before == (both(shop), control_rows(shop))
 
 
 def test_a_control_schema_of_a_newer_version_is_refused(shop):
@@ -348,22 +385,26 @@ def test_a_store_of_another_migration_is_refused_before_there_is_a_slot(servers,
 # -- roles that are no superusers
 
 
+def hand_over(product):
+    """The tables belong to the application; our role has nothing but a login."""
+    for cluster in (product.old, product.new):
+        for role in ("owner", "migrator"):
+            if not cluster.sql("SELECT 1 FROM pg_roles WHERE rolname = %s", f"{product.db}_{role}"):
+                cluster.sql(f"CREATE ROLE {product.db}_{role} LOGIN")
+        cluster.sql(f"ALTER TABLE item OWNER TO {product.db}_owner", db=product.db)
+        cluster.sql("CREATE SCHEMA inner_", db=product.db)
+        cluster.sql(f"GRANT ALL ON SCHEMA inner_ TO {product.db}_owner", db=product.db)
+        cluster.sql("CREATE TABLE inner_.part (id int PRIMARY KEY)", db=product.db)
+        cluster.sql(f"ALTER TABLE inner_.part OWNER TO {product.db}_owner", db=product.db)
+    product.role = f"{product.db}_migrator"
+    for side, cluster in (("source", product.old), ("target", product.new)):
+        product.configure(**{side: {"dsn": cluster.dsn(product.db, user=product.role)}})
+    return product
+
+
 @pytest.fixture
 def migrator(shop):
-    """The tables belong to the application; our role has nothing but a login."""
-    for cluster in (shop.old, shop.new):
-        for role in ("owner", "migrator"):
-            if not cluster.sql("SELECT 1 FROM pg_roles WHERE rolname = %s", f"{shop.db}_{role}"):
-                cluster.sql(f"CREATE ROLE {shop.db}_{role} LOGIN")
-        cluster.sql(f"ALTER TABLE item OWNER TO {shop.db}_owner", db=shop.db)
-        cluster.sql("CREATE SCHEMA inner_", db=shop.db)
-        cluster.sql(f"GRANT ALL ON SCHEMA inner_ TO {shop.db}_owner", db=shop.db)
-        cluster.sql("CREATE TABLE inner_.part (id int PRIMARY KEY)", db=shop.db)
-        cluster.sql(f"ALTER TABLE inner_.part OWNER TO {shop.db}_owner", db=shop.db)
-    shop.role = f"{shop.db}_migrator"
-    for side, cluster in (("source", shop.old), ("target", shop.new)):
-        shop.configure(**{side: {"dsn": cluster.dsn(shop.db, user=shop.role)}})
-    return shop
+    return hand_over(shop)
 
 
 def not_super(product):
@@ -390,25 +431,78 @@ def test_every_right_that_lacks_is_named_with_its_grant(migrator):
     assert before == both(migrator)
 
 
-def test_the_script_of_the_dry_run_is_all_the_rights_there_are_to_grant(migrator):
-    done = migrator.verb("prepare", "--dry-run", "--json")
-    source, _, target = done.json()["grants"].partition("-- on the target")
-    run_statement(migrator.old, migrator.db, source.replace("\n", " \n").replace("-- on the source, as an administrator:", ""))
-    run_statement(migrator.new, migrator.db, target.partition("\n")[2])
-    not_super(migrator)
-    assert not failures(migrator)
+def grant_what_the_dry_run_says(product):
+    source, _, target = product.verb("prepare", "--dry-run", "--json").json()["grants"].partition("-- on the target")
+    run_statement(product.old, product.db, source.replace("\n", " \n").replace("-- on the source, as an administrator:", ""))
+    run_statement(product.new, product.db, target.partition("\n")[2])
+
+
+@pytest.mark.parametrize("major", [15, 16, 18])
+def test_a_migration_runs_with_the_rights_of_the_dry_run_s_script_and_no_superuser(clusters, switchback, major):
+    old, new = clusters(major, "old"), clusters(major, "new")
+    for cluster in (old, new):
+        cluster.sql(BASE)
+    product = hand_over(switchback(old, new))
+    grant_what_the_dry_run_says(product)
+    not_super(product)
+    assert not failures(product)
+    product.ok("prepare")
+    stage = product.run()
+    for statement in ["INSERT INTO item SELECT g, 'x' FROM generate_series(1, 20) g", "UPDATE item SET name = 'y' WHERE id > 3",
+                      "DELETE FROM item WHERE id = 5", "INSERT INTO inner_.part VALUES (1)", "TRUNCATE inner_.part"]:
+        old.sql(statement)
+    product.wait_caught_up()
+    rows = "SELECT * FROM item ORDER BY id"
+    assert new.sql(rows) == old.sql(rows) and len(new.sql(rows)) == 19
+    assert new.sql("SELECT 1 FROM inner_.part") == []
+    stage.stop()
+    product.ok("remove", "--yes")
+    ours = """SELECT slot_name FROM pg_replication_slots UNION ALL SELECT roname FROM pg_replication_origin
+        UNION ALL SELECT pubname FROM pg_publication UNION ALL SELECT nspname FROM pg_namespace WHERE nspname = 'switchback'"""
+    assert old.sql(ours) == new.sql(ours) == []
+
+
+def test_a_table_added_later_needs_its_owner(migrator):
+    """What is published needs none any more; what is not yet does."""
+    for row in findings(migrator, result="fail"):
+        run_statement(migrator.old if row["id"].startswith("source") else migrator.new, migrator.db, row["statement"])
     migrator.ok("prepare")
-    # What apply does, with exactly those rights.
-    with migrator.new.connect(migrator.db, user=migrator.role) as session:
-        session.execute("SET session_replication_role = replica")
-        session.execute("SELECT pg_replication_origin_session_setup(%s)", (migrator.slot,))
-        with session.transaction():
-            session.execute("SELECT pg_replication_origin_xact_setup('0/1', now())")
-            session.execute("INSERT INTO item VALUES (1, 'x')")
-            session.execute("UPDATE item SET name = 'y'")
-            session.execute("DELETE FROM item")
-            session.execute("TRUNCATE item, inner_.part")
-            session.execute("UPDATE switchback.progress SET sequence = sequence + 0")
+    for cluster in (migrator.old, migrator.new):
+        cluster.sql("CREATE TABLE later (id int PRIMARY KEY)", db=migrator.db)
+    migrator.new.sql(f'GRANT ALL ON later TO "{migrator.role}"', db=migrator.db)
+    migrator.old.sql(f'CREATE ROLE "{migrator.db}_third"')
+    migrator.old.sql(f'ALTER TABLE later OWNER TO "{migrator.db}_third"', db=migrator.db)
+    found = failures(migrator)
+    assert set(found) == {"source.owner", "source.publication"} and "later" in found["source.owner"]["evidence"]
+    run_statement(migrator.old, migrator.db, found["source.owner"]["statement"])
+    migrator.ok("prepare")
+    assert not failures(migrator)
+
+
+def test_a_lock_on_a_table_is_waited_for_with_a_bound(shop):
+    with shop.old.connect(shop.db, autocommit=False) as session:
+        session.execute("LOCK TABLE item IN SHARE UPDATE EXCLUSIVE MODE")
+        done = shop.refuses("SB-SOURCE-UNAVAILABLE", "prepare", code=69, timeout=60)
+        assert "publish the tables" in done.err and "holds a lock" in done.err
+        assert not slots(shop)
+        session.rollback()
+    shop.ok("prepare")
+
+
+def test_tables_of_a_superuser_are_not_had_by_becoming_one(migrator):
+    migrator.old.sql("ALTER TABLE item OWNER TO postgres", db=migrator.db)
+    rows = {row["statement"]: row["evidence"] for row in findings(migrator, "source.owner", "fail")}
+    assert None in rows and "superuser" in rows[None]
+    assert not any("postgres" in statement for statement in rows if statement)
+    assert "GRANT postgres" not in migrator.verb("prepare", "--dry-run", "--json").json()["grants"]
+
+
+def test_sequences_that_cannot_be_restarted_are_warned_of(migrator):
+    migrator.new.sql("ALTER TABLE item ALTER id ADD GENERATED BY DEFAULT AS IDENTITY", db=migrator.db)
+    (row,) = findings(migrator, "target.restart", "warn")
+    assert row["error"] == "SB-ACCESS"
+    run_statement(migrator.new, migrator.db, row["statement"])
+    assert findings(migrator, "target.restart", "pass")
 
 
 def test_row_level_security_on_the_target_is_an_error(migrator):

@@ -5,7 +5,7 @@ import os
 import pty
 
 import pytest
-from setup_pair import BASE, fingerprint, servers, shop  # noqa: F401
+from setup_pair import BASE, fingerprint, servers, shop, slot_reader  # noqa: F401
 
 from sbtest.product import program
 from sbtest.wait import wait_until
@@ -39,7 +39,7 @@ def test_both_servers_are_left_as_they_were(shop):
 @pytest.mark.parametrize("step", STEPS)
 def test_half_a_preparation_is_removed(shop, step):
     before = both(shop), files(shop)
-    assert shop.verb("prepare", fault=f"prepare-after-{step}:kill").code == -9
+    assert shop.verb("prepare", fault=f"setup-after-{step}:kill").code == -9
     shop.ok("remove", "--yes")
     assert before == (both(shop), files(shop))
     shop.ok("prepare")
@@ -102,22 +102,12 @@ def test_the_slot_goes_even_when_the_target_is_away(clusters, switchback):
 
 
 def test_a_slot_in_use_is_not_taken_from_under_its_reader(shop):
-    import subprocess
-
     shop.ok("prepare")
-    with open(shop.folder / "reader.log", "w") as log:
-        reader = subprocess.Popen(
-            ["/usr/lib/postgresql/15/bin/pg_recvlogical", "-d", shop.old.dsn(shop.db), "-S", shop.slot, "--start", "-f", "/dev/null",
-             "-o", "proto_version=1", "-o", f"publication_names={shop.slot}_keyed"], stdout=log, stderr=log)
-    try:
-        active = "SELECT 1 FROM pg_replication_slots WHERE slot_name = %s AND active"
-        wait_until(lambda: shop.old.sql(active, shop.slot), 10, "the reader to hold the slot")
+    before = both(shop), files(shop)
+    with slot_reader(shop):
         done = shop.refuses("SB-SLOT-BUSY", "remove", "--yes", code=75)
         assert "Stop" in done.err
-        assert shop.old.sql("SELECT 1 FROM switchback.capture", db=shop.db), "the control row went before its slot"
-    finally:
-        reader.terminate()
-        reader.wait(10)
+        assert before == (both(shop), files(shop)), "something went although the slot stayed"
     shop.ok("remove", "--yes")
 
 
@@ -146,3 +136,22 @@ def test_the_metrics_page_goes_too(shop):
     stage.stop()
     shop.ok("remove", "--yes")
     assert not [name for name in files(shop) if name.endswith((".page", ".db"))], files(shop)
+
+
+def test_nothing_is_taken_from_a_running_migration(shop):
+    shop.ok("prepare")
+    stage = shop.run()
+    shop.wait_caught_up()
+    before = both(shop)
+    done = shop.refuses("SB-STATE-LOCKED", "remove", "--yes", code=75)
+    assert "Stop" in done.err
+    assert before == both(shop)
+    stage.stop()
+    shop.ok("remove", "--yes")
+
+
+def test_a_publication_that_is_not_ours_is_left(shop):
+    shop.old.sql(f"CREATE PUBLICATION {shop.slot}_keyed FOR ALL TABLES", db=shop.db)
+    before = both(shop)
+    shop.ok("remove", "--yes")
+    assert before == both(shop)

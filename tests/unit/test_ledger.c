@@ -89,9 +89,7 @@ START_TEST(gaps_are_no_contradiction)
     struct sb_digest chain = chain_of(1);
     sb_ledger_add(ledger, 1, 100, NULL);
     ck_assert(sb_ledger_applied(ledger, 100, &chain)); /* its chain was never known */
-    sb_ledger_skip(ledger);
     sb_ledger_add(ledger, 2, 200, &chain);
-    ck_assert(sb_ledger_applied(ledger, 150, &chain));
     for (uint64_t lsn = 300; lsn < 3000; lsn += 100) /* thinned on the way */
         sb_ledger_add(ledger, lsn, lsn, &chain);
     ck_assert(sb_ledger_applied(ledger, 1100, &chain));

@@ -236,6 +236,24 @@ START_TEST(replacing_a_row_keeps_the_target_s_own_columns_by_going_exact)
 }
 END_TEST
 
+/* UPDATE under one shape, under another, under the first again: written shape by shape the second would win.
+ */
+START_TEST(a_table_that_changes_its_shape_goes_exact)
+{
+    struct sb_batch_change changes[3] = {
+        simple(SB_OP_UPDATE, 1), simple(SB_OP_UPDATE, 1), simple(SB_OP_UPDATE, 1)};
+    struct sb_apply_rel other = rel;
+    struct sb_plan plan;
+    struct sb_err err;
+    changes[1].rel = &other;
+    ck_assert_int_eq(sb_plan_make(changes, 3, arena, &plan, &err), 0);
+    ck_assert_ptr_nonnull(plan.exact);
+    other.target_name = sb_view_str("another table");
+    ck_assert_int_eq(sb_plan_make(changes, 3, arena, &plan, &err), 0);
+    ck_assert_ptr_null(plan.exact);
+}
+END_TEST
+
 START_TEST(rows_without_a_key_are_never_merged)
 {
     struct sb_batch_change changes[3] = {
@@ -270,6 +288,7 @@ int main(void)
     tcase_add_test(tc, net_effect_is_what_the_changes_do);
     tcase_add_test(tc, impossible_histories_go_exact);
     tcase_add_test(tc, replacing_a_row_keeps_the_target_s_own_columns_by_going_exact);
+    tcase_add_test(tc, a_table_that_changes_its_shape_goes_exact);
     tcase_add_test(tc, rows_without_a_key_are_never_merged);
     tcase_add_test(tc, a_plan_beyond_its_arena_is_refused);
     suite_add_tcase(suite, tc);

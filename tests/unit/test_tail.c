@@ -364,6 +364,69 @@ START_TEST(a_partial_transaction_longer_than_the_window_is_passed)
 }
 END_TEST
 
+/* A broker that forgot acknowledged records took the next ones all the same. */
+START_TEST(what_follows_a_hole_in_the_highest_epoch_does_not_count)
+{
+    struct spot at = open_epoch(1, &beginning, true);
+    put_transactions(&at, 100, 200);
+    struct spot good = at;
+    size_t good_at = store.count - 1;
+    put_changes(&at, 200, 1);
+    at.sequence += 5;
+    at.lsn = 220;
+    put_transactions(&at, 230, 400);
+    struct sb_tail tail = find();
+    ck_assert_uint_eq(tail.highest_epoch, 1);
+    ck_assert(tail.position_known);
+    ck_assert_uint_eq(tail.position.sequence, good.sequence);
+    ck_assert_uint_eq(tail.position.commit_lsn, good.lsn);
+    ck_assert(sb_digest_eq(&tail.position.chain, &good.chain));
+    ck_assert_int_eq(tail.offset, offset_of(good_at));
+    struct spot next = open_epoch(2, &good, true); /* and once it was written anew all of it does */
+    put_transactions(&next, 200, 300);
+    tail = find();
+    ck_assert_uint_eq(tail.highest_epoch, 2);
+    ck_assert_uint_eq(tail.position.sequence, next.sequence);
+}
+END_TEST
+
+/* All that the incarnation had written was lost, its open first of all; what it wrote then is there. */
+START_TEST(an_epoch_whose_open_was_lost_does_not_count)
+{
+    struct spot at = open_epoch(1, &beginning, true);
+    put_transactions(&at, 100, 200);
+    struct spot good = at;
+    size_t good_at = store.count - 1;
+    struct spot next = open_epoch(2, &good, true);
+    put_transactions(&next, 200, 250);
+    store.count = good_at + 1;
+    put_transactions(&next, 250, 300);
+    struct sb_tail tail = find();
+    ck_assert_uint_eq(tail.highest_epoch, 2); /* and nobody claims it again */
+    ck_assert(tail.position_known);
+    ck_assert_uint_eq(tail.position.epoch, 1);
+    ck_assert_uint_eq(tail.position.sequence, good.sequence);
+    ck_assert_int_eq(tail.offset, offset_of(good_at));
+    struct spot last = open_epoch(3, &good, true);
+    put_transactions(&last, 200, 300);
+    ck_assert_uint_eq(find().position.sequence, last.sequence);
+}
+END_TEST
+
+START_TEST(a_repeated_record_is_no_hole)
+{
+    struct spot at = open_epoch(1, &beginning, true);
+    put_transactions(&at, 100, 200);
+    struct spot again = at;
+    again.sequence -= 2;
+    put_changes(&again, 190, 1);
+    put_transactions(&at, 200, 300);
+    struct sb_tail tail = find();
+    ck_assert_uint_eq(tail.position.sequence, at.sequence);
+    ck_assert_uint_eq(tail.position.commit_lsn, at.lsn);
+}
+END_TEST
+
 START_TEST(a_lost_control_entry_is_made_up_from_the_log)
 {
     struct spot at = open_epoch(1, &beginning, true);
@@ -497,9 +560,44 @@ START_TEST(a_position_that_is_not_retained_is_a_gap)
     store.first = store.count - 3;
     locate(&early, -1, SB_E_LOG_GAP);
     locate(&early, 130, SB_E_LOG_GAP);
+}
+END_TEST
+
+/* Retention took the position's own commit, and nothing that is needed. */
+START_TEST(what_followed_the_position_is_as_good_as_its_commit)
+{
+    struct spot at = open_epoch(1, &beginning, true);
+    put_transactions(&at, 100, 150);
+    struct spot here = at;
+    size_t commit = store.count - 1;
+    put_transactions(&at, 150, 200);
+    store.first = commit + 1;
+    ck_assert_int_eq(locate(&here, -1, SB_OK), offset_of(commit + 1));
+    ck_assert_int_eq(locate(&here, offset_of(commit), SB_OK), offset_of(commit + 1));
+    store.first = commit + 2;
+    locate(&here, -1, SB_E_LOG_GAP);
+    store.first = store.count; /* it took all there was */
+    ck_assert_int_eq(locate(&at, offset_of(store.count), SB_OK), offset_of(store.count));
+    locate(&here, offset_of(commit), SB_E_LOG_GAP);
+}
+END_TEST
+
+START_TEST(a_position_behind_the_end_is_a_truncation)
+{
+    struct spot at = open_epoch(1, &beginning, true);
+    put_transactions(&at, 100, 200);
+    size_t kept = store.count;
     struct spot never = at;
     never.sequence += 3;
-    locate(&never, -1, SB_E_LOG_GAP);
+    locate(&never, -1, SB_E_LOG_TRUNCATED);
+    put_transactions(&at, 200, 300);
+    int64_t hint = offset_of(store.count - 1);
+    locate(&at, hint, SB_OK);
+    store.count = kept; /* its end is lost */
+    locate(&at, hint, SB_E_LOG_TRUNCATED);
+    locate(&at, -1, SB_E_LOG_TRUNCATED);
+    store.count = 0; /* all of it is */
+    locate(&at, hint, SB_E_LOG_TRUNCATED);
 }
 END_TEST
 
@@ -510,7 +608,9 @@ START_TEST(a_position_of_another_epoch_is_not_mistaken)
     put_transactions(&at, 100, 150);
     struct spot other = at;
     other.epoch = 3;
-    locate(&other, offset_of(store.count - 1), SB_E_LOG_GAP);
+    locate(&other, offset_of(store.count - 1), SB_E_LOG_TRUNCATED);
+    other.epoch = 1; /* superseded by an open that is not its own */
+    ck_assert_int_eq(locate(&other, offset_of(store.count - 1), SB_OK), offset_of(0));
 }
 END_TEST
 
@@ -620,7 +720,12 @@ int main(void)
     tcase_add_test(tcase, a_zombie_that_wrote_very_much_does_not_hide_the_newest_epoch);
     tcase_add_test(tcase, the_cost_does_not_grow_with_the_log);
     tcase_add_test(tcase, a_partial_transaction_longer_than_the_window_is_passed);
+    tcase_add_test(tcase, what_follows_a_hole_in_the_highest_epoch_does_not_count);
+    tcase_add_test(tcase, an_epoch_whose_open_was_lost_does_not_count);
+    tcase_add_test(tcase, a_repeated_record_is_no_hole);
     tcase_add_test(tcase, a_lost_control_entry_is_made_up_from_the_log);
+    tcase_add_test(tcase, a_position_behind_the_end_is_a_truncation);
+    tcase_add_test(tcase, what_followed_the_position_is_as_good_as_its_commit);
     tcase_add_test(tcase, an_epoch_only_control_knows_is_never_claimed_again);
     tcase_add_test(tcase, retention_that_passed_the_newest_commit_leaves_a_lower_bound);
     tcase_add_test(tcase, an_emptied_log_is_not_an_empty_one);

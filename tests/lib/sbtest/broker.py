@@ -7,6 +7,7 @@ import pathlib
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 
 from sbtest import need, places, process, things
@@ -114,6 +115,10 @@ class Broker:
         lines = [f"{name}={value}\n" for name, value in self._settings.items() if value is not None]
         self._file().write_text("".join(lines))
 
+    def listeners(self):
+        """As they stand in its settings, the controller's last."""
+        return self._settings["listeners"]
+
     # -- life
 
     def start(self, wait=True, timeout=60):
@@ -188,14 +193,137 @@ class Broker:
         shutil.rmtree(self.data)
         copy_dir(self.folder / f"saved-{label}", self.data)
 
+    def segments(self, topic):
+        """The .log files of a topic's only partition, oldest first."""
+        return sorted(self.partition(topic).glob("*.log"))
+
+    def batches(self, topic):
+        """[(segment, where it begins in it, its length, its first offset)] of all record batches, in order."""
+        found = []
+        for segment in self.segments(topic):
+            data, at = segment.read_bytes(), 0
+            while at + 12 <= len(data):
+                first, length = struct.unpack_from(">qi", data, at)
+                if length <= 0 or at + 12 + length > len(data):
+                    break
+                found.append((segment, at, 12 + length, first))
+                at += 12 + length
+        return found
+
+    def cut_tail(self, topic, offset):
+        """Of a stopped broker: forget every record from the batch on that holds offset, as if it had never been written,
+        and everything that could remember it. Returns the offset at which the topic ends now."""
+        assert not self.running(), "only a stopped broker forgets"
+        cut = next(batch for batch in reversed(self.batches(topic)) if batch[3] <= offset)
+        for segment in self.segments(topic):
+            if segment > cut[0]:
+                segment.unlink()
+        os.truncate(cut[0], cut[1])
+        for pattern in ("*.index", "*.timeindex", "*.snapshot"):
+            for file in self.partition(topic).glob(pattern):
+                file.unlink()
+        (self.data / ".kafka_cleanshutdown").unlink(missing_ok=True)
+        return cut[3]
+
+    def drop_segment(self, topic, number):
+        """Of a stopped broker: lose one whole segment file. Returns its first offset."""
+        assert not self.running(), "only a stopped broker loses a segment"
+        lost = self.segments(topic)[number]
+        for file in self.partition(topic).glob(lost.stem + ".*"):
+            file.unlink()
+        return int(lost.stem)
+
+    def flip_bit(self, topic, offset):
+        """Of a broker that was stopped cleanly: one bit in the batch that holds offset. It is served as it is."""
+        assert not self.running() and (self.data / ".kafka_cleanshutdown").exists()
+        segment, at, length, _ = next(batch for batch in reversed(self.batches(topic)) if batch[3] <= offset)
+        with open(segment, "r+b") as file:
+            file.seek(at + length - 5)
+            byte = file.read(1)[0]
+            file.seek(at + length - 5)
+            file.write(bytes([byte ^ 4]))
+
     # -- clients (confluent-kafka: not the product's code)
 
-    def create_topic(self, topic, partitions=1, timeout=20, **settings):
-        from confluent_kafka.admin import AdminClient, NewTopic
+    def admin(self):
+        from confluent_kafka.admin import AdminClient
 
-        admin = AdminClient({"bootstrap.servers": self.address})
+        return AdminClient({"bootstrap.servers": self.address})
+
+    def ask(self, request, timeout=30):
+        """The results of an admin request: a function that makes it. The client must live until they are there."""
+        admin = self.admin()
+        return [future.result(timeout) for future in request(admin).values()]
+
+    def topics(self):
+        """{name: number of partitions} of every topic but Kafka's own."""
+        found = self.admin().list_topics(timeout=20).topics
+        return {name: len(topic.partitions) for name, topic in found.items() if not name.startswith("__")}
+
+    def bounds(self, topic, timeout=20):
+        """(oldest offset, next offset) of partition 0."""
+        from confluent_kafka import Consumer, TopicPartition
+
+        consumer = Consumer({"bootstrap.servers": self.address, "group.id": "sbtest-bounds"})
+        try:
+            return consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=timeout)
+        finally:
+            consumer.close()
+
+    def committed(self, group, topic, timeout=20):
+        """What a consumer group has committed for partition 0; None if nothing."""
+        from confluent_kafka import Consumer, TopicPartition
+
+        consumer = Consumer({"bootstrap.servers": self.address, "group.id": group})
+        try:
+            offset = consumer.committed([TopicPartition(topic, 0)], timeout=timeout)[0].offset
+            return offset if offset >= 0 else None
+        finally:
+            consumer.close()
+
+    def delete_records(self, topic, below):
+        from confluent_kafka import TopicPartition
+
+        self.ask(lambda admin: admin.delete_records([TopicPartition(topic, 0, below)]))
+
+    def delete_topic(self, *topics):
+        self.ask(lambda admin: admin.delete_topics(list(topics), operation_timeout=20))
+        wait_until(lambda: not set(topics) & set(self.topics()), 20, f"{topics} to be gone")
+
+    def add_partitions(self, topic, total):
+        from confluent_kafka.admin import NewPartitions
+
+        self.ask(lambda admin: admin.create_partitions([NewPartitions(topic, total)]))
+        wait_until(lambda: self.topics()[topic] == total, 20, f"{topic} to have {total} partitions")
+
+    def topic_config(self, topic):
+        from confluent_kafka.admin import ConfigResource, ResourceType
+
+        found = self.ask(lambda admin: admin.describe_configs([ConfigResource(ResourceType.TOPIC, topic)]))[0]
+        return {name: entry.value for name, entry in found.items()}
+
+    def alter_topic(self, topic, **settings):
+        """Settings by their own names (a dict with **), live."""
+        from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+
+        entries = [
+            ConfigEntry(name, str(value), incremental_operation=AlterConfigOpType.SET)
+            for name, value in settings.items()
+        ]
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
+        self.ask(lambda admin: admin.incremental_alter_configs([resource]))
+
+        def taken():
+            now = self.topic_config(topic)
+            return all(now[name] == str(value) for name, value in settings.items())
+
+        wait_until(taken, 20, f"{topic} to take {settings}")
+
+    def create_topic(self, topic, partitions=1, timeout=20, **settings):
+        from confluent_kafka.admin import NewTopic
+
         new = NewTopic(topic, num_partitions=partitions, replication_factor=1, config=settings)
-        admin.create_topics([new], operation_timeout=timeout)[topic].result(timeout)
+        self.ask(lambda admin: admin.create_topics([new], operation_timeout=timeout), timeout)
 
     def produce(self, topic, values, timeout=20, **settings):
         """Append values (bytes) in order; returns once all are acknowledged by all."""
@@ -205,6 +333,32 @@ class Broker:
         for value in values:
             producer.produce(topic, value, on_delivery=lambda error, message: error and failed.append(error))
         assert producer.flush(timeout) == 0 and not failed, failed
+
+    def produce_messages(self, topic, messages, timeout=20):
+        """Append whole messages: [(key, value, headers)], all to partition 0."""
+        from confluent_kafka import Producer
+
+        failed, producer = [], Producer({"bootstrap.servers": self.address, "enable.idempotence": True})
+        for key, value, headers in messages:
+            producer.produce(
+                topic, value, key, 0, headers=headers, on_delivery=lambda error, _: error and failed.append(error)
+            )
+        assert producer.flush(timeout) == 0 and not failed, failed
+
+    def produce_in_transactions(self, topic, values, timeout=20):
+        """A Kafka transaction for each value; the last is aborted. They leave markers, which have offsets and are nothing."""
+        from confluent_kafka import Producer
+
+        producer = Producer({"bootstrap.servers": self.address, "transactional.id": "a-stranger"})
+        producer.init_transactions(timeout)
+        for number, value in enumerate(values, 1):
+            producer.begin_transaction()
+            producer.produce(topic, value, partition=0)
+            assert producer.flush(timeout) == 0
+            if number < len(values):
+                producer.commit_transaction(timeout)
+            else:
+                producer.abort_transaction(timeout)
 
     def read(self, topic, partition=0, start=None, timeout=20):
         """Every message from start (the oldest) to the end as of now: a list of confluent_kafka.Message."""

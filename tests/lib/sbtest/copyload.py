@@ -105,7 +105,7 @@ def _more(run, rng, rows):
 
 
 def step(rows):
-    """A step for sbtest.load.Load: one transaction, of one kind or of several."""
+    """A step for sbtest.writers.Load: one transaction, of one kind or of several."""
     kinds = [_numbers, _moved, _documents, _others, _more]
 
     def one(session, rng):

@@ -40,6 +40,14 @@ class Done:
         return json.loads(self.out)
 
 
+def run_program(*words, timeout=60):
+    """The program alone, without a migration: what it says, whatever that is."""
+    done = subprocess.run(
+        [program(), *map(str, words)], capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL
+    )
+    return Done(" ".join(map(str, words)), done.returncode, done.stdout, done.stderr)
+
+
 class Stage(process.Process):
     """A running `switchback run`, `capture` or `apply`."""
 

@@ -7,9 +7,10 @@ class Timeout(AssertionError):
     """A condition did not come true in time."""
 
 
-def wait_until(condition, timeout, what, errors=(), every=0.02):
+def wait_until(condition, timeout, what, errors=(), every=0.02, longest=0.25):
     """Call condition until it returns something true, and return that. After timeout seconds: one last look, then
-    Timeout, naming what and the last answer. An exception of `errors` means "not yet"; any other passes through."""
+    Timeout, naming what and the last answer. An exception of `errors` means "not yet"; any other passes through.
+    Looks every `every` seconds at first, less and less often, and at least every `longest`."""
     deadline, pause, last = time.monotonic() + timeout, every, None
     while True:
         late = time.monotonic() >= deadline
@@ -22,4 +23,4 @@ def wait_until(condition, timeout, what, errors=(), every=0.02):
         if late:
             raise Timeout(f"waited {timeout:g} s for {what}; last answer: {last!r}")
         time.sleep(min(pause, max(0.0, deadline - time.monotonic())))
-        pause = min(pause * 1.3, 0.25)
+        pause = min(pause * 1.3, longest)

@@ -1,11 +1,12 @@
 /*
  * What prepare or remove does, or would do: steps in order, each with its statements as they are sent, and
- * notes for people (impact, grants). All text lives in the plan's arena.
+ * notes for people (impact, grants). All text lives in the script's arena.
  */
-#ifndef SB_SETUP_PLAN_H
-#define SB_SETUP_PLAN_H
+#ifndef SB_SETUP_SCRIPT_H
+#define SB_SETUP_SCRIPT_H
 
 #include "core/arena.h"
+#include "core/bytes.h"
 #include "core/err.h"
 
 enum sb_place { SB_AT_SOURCE, SB_AT_TARGET, SB_AT_STREAM };
@@ -17,7 +18,7 @@ struct sb_step {
     const char *sql;  /* the statements; for the stream commands or words */
 };
 
-struct sb_plan {
+struct sb_script {
     struct sb_arena *arena; /* the caller's */
     bool dry_run;           /* gather, touch nothing */
     struct sb_step *steps;
@@ -28,9 +29,11 @@ struct sb_plan {
     void *arg;
 };
 
-void sb_plan_init(struct sb_plan *plan, struct sb_arena *arena, bool dry_run);
+void sb_script_init(struct sb_script *script, struct sb_arena *arena, bool dry_run);
 /* -1 with SB-LIMIT when the arena is full. */
-int sb_plan_add(
-    struct sb_plan *plan, enum sb_place place, const char *what, const char *sql, struct sb_err *err);
+int sb_script_add(
+    struct sb_script *script, enum sb_place place, const char *what, const char *sql, struct sb_err *err);
+/* A path as one word of a shell, whatever stands in it. */
+void sb_script_put_path(struct sb_buf *out, const char *path);
 
 #endif

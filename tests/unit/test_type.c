@@ -1,0 +1,83 @@
+/* pg/type: what fits is never altered, and what the server would alter without a word is known. */
+#include "pg/type.h"
+
+#include <check.h>
+
+enum {
+    INT4 = 23,
+    INT8 = 20,
+    TEXT = 25,
+    FLOAT4 = 700,
+    FLOAT8 = 701,
+    BPCHAR = 1042,
+    VARCHAR = 1043,
+    DATE = 1082,
+    TIMESTAMP = 1114,
+    TIMESTAMPTZ = 1184,
+    INTERVAL = 1186,
+    NUMERIC = 1700,
+    JSON = 114,
+    JSONB = 3802,
+    CITEXT = 16400,
+    MOOD = 16500,
+    MOOD_THERE = 16600
+};
+
+#define NUMERIC_OF(precision, scale) ((precision) << 16 | (scale)) + 4
+
+struct pair {
+    struct sb_cat_column from, to;
+    bool fits, alters;
+};
+
+static struct sb_cat_column column(uint32_t oid, int32_t typmod)
+{
+    const char *name = oid == CITEXT ? "citext" : oid == MOOD ? "public.mood" : "other.mood";
+    return (struct sb_cat_column){.type_oid = oid, .typmod = typmod, .type_name = sb_view_str(name)};
+}
+
+START_TEST(pairs_of_types)
+{
+    const struct pair pairs[] = {
+        {column(INT4, -1), column(INT8, -1), true, false},
+        {column(INT8, -1), column(INT4, -1), false, false}, /* too large a number is refused */
+        {column(INT8, -1), column(NUMERIC, -1), true, false},
+        {column(INT8, -1), column(FLOAT8, -1), false, true},
+        {column(NUMERIC, NUMERIC_OF(6, 2)), column(NUMERIC, NUMERIC_OF(8, 2)), true, false},
+        {column(NUMERIC, NUMERIC_OF(6, 2)), column(NUMERIC, NUMERIC_OF(8, 3)), false, true},
+        {column(NUMERIC, -1), column(NUMERIC, NUMERIC_OF(8, 3)), false, true},
+        {column(FLOAT8, -1), column(FLOAT4, -1), false, true},
+        {column(FLOAT8, -1), column(NUMERIC, -1), false, true},
+        {column(TIMESTAMP, 3), column(TIMESTAMP, -1), true, false},
+        {column(TIMESTAMP, -1), column(TIMESTAMP, 6), true, false},
+        {column(TIMESTAMP, -1), column(TIMESTAMP, 3), false, true},
+        {column(TIMESTAMPTZ, -1), column(TIMESTAMP, -1), false, true},
+        {column(TIMESTAMP, -1), column(DATE, -1), false, true},
+        {column(INTERVAL, -1), column(INTERVAL, 0x7fff0000), false, true},
+        {column(JSON, -1), column(JSONB, -1), false, true},
+        {column(JSONB, -1), column(JSONB, -1), true, false},
+        {column(VARCHAR, 8), column(VARCHAR, 7), false, false}, /* too long a text is refused */
+        {column(VARCHAR, 8), column(TEXT, -1), true, false},
+        {column(BPCHAR, 8), column(BPCHAR, 9), false, false},
+        {column(MOOD, -1), column(MOOD_THERE, -1), true, false},
+        {column(MOOD, -1), column(CITEXT, -1), false, false},
+    };
+    const struct pair *pair = &pairs[_i];
+    ck_assert_uint_lt((unsigned)_i, sizeof pairs / sizeof *pairs);
+    ck_assert_int_eq(sb_type_fits(&pair->from, &pair->to), pair->fits);
+    ck_assert_int_eq(sb_type_alters(&pair->from, &pair->to), pair->alters);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("type");
+    TCase *tc = tcase_create("type");
+    tcase_add_loop_test(tc, pairs_of_types, 0, 22);
+    suite_add_tcase(s, tc);
+    SRunner *runner = srunner_create(s);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}
