@@ -152,7 +152,7 @@ def test_a_frozen_copy_that_wakes_up_adds_nothing(clusters, switchback):
 def read_what_a_crash_will_take(old, product):
     """A copy, frozen when it has read rows of an asynchronous commit that is not flushed; the source, crashed then. The
     xid of that commit if the crash has really taken it."""
-    copy = product.start("copy", fault="copy-after-plan:freeze:1,copy-after-rows:freeze:1")
+    copy = product.start("copy", fault="copy-after-plan:freeze:1,copy-after-ledger:freeze:1")
     frozen(copy)
     with old.connect() as session:
         session.execute("SET synchronous_commit = off")
