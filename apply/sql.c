@@ -113,24 +113,33 @@ bool sb_sql_in_set(const struct sb_apply_rel *rel, const bool *present, uint16_t
     return present[col] && rel->cols[col].settable && !is_key(rel, col);
 }
 
+/* "UPDATE t SET " before the first assignment, a comma before the others. */
+static void put_assignment(
+    const struct sb_apply_rel *rel, uint16_t col, int nth, int source, struct sb_buf *sql)
+{
+    if (nth == 0) {
+        sb_buf_put_str(sql, "UPDATE ");
+        put_target(rel, sql);
+        sb_buf_put_str(sql, " AS t SET ");
+    } else {
+        sb_buf_put_str(sql, ", ");
+    }
+    sb_ident_put(sql, rel->cols[col].name);
+    sb_buf_putf(sql, " = s.c%d", source);
+}
+
 bool sb_sql_set_update(const struct sb_apply_rel *rel, const bool *present, struct sb_buf *sql)
 {
     struct set_source source = {.sql = sql};
-    int set = rel->key_count;
-    for (uint16_t i = 0; i < rel->rel->col_count; i++) {
-        if (!sb_sql_in_set(rel, present, i))
-            continue;
-        if (set == rel->key_count) {
-            sb_buf_put_str(sql, "UPDATE ");
-            put_target(rel, sql);
-            sb_buf_put_str(sql, " AS t SET ");
-        } else {
-            sb_buf_put_str(sql, ", ");
-        }
-        sb_ident_put(sql, rel->cols[i].name);
-        sb_buf_putf(sql, " = s.c%d", set++);
-    }
-    if (set == rel->key_count)
+    int set = 0, values = rel->key_count;
+    /* The key too: equal is not always the same (1.0 and 1.00), and the source's spelling is the row's. */
+    for (uint16_t k = 0; k < rel->key_count; k++)
+        if (rel->cols[rel->key_cols[k]].settable)
+            put_assignment(rel, rel->key_cols[k], set++, k, sql);
+    for (uint16_t i = 0; i < rel->rel->col_count; i++)
+        if (sb_sql_in_set(rel, present, i))
+            put_assignment(rel, i, set++, values++, sql);
+    if (set == 0)
         return false;
     sb_buf_put_str(sql, " FROM (SELECT ");
     source_keys(&source, rel);
