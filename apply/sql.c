@@ -7,6 +7,14 @@ static void put_target(const struct sb_apply_rel *rel, struct sb_buf *sql)
     sb_ident_put_table(sql, rel->target_schema, rel->target_name);
 }
 
+/* Where rows are looked for: not in tables that inherit from this one, whose rows travel by their own name.
+ */
+static void put_rows(const struct sb_apply_rel *rel, struct sb_buf *sql)
+{
+    sb_buf_put_str(sql, rel->ordinary ? "ONLY " : "");
+    put_target(rel, sql);
+}
+
 static bool is_key(const struct sb_apply_rel *rel, uint16_t col)
 {
     for (uint16_t k = 0; k < rel->key_count; k++)
@@ -91,7 +99,7 @@ void sb_sql_set_count(const struct sb_apply_rel *rel, struct sb_buf *sql)
     source_keys(&source, rel);
     source_end(&source);
     sb_buf_put_str(sql, ") AS s JOIN ");
-    put_target(rel, sql);
+    put_rows(rel, sql);
     sb_buf_put_str(sql, " AS t ON true");
     put_key_join(rel, sql);
 }
@@ -100,7 +108,7 @@ void sb_sql_set_delete(const struct sb_apply_rel *rel, struct sb_buf *sql)
 {
     struct set_source source = {.sql = sql};
     sb_buf_put_str(sql, "DELETE FROM ");
-    put_target(rel, sql);
+    put_rows(rel, sql);
     sb_buf_put_str(sql, " AS t USING (SELECT ");
     source_keys(&source, rel);
     source_end(&source);
@@ -119,7 +127,7 @@ static void put_assignment(
 {
     if (nth == 0) {
         sb_buf_put_str(sql, "UPDATE ");
-        put_target(rel, sql);
+        put_rows(rel, sql);
         sb_buf_put_str(sql, " AS t SET ");
     } else {
         sb_buf_put_str(sql, ", ");
@@ -218,7 +226,7 @@ static void put_match(const struct sb_apply_rel *rel, int param, struct sb_buf *
     bool first = true;
     if (rel->key_count == 0) {
         sb_buf_put_str(sql, " WHERE (t.tableoid, t.ctid) = (SELECT u.tableoid, u.ctid FROM ");
-        put_target(rel, sql);
+        put_rows(rel, sql);
         sb_buf_put_str(sql, " AS u");
     }
     for (uint16_t i = 0; i < rel->rel->col_count; i++) {
@@ -255,7 +263,7 @@ bool sb_sql_one_update(const struct sb_apply_rel *rel, const bool *present, stru
             continue;
         if (n == 0) {
             sb_buf_put_str(sql, "UPDATE ");
-            put_target(rel, sql);
+            put_rows(rel, sql);
             sb_buf_put_str(sql, " AS t SET ");
         } else {
             sb_buf_put_str(sql, ", ");
@@ -265,7 +273,7 @@ bool sb_sql_one_update(const struct sb_apply_rel *rel, const bool *present, stru
     }
     if (n == 0) {
         sb_buf_put_str(sql, "SELECT 1 FROM ");
-        put_target(rel, sql);
+        put_rows(rel, sql);
         sb_buf_put_str(sql, " AS t");
     }
     put_match(rel, n, sql);
@@ -276,7 +284,7 @@ bool sb_sql_one_fixed(const struct sb_apply_rel *rel, const struct sb_value *aft
 {
     int n = 0;
     sb_buf_put_str(sql, "SELECT 1 FROM ");
-    put_target(rel, sql);
+    put_rows(rel, sql);
     sb_buf_put_str(sql, " AS t");
     put_match(rel, 0, sql);
     for (uint16_t i = 0; i < rel->rel->col_count; i++)
@@ -302,7 +310,7 @@ bool sb_sql_is_fixed(const struct sb_apply_rel *rel, const struct sb_value *afte
 void sb_sql_one_delete(const struct sb_apply_rel *rel, struct sb_buf *sql)
 {
     sb_buf_put_str(sql, "DELETE FROM ");
-    put_target(rel, sql);
+    put_rows(rel, sql);
     sb_buf_put_str(sql, " AS t");
     put_match(rel, 0, sql);
 }
@@ -310,7 +318,7 @@ void sb_sql_one_delete(const struct sb_apply_rel *rel, struct sb_buf *sql)
 void sb_sql_one_json(const struct sb_apply_rel *rel, struct sb_buf *sql)
 {
     sb_buf_put_str(sql, "SELECT pg_catalog.to_jsonb(t) FROM ");
-    put_target(rel, sql);
+    put_rows(rel, sql);
     sb_buf_put_str(sql, " AS t");
     put_match(rel, 0, sql);
     sb_buf_put_str(sql, rel->key_count > 0 ? " LIMIT 1" : "");
@@ -328,7 +336,7 @@ static void put_side(
     }
     sb_buf_put_view(sql, constraint->columns);
     sb_buf_put_str(sql, " FROM ");
-    put_target(rel, sql);
+    put_rows(rel, sql);
     sb_buf_put_str(sql, " AS t");
     sb_buf_put_view(sql, constraint->filter);
     sb_buf_put_str(sql, ")");
@@ -371,7 +379,7 @@ void sb_sql_truncate(const struct sb_apply_rel *const *rels, uint16_t count, boo
     sb_buf_put_str(sql, "TRUNCATE ");
     for (uint16_t i = 0; i < count; i++) {
         sb_buf_put_str(sql, i == 0 ? "" : ", ");
-        put_target(rels[i], sql);
+        put_rows(rels[i], sql);
     }
     sb_buf_put_str(sql, restart_identity ? " RESTART IDENTITY" : " CONTINUE IDENTITY");
     sb_buf_put_str(sql, cascade ? " CASCADE" : "");
