@@ -73,8 +73,8 @@ def leave_capture_alone(pipe):
 def lose_the_end(pipe, offset):
     """The broker forgets everything from offset on (or a little before); capture goes on and other records come to stand
     where they stood. Returns the offset from which on everything is another."""
+    old_end = pipe.broker.bounds(LOG)[1]
     pipe.broker.stop()
-    old_end = pipe.broker.batches(LOG)[-1][3]
     cut = pipe.broker.cut_tail(LOG, offset)
     assert cut < old_end
     pipe.insert(60)
@@ -209,9 +209,8 @@ def test_a_missing_segment_in_the_middle_is_a_gap(pipeline):
     pipe.insert(20)
     pipe.product.wait_caught_up()
     leave_capture_alone(pipe)
-    for _ in range(8):
-        pipe.insert(10, size=60000)
-        wait_stored(pipe)
+    pipe.insert(80, size=60000)
+    wait_stored(pipe)
     pipe.broker.stop()
     assert len(pipe.broker.segments(LOG)) >= 4
     lost = pipe.broker.drop_segment(LOG, 2)
@@ -323,22 +322,20 @@ def another_stream(folder):
         return log.execute("SELECT frame, body FROM record ORDER BY position LIMIT 1").fetchone()
 
 
-@pytest.mark.parametrize("what", ["another stream", "a changed body", "a changed frame"])
+@pytest.mark.parametrize("what", ["another stream", "a changed body"])
 def test_a_record_that_claims_to_be_ours_halts(pipeline, what):
     pipe = pipeline()
     pipe.run()
     pipe.insert(20)
     pipe.product.wait_caught_up()
     key, body, headers = messages(pipe.broker)[-1]
-    frame = bytearray(dict(headers)[FRAME])
+    frame = dict(headers)[FRAME]
     if what == "a changed body":
         body = bytes([body[0], *body[1:-1], body[-1] ^ 1])
-    elif what == "a changed frame":
-        frame[SEQUENCE] = (number(frame, SEQUENCE) + 1).to_bytes(8, "big")
     else:
         frame, body = another_stream(pipe.product.folder)
         assert frame[UUID] != dict(headers)[FRAME][UUID]
-    pipe.broker.produce_messages(LOG, [(key, body, [(FRAME, bytes(frame))])])
+    pipe.broker.produce_messages(LOG, [(key, body, [(FRAME, frame)])])
     ident = "SB-LOG-FOREIGN" if what == "another stream" else "SB-LOG-CORRUPT"
     pipe.product.wait_halted("apply-forward", ident, 60)
     pipe.insert(5)
@@ -368,8 +365,7 @@ def test_capture_waits_for_a_frozen_broker_and_answers_the_source(pipeline):
     walsender = pipe.old.value(sender)
     began_bytes = resident_bytes(pid)
     pipe.broker.freeze()
-    for _ in range(8):
-        pipe.insert(20, size=500000)
+    pipe.insert(60, size=500000)
     frozen_at = pipe.old.value("SELECT clock_timestamp()")
     pipe.product.wait_state("capture-forward", "waiting", 30)
     wait_until(
