@@ -118,10 +118,16 @@ static struct sb_stream *open_one(const struct sb_stream_options *options, enum 
     return stream;
 }
 
-/* A store made anew, and its writer. */
+/* A store made anew, and its writer. A broker that a case before this one had silenced is let in again by its
+ * cluster a moment after it woke; until then it cannot make topics. */
 static struct sb_stream *made(const struct sb_stream_options *options)
 {
-    MUST(sb_stream_create(options, &uuid, NULL, &err));
+    int64_t deadline_ms = sb_clock_mono_ms() + PATIENCE_MS;
+    int rc;
+    while ((rc = sb_stream_create(options, &uuid, NULL, &err)) != 0 && err.code == SB_E_STREAM_UNAVAILABLE &&
+           sb_clock_mono_ms() < deadline_ms)
+        poll(NULL, 0, 100);
+    MUST(rc);
     return open_one(options, SB_STREAM_WRITE);
 }
 

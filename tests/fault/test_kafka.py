@@ -414,3 +414,39 @@ def test_a_limit_that_is_lowered_is_survived(pipeline):
     assert pipe.epochs() >= 2
     parts = [one.value() for one in pipe.broker.read(LOG)]
     assert max(map(len, parts[-40:])) < 100000
+
+
+# -- C4: what is appended after the successor has read the tail
+
+
+def test_a_frozen_writer_that_wakes_up_harms_nobody(pipeline):
+    """It wakes with records in its queue, and sends them behind the `open` of its successor."""
+    pipe = pipeline()
+    zombie = pipe.product.start("capture")
+    wait_until(lambda: pipe.epochs() == 1, 60, "capture to follow")
+    pipe.insert(10)
+    wait_stored(pipe)
+    pipe.broker.freeze()
+    pipe.insert(100)
+    lsn = pipe.old.value("SELECT pg_current_wal_insert_lsn()::text")
+    wait_until(
+        lambda: pipe.old.value("SELECT sent_lsn >= %s::pg_lsn FROM pg_stat_replication", lsn), 30, "capture to have it all"
+    )
+    zombie.freeze()
+    pipe.broker.thaw()
+    (pipe.product.folder / "second").mkdir(mode=0o700)
+    pipe.product.configure(state_dir=str(pipe.product.folder / "second"))
+    pipe.run()
+    pipe.product.wait_caught_up(90)
+    opened = max(at for at, frame in frames(pipe.broker) if frame[4] == OPEN)
+    zombie.thaw()
+    wait_until(
+        lambda: any(at > opened and number(frame, EPOCH) == 1 for at, frame in frames(pipe.broker)), 60,
+        "the zombie to append behind its successor's open",
+    )
+    assert zombie.wait(60) == 75 and pipe.product.log_contains("SB-EPOCH-STALE")
+    pipe.insert(10)
+    pipe.assert_equal()
+    assert len(pipe.applied()) == 120
+    report = pipe.product.ok("stream", "verify", "--json").json()
+    assert report["whole"] and report["dropped"] > 0
