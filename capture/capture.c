@@ -483,11 +483,12 @@ static int release_if_due(struct capture *cap, int64_t now_ms, struct sb_err *er
 {
     if (now_ms < cap->next_release_ms)
         return 0;
-    cap->next_release_ms = now_ms + (cap->stalled ? RELEASE_STALLED_MS : RELEASE_MS);
+    bool embedded =
+        cap->op->stream_options.store == SB_STORE_EMBEDDED; /* room is made here; brokers make their own */
+    cap->next_release_ms = now_ms + (cap->stalled && embedded ? RELEASE_STALLED_MS : RELEASE_MS);
     struct sb_stream_bounds bounds;
-    if (cap->op->stream_options.store == SB_STORE_EMBEDDED &&
-        sb_retention_release(
-            cap->op->stream, &cap->progress, cap->config->stream.retention_hours * HOUR_MS, err) != 0)
+    if (embedded && sb_retention_release(cap->op->stream, &cap->progress,
+                        cap->config->stream.retention_hours * HOUR_MS, err) != 0)
         return sb_err_add(err, "releasing applied records");
     if (sb_stream_bounds(cap->op->stream, &bounds, err) !=
         0) /* only figures; service says when it is too long */
