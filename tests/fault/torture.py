@@ -38,6 +38,8 @@ PASSAGES = {
     "apply-after-read": 800, "apply-before-read": 800, "capture-after-read": 800, "capture-after-append": 800,
     "capture-before-append": 800, "apply-exact-change": 40, "apply-large-chunk": 3, "capture-after-claim": 1,
     "capture-before-claim": 1, "capture-after-open": 1, "capture-before-open": 1,
+    # As often as the target's WAL writer moves.
+    "capture-before-feedback": 4, "capture-after-feedback": 4,
 }
 PASSAGES_MOST = 30
 # What is done besides the kills at points, and how often relative to one another.
@@ -287,7 +289,7 @@ class Torture:
         zombie = self.running.pop(name)
         zombie.freeze()
         # Capture is cut off; apply now and then only silent, and the other has to take over.
-        if name == "capture" or self.random.random() < 0.7:
+        if name == "capture" or self.random.random() < 0.8:
             ended = server.sql(ENDED, f"switchback % {name}%")
             assert ended, f"{name} had no session on {server}"
         self.homes[name].reverse()
