@@ -425,6 +425,7 @@ class Torture:
 
     def _equal(self):
         compare.assert_equal(self.old, self.new)
+        assert self.new.value("SELECT count(*) FROM switchback.conflict") == 0, "a row was not what the stream expects"
         old_ids, new_ids = ({row[0] for row in cluster.sql("SELECT id FROM tx")} for cluster in (self.old, self.new))
         self.told.read()
         found = invariants.lost_at_source(old_ids, self.told) + invariants.unknown_agree(old_ids, new_ids, self.told)
