@@ -22,6 +22,7 @@ from sbtest.wait import wait_until
 
 STAGES = ("capture", "apply")
 CLIENTS, PAUSE_MS = 4, 25
+MAJORS = [(14, 17), (16, 18), (17, 14), (18, 16), (15, 15)]  # old and new server, by seed
 STALE = 75  # exit code of SB-EPOCH-STALE: somebody newer is at work
 PATIENCE_S = 90  # for whatever must happen by itself: generous, the machine may be busy
 CONFIG = {
@@ -105,7 +106,7 @@ class Torture:
         kinds = ", ".join(f"{count} {what}" for what, count in sorted(self.kills.items()))
         looks = ", ".join(f"{type(watcher).__name__} {watcher.passes}" for watcher in self.watchers)
         return (
-            f"{self.store}, seed {self.seed}: {self.total()} kills ({kinds}) at {len(self.struck)} of {len(self.points)} points and"
+            f"{self.store}, PostgreSQL {self.old.major} to {self.new.major}, seed {self.seed}: {self.total()} kills ({kinds}) at {len(self.struck)} of {len(self.points)} points and"
             f" between them in {time.monotonic() - self.began:.0f} s; transactions: {len(self.told.ok)} acknowledged,"
             f" {len(self.told.failed)} rolled back, {len(self.told.unknown)} unknown; log: {len(self.proof.commits)} commits in"
             f" {self.proof.epochs} epochs, {self.proof.again} told again; looks: {looks}"
@@ -468,8 +469,9 @@ class Torture:
 
 def make(place, clusters, switchback, brokers, store, seed, kills):
     """Servers, tables and a prepared migration."""
-    old = clusters(15, "old", fsync=True, settings=OLD)
-    new = clusters(15, "new", fsync=True, settings=NEW)
+    majors = MAJORS[seed % len(MAJORS)]
+    old = clusters(majors[0], "old", fsync=True, settings=OLD)
+    new = clusters(majors[1], "new", fsync=True, settings=NEW)
     for cluster in (old, new):
         cluster.sql(load.TABLES)
     new.sql(load.WATCH)
