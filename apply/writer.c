@@ -14,6 +14,7 @@ enum {
     STATEMENTS_MAX = 2000, /* prepared at a time; then all are dropped and prepared again on use */
     ONE_PARAMS_MAX = 2 * SB_COLS_MAX + 2, /* new values and the whole old row */
     COPY_CHUNK_BYTES = 64 * 1024,
+    ORIGIN_SQL_BYTES = 256,
 };
 #define ARRAYS_MAX_BYTES (INT64_C(3) << 30)
 
@@ -23,6 +24,7 @@ struct sb_writer {
     struct sb_map *statements; /* SQL -> its number + 1 */
     size_t statement_next;
     bool in_transaction;
+    char origin_sql[ORIGIN_SQL_BYTES]; /* goes before COMMIT, in one round trip with it; empty: none */
     PGresult *fetched;
     /* arrays: one growing buffer; each column's array begins at starts[i] */
     struct sb_buf arrays;
@@ -117,14 +119,18 @@ int sb_writer_begin(struct sb_writer *writer, struct sb_err *err)
             writer, "BEGIN ISOLATION LEVEL READ COMMITTED", "could not begin a target transaction", err) != 0)
         return -1;
     writer->in_transaction = true;
+    writer->origin_sql[0] = '\0';
     return 0;
 }
 
 int sb_writer_commit(struct sb_writer *writer, struct sb_err *err)
 {
-    writer->in_transaction = false;
-    PGresult *result = PQexec(writer->raw, "COMMIT");
+    char sql[ORIGIN_SQL_BYTES + sizeof "COMMIT"];
+    snprintf(sql, sizeof sql, "%sCOMMIT", writer->origin_sql);
+    PGresult *result = PQexec(writer->raw, sql);
     int rc = 0;
+    /* Still in one if the origin's position was refused: then COMMIT was not looked at. */
+    writer->in_transaction = PQtransactionStatus(writer->raw) != PQTRANS_IDLE;
     if (PQresultStatus(result) != PGRES_COMMAND_OK)
         rc = writer_error(writer, result, "could not commit on the target", err);
     else if (strcmp(PQcmdStatus(result), "COMMIT") !=
@@ -162,12 +168,12 @@ int sb_writer_rollback_to(struct sb_writer *writer, struct sb_err *err)
         writer, "ROLLBACK TO SAVEPOINT sb; RELEASE SAVEPOINT sb", "could not roll back to a savepoint", err);
 }
 
-int sb_writer_origin(struct sb_writer *writer, uint64_t lsn, int64_t commit_us, struct sb_err *err)
+void sb_writer_origin(struct sb_writer *writer, uint64_t lsn, int64_t commit_us)
 {
-    char lsn_text[SB_LSN_TEXT_BYTES], at[SB_TIME_TEXT_BYTES], sql[256];
-    snprintf(sql, sizeof sql, "SELECT pg_catalog.pg_replication_origin_xact_setup('%s', '%s')",
-        sb_lsn_text(lsn, lsn_text), sb_clock_text(commit_us, at));
-    return exec_simple(writer, sql, "could not set the replication origin's position", err);
+    char lsn_text[SB_LSN_TEXT_BYTES], at[SB_TIME_TEXT_BYTES];
+    snprintf(writer->origin_sql, sizeof writer->origin_sql,
+        "SELECT pg_catalog.pg_replication_origin_xact_setup('%s', '%s'); ", sb_lsn_text(lsn, lsn_text),
+        sb_clock_text(commit_us, at));
 }
 
 /* -- prepared statements

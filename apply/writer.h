@@ -34,9 +34,9 @@ int sb_writer_savepoint(struct sb_writer *writer, struct sb_err *err); /* one at
 int sb_writer_release(struct sb_writer *writer, struct sb_err *err);   /* keep what was done since */
 int sb_writer_rollback_to(
     struct sb_writer *writer, struct sb_err *err); /* undo what was done since, and forget it */
-/* The origin's position for this transaction (source commit end LSN and time), as
- * pg_replication_origin_xact_setup. */
-int sb_writer_origin(struct sb_writer *writer, uint64_t lsn, int64_t commit_us, struct sb_err *err);
+/* The origin's position for this transaction (source commit LSN and time), as
+ * pg_replication_origin_xact_setup: sent with COMMIT, which fails if it is refused. */
+void sb_writer_origin(struct sb_writer *writer, uint64_t lsn, int64_t commit_us);
 
 /* A statement with text parameters; NULL state and UNCHANGED are not allowed in values but NULL is.
  * ret_affected: rows changed or returned. */

@@ -8,7 +8,7 @@ import statistics
 from sbtest.servers import server
 
 import latency
-from workloads import DELETED, INSERTED, MAJOR, SCALE, UPDATED
+from workloads import BULK_ROWS, MAJOR, SCALE
 
 NOTES = pathlib.Path(__file__).with_name("notes.md")
 MEMORY_MAX_MIB = 64
@@ -107,8 +107,8 @@ def write(results, transactions, runs):
         f"the highest, of {runs} runs.", "",
         f"- {os.cpu_count()} cores, {platform.system()} {platform.release()}, {server(MAJOR).version()}, 1 GB shared buffers, "
         "`synchronous_commit=off`, all files in memory if there is room; embedded store unless it says Kafka",
-        f"- TPC-B: {transactions} transactions of pgbench, 4 changes each, scale {SCALE}; bulk: one transaction of {INSERTED} "
-        f"inserts, {UPDATED} updates, {DELETED} deletes",
+        f"- TPC-B: {transactions} transactions of pgbench, 4 changes each, scale {SCALE}; bulk: one transaction of {BULK_ROWS} "
+        "inserts, updates or deletes",
         "- each run also compares old and new sides, row by row", "",
     ]
     if backlogs:
