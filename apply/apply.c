@@ -61,6 +61,12 @@ static int flush(struct stage *stage, struct sb_err *err)
     return sb_lane_flush(stage->lane, err);
 }
 
+static bool read_ahead(void *arg)
+{
+    struct stage *stage = arg;
+    return sb_stream_read_ahead(stage->stream);
+}
+
 /* The lane flushes by itself when a batch is full. */
 static void note_batch(struct stage *stage, int64_t now_ms)
 {
@@ -297,6 +303,7 @@ static int connect_all(struct stage *stage, struct sb_err *err)
     sb_wiring_stream(stage->config, stage->direction, path, &options);
     if (sb_stream_open(&options, SB_STREAM_READ, &stage->stream, err) != 0)
         return -1;
+    sb_lane_meanwhile(stage->lane, read_ahead, stage);
     return seek_to_progress(stage, err);
 }
 

@@ -127,6 +127,11 @@ int sb_lane_learn(struct sb_lane *lane, struct sb_view body, struct sb_err *err)
     return sb_codec_learn(lane->codec, body, NULL, err);
 }
 
+void sb_lane_meanwhile(struct sb_lane *lane, bool (*fn)(void *arg), void *arg)
+{
+    sb_writer_meanwhile(lane->writer, fn, arg);
+}
+
 /* -- target tables
  * ------------------------------------------------------------------------------------------- */
 

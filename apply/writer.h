@@ -25,6 +25,10 @@ int sb_writer_new(struct sb_conn *conn, const char *origin, int64_t lock_timeout
     struct sb_writer **ret_writer, struct sb_err *err);
 void sb_writer_free(struct sb_writer *writer);
 
+/* What to do while the server works on a set of rows: fn is called again and again and returns whether there
+ * is more to do at once. It must not use the session. */
+void sb_writer_meanwhile(struct sb_writer *writer, bool (*fn)(void *arg), void *arg);
+
 int sb_writer_begin(struct sb_writer *writer, struct sb_err *err);
 int sb_writer_commit(struct sb_writer *writer, struct sb_err *err);
 /* Best effort: a dead session has rolled back by itself. */
