@@ -152,6 +152,11 @@ int sb_lane_prove(struct sb_lane *lane, const struct sb_record *before, struct s
         lane->config->migration, sb_lsn_text(position->commit_lsn, lsn));
 }
 
+void sb_lane_meanwhile(struct sb_lane *lane, bool (*fn)(void *arg), void *arg)
+{
+    sb_writer_meanwhile(lane->writer, fn, arg);
+}
+
 /* -- target tables
  * ------------------------------------------------------------------------------------------- */
 
@@ -253,8 +258,7 @@ static int finish(struct sb_lane *lane, const struct sb_batch_txn *txn, uint64_t
     next.changes += changes;
     next.conflicts += conflicts;
     bool passes_poison = lane->poison.present && lane->poison.commit_lsn <= txn->position.commit_lsn;
-    if (sb_writer_origin(lane->writer, txn->position.commit_lsn, txn->commit_us, err) != 0)
-        return -1;
+    sb_writer_origin(lane->writer, txn->position.commit_lsn, txn->commit_us);
     if (passes_poison && sb_poison_clear(lane->writer, lane->config->migration, lane->direction, err) != 0)
         return -1;
     SB_FAULT("apply-before-progress");

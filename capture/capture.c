@@ -19,7 +19,7 @@
 enum {
     LEDGER_COMMITS = 1 << 16,
     TICK_MS = 100,
-    SERVICE_APART_MS = 2,  /* so much is gathered for one write to stable storage ... */
+    SERVICE_APART_MS = 1,  /* so much is gathered for one write to stable storage ... */
     SERVICE_FLOOD_MS = 20, /* ... and so much when more comes in than anybody waits for commit by commit */
     FLOOD_BYTES_A_MS = 8192,
     SERVICE_WAIT_MS = 10, /* while the store still works on what it was given */
