@@ -222,6 +222,12 @@ def test_a_name_that_the_target_does_not_have_stops_apply(flow, mode):
     assert it.new_sql("SELECT id, r::text FROM item") == [(1, "item")]
 
 
+def test_domains_of_one_name_over_different_types_are_refused(flow):
+    table = "CREATE DOMAIN {0} AS numeric(10,{1}); CREATE DOMAIN {0}_too AS {0}; CREATE TABLE item (id int PRIMARY KEY, v {0}_too)"
+    it = flow(table.format("cents", 4), new_structure=table.format("cents", 2), start=False)
+    assert "over numeric(10,4) on the source and over numeric(10,2)" in it.product.refuses("SB-TARGET-STRUCTURE", "check").out
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_blanks_beyond_the_length_are_the_exception(flow, mode):
     it = flow("CREATE TABLE item (id int PRIMARY KEY, v varchar(3))", apply={"mode": mode})
