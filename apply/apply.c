@@ -70,6 +70,12 @@ static int flush(struct stage *stage, struct sb_err *err)
     return sb_lane_flush(stage->lane, err);
 }
 
+static bool read_ahead(void *arg)
+{
+    struct stage *stage = arg;
+    return sb_stream_read_ahead(stage->stream);
+}
+
 /* The lane flushes by itself when a batch is full. */
 static void note_batch(struct stage *stage, int64_t now_ms)
 {
@@ -413,6 +419,7 @@ static int connect_all(struct stage *stage, struct sb_err *err)
     if (sb_stream_open(&options, SB_STREAM_READ, &stage->stream, err) != 0)
         return -1;
     worked_as_pid = sb_conn_backend_pid(stage->conn);
+    sb_lane_meanwhile(stage->lane, read_ahead, stage);
     return seek_to_progress(stage, err);
 }
 

@@ -159,6 +159,11 @@ int sb_lane_prove(struct sb_lane *lane, const struct sb_record *before, struct s
         lane->config->migration, sb_lsn_text(position->commit_lsn, lsn));
 }
 
+void sb_lane_meanwhile(struct sb_lane *lane, bool (*fn)(void *arg), void *arg)
+{
+    sb_writer_meanwhile(lane->writer, fn, arg);
+}
+
 /* -- target tables
  * ------------------------------------------------------------------------------------------- */
 
@@ -198,23 +203,32 @@ static int relation_of(struct sb_lane *lane, const struct sb_relation *rel,
     return 0;
 }
 
-/* TRUNCATE needs no more than names. */
 static int truncated_relations(struct sb_lane *lane, struct sb_batch_change *change, struct sb_err *err)
 {
     uint16_t count = change->chg.truncated_count;
     const struct sb_apply_rel **rels = sb_arena_alloc(lane->batch.arena, (count + 1u) * sizeof(void *));
-    for (uint16_t i = 0; rels != NULL && i < count; i++) {
-        struct sb_apply_rel *rel = sb_arena_zalloc(lane->batch.arena, sizeof *rel);
-        if (rel == NULL)
-            rels = NULL;
-        else {
-            rel->target_schema = change->chg.truncated[i]->schema;
-            rel->target_name = change->chg.truncated[i]->name;
-            rels[i] = rel;
-        }
-    }
+    if (rels == NULL)
+        return sb_err_set(err, SB_E_LIMIT, "the batch arena is full");
+    for (uint16_t i = 0; i < count; i++)
+        if (relation_of(lane, change->chg.truncated[i], &rels[i], err) != 0)
+            return -1;
     change->truncated_rels = rels;
-    return rels != NULL ? 0 : sb_err_set(err, SB_E_LIMIT, "the batch arena is full");
+    return 0;
+}
+
+static bool skips(const struct sb_lane *lane, uint64_t commit_lsn, uint64_t xid)
+{
+    return lane->poison.present && lane->poison.skipped_by[0] != '\0' &&
+           lane->poison.commit_lsn == commit_lsn && lane->poison.xid == xid;
+}
+
+/* The target's tables of a change; a transaction that is to be skipped needs none. */
+static int change_relations(struct sb_lane *lane, struct sb_batch_change *change, struct sb_err *err)
+{
+    if (skips(lane, lane->flight_lsn, lane->flight_xid))
+        return 0;
+    return change->chg.op == SB_OP_TRUNCATE ? truncated_relations(lane, change, err)
+                                            : relation_of(lane, change->chg.rel, &change->rel, err);
 }
 
 /* -- writing
@@ -223,12 +237,6 @@ static int truncated_relations(struct sb_lane *lane, struct sb_batch_change *cha
 static bool may_go_exact(const struct sb_err *err)
 {
     return sb_err_class(err) == SB_CLASS_DATA;
-}
-
-static bool skips(const struct sb_lane *lane, uint64_t commit_lsn, uint64_t xid)
-{
-    return lane->poison.present && lane->poison.skipped_by[0] != '\0' &&
-           lane->poison.commit_lsn == commit_lsn && lane->poison.xid == xid;
 }
 
 static void count_done(const struct sb_lane *lane, uint64_t commits, uint64_t changes, uint64_t conflicts)
@@ -257,8 +265,7 @@ static int finish(struct sb_lane *lane, const struct sb_batch_txn *txn, uint64_t
     next.changes += changes;
     next.conflicts += conflicts;
     bool passes_poison = lane->poison.present && lane->poison.commit_lsn <= txn->position.commit_lsn;
-    if (sb_writer_origin(lane->writer, txn->position.commit_lsn, txn->commit_us, err) != 0)
-        return -1;
+    sb_writer_origin(lane->writer, txn->position.commit_lsn, txn->commit_us);
     if (passes_poison && sb_poison_clear(lane->writer, lane->config->migration, lane->direction, err) != 0)
         return -1;
     SB_FAULT("apply-before-progress");
@@ -728,13 +735,8 @@ static int take_change(struct sb_lane *lane, const struct sb_record *whole, bool
         sb_metric_add(SB_M_APPLY_COPIED, 1);
         return batch_is_full(lane) ? grow_large(lane, err) : 0;
     }
-    if (change.chg.op == SB_OP_TRUNCATE) {
-        if (truncated_relations(lane, &change, err) != 0)
-            return -1;
-    } else if (!skips(lane, lane->flight_lsn, lane->flight_xid)) {
-        if (relation_of(lane, change.chg.rel, &change.rel, err) != 0)
-            return stop_at_structure(lane, &change, err);
-    }
+    if (change_relations(lane, &change, err) != 0)
+        return stop_at_structure(lane, &change, err);
     if (sb_batch_add(&lane->batch, &change, err) != 0)
         return -1;
     return batch_is_full(lane) ? grow_large(lane, err) : 0;

@@ -35,6 +35,8 @@ int sb_lane_prove(struct sb_lane *lane, const struct sb_record *before, struct s
 /* A schema known beside the log (control table). */
 int sb_lane_learn(struct sb_lane *lane, struct sb_view body, struct sb_err *err);
 
+/* What to do while the target works (apply/writer): nothing that takes records. */
+void sb_lane_meanwhile(struct sb_lane *lane, bool (*fn)(void *arg), void *arg);
 /* The next record of the stream. Writes to the target when a batch is full. */
 int sb_lane_take(struct sb_lane *lane, const struct sb_record *record, struct sb_err *err);
 /* Write the whole transactions gathered so far; nothing if there are none. */

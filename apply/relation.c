@@ -116,6 +116,7 @@ int sb_apply_rel_make(const struct sb_relation *rel, const struct sb_cat_table *
         if (map_column(rel, i, table, out, err) != 0)
             return -1;
     choose_key(rel, table, out);
+    out->ordinary = table->kind == 'r';
     out->keeps_columns = target_has_more(rel, table);
     if (table->always_triggers)
         out->exact_reason = "the target table has triggers or rules that are enabled always";

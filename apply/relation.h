@@ -30,6 +30,7 @@ struct sb_apply_rel {
     uint16_t *key_cols; /* indexes into cols */
     bool exact_only; /* set-wise writing would differ from row by row, or is not possible; reason says why */
     const char *exact_reason;
+    bool ordinary;         /* neither partitioned nor anything else: ONLY keeps to it */
     bool keeps_columns;    /* the target has columns the stream does not: delete + insert would lose them */
     bool identity_always;  /* some column is; it can be inserted, but not set */
     bool fixed_beside_key; /* ... and is not in the key, so that an update does not show that it changes */

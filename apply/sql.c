@@ -7,6 +7,14 @@ static void put_target(const struct sb_apply_rel *rel, struct sb_buf *sql)
     sb_ident_put_table(sql, rel->target_schema, rel->target_name);
 }
 
+/* Where rows are looked for: not in tables that inherit from this one, whose rows travel by their own name.
+ */
+static void put_rows(const struct sb_apply_rel *rel, struct sb_buf *sql)
+{
+    sb_buf_put_str(sql, rel->ordinary ? "ONLY " : "");
+    put_target(rel, sql);
+}
+
 static bool is_key(const struct sb_apply_rel *rel, uint16_t col)
 {
     for (uint16_t k = 0; k < rel->key_count; k++)
@@ -91,7 +99,7 @@ void sb_sql_set_count(const struct sb_apply_rel *rel, struct sb_buf *sql)
     source_keys(&source, rel);
     source_end(&source);
     sb_buf_put_str(sql, ") AS s JOIN ");
-    put_target(rel, sql);
+    put_rows(rel, sql);
     sb_buf_put_str(sql, " AS t ON true");
     put_key_join(rel, sql);
 }
@@ -100,7 +108,7 @@ void sb_sql_set_delete(const struct sb_apply_rel *rel, struct sb_buf *sql)
 {
     struct set_source source = {.sql = sql};
     sb_buf_put_str(sql, "DELETE FROM ");
-    put_target(rel, sql);
+    put_rows(rel, sql);
     sb_buf_put_str(sql, " AS t USING (SELECT ");
     source_keys(&source, rel);
     source_end(&source);
@@ -113,24 +121,33 @@ bool sb_sql_in_set(const struct sb_apply_rel *rel, const bool *present, uint16_t
     return present[col] && rel->cols[col].settable && !is_key(rel, col);
 }
 
+/* "UPDATE t SET " before the first assignment, a comma before the others. */
+static void put_assignment(
+    const struct sb_apply_rel *rel, uint16_t col, int nth, int source, struct sb_buf *sql)
+{
+    if (nth == 0) {
+        sb_buf_put_str(sql, "UPDATE ");
+        put_rows(rel, sql);
+        sb_buf_put_str(sql, " AS t SET ");
+    } else {
+        sb_buf_put_str(sql, ", ");
+    }
+    sb_ident_put(sql, rel->cols[col].name);
+    sb_buf_putf(sql, " = s.c%d", source);
+}
+
 bool sb_sql_set_update(const struct sb_apply_rel *rel, const bool *present, struct sb_buf *sql)
 {
     struct set_source source = {.sql = sql};
-    int set = rel->key_count;
-    for (uint16_t i = 0; i < rel->rel->col_count; i++) {
-        if (!sb_sql_in_set(rel, present, i))
-            continue;
-        if (set == rel->key_count) {
-            sb_buf_put_str(sql, "UPDATE ");
-            put_target(rel, sql);
-            sb_buf_put_str(sql, " AS t SET ");
-        } else {
-            sb_buf_put_str(sql, ", ");
-        }
-        sb_ident_put(sql, rel->cols[i].name);
-        sb_buf_putf(sql, " = s.c%d", set++);
-    }
-    if (set == rel->key_count)
+    int set = 0, values = rel->key_count;
+    /* The key too: equal is not always the same (1.0 and 1.00), and the source's spelling is the row's. */
+    for (uint16_t k = 0; k < rel->key_count; k++)
+        if (rel->cols[rel->key_cols[k]].settable)
+            put_assignment(rel, rel->key_cols[k], set++, k, sql);
+    for (uint16_t i = 0; i < rel->rel->col_count; i++)
+        if (sb_sql_in_set(rel, present, i))
+            put_assignment(rel, i, set++, values++, sql);
+    if (set == 0)
         return false;
     sb_buf_put_str(sql, " FROM (SELECT ");
     source_keys(&source, rel);
@@ -209,7 +226,7 @@ static void put_match(const struct sb_apply_rel *rel, int param, struct sb_buf *
     bool first = true;
     if (rel->key_count == 0) {
         sb_buf_put_str(sql, " WHERE (t.tableoid, t.ctid) = (SELECT u.tableoid, u.ctid FROM ");
-        put_target(rel, sql);
+        put_rows(rel, sql);
         sb_buf_put_str(sql, " AS u");
     }
     for (uint16_t i = 0; i < rel->rel->col_count; i++) {
@@ -246,7 +263,7 @@ bool sb_sql_one_update(const struct sb_apply_rel *rel, const bool *present, stru
             continue;
         if (n == 0) {
             sb_buf_put_str(sql, "UPDATE ");
-            put_target(rel, sql);
+            put_rows(rel, sql);
             sb_buf_put_str(sql, " AS t SET ");
         } else {
             sb_buf_put_str(sql, ", ");
@@ -256,7 +273,7 @@ bool sb_sql_one_update(const struct sb_apply_rel *rel, const bool *present, stru
     }
     if (n == 0) {
         sb_buf_put_str(sql, "SELECT 1 FROM ");
-        put_target(rel, sql);
+        put_rows(rel, sql);
         sb_buf_put_str(sql, " AS t");
     }
     put_match(rel, n, sql);
@@ -267,7 +284,7 @@ bool sb_sql_one_fixed(const struct sb_apply_rel *rel, const struct sb_value *aft
 {
     int n = 0;
     sb_buf_put_str(sql, "SELECT 1 FROM ");
-    put_target(rel, sql);
+    put_rows(rel, sql);
     sb_buf_put_str(sql, " AS t");
     put_match(rel, 0, sql);
     for (uint16_t i = 0; i < rel->rel->col_count; i++)
@@ -293,7 +310,7 @@ bool sb_sql_is_fixed(const struct sb_apply_rel *rel, const struct sb_value *afte
 void sb_sql_one_delete(const struct sb_apply_rel *rel, struct sb_buf *sql)
 {
     sb_buf_put_str(sql, "DELETE FROM ");
-    put_target(rel, sql);
+    put_rows(rel, sql);
     sb_buf_put_str(sql, " AS t");
     put_match(rel, 0, sql);
 }
@@ -301,7 +318,7 @@ void sb_sql_one_delete(const struct sb_apply_rel *rel, struct sb_buf *sql)
 void sb_sql_one_json(const struct sb_apply_rel *rel, struct sb_buf *sql)
 {
     sb_buf_put_str(sql, "SELECT pg_catalog.to_jsonb(t) FROM ");
-    put_target(rel, sql);
+    put_rows(rel, sql);
     sb_buf_put_str(sql, " AS t");
     put_match(rel, 0, sql);
     sb_buf_put_str(sql, rel->key_count > 0 ? " LIMIT 1" : "");
@@ -319,7 +336,7 @@ static void put_side(
     }
     sb_buf_put_view(sql, constraint->columns);
     sb_buf_put_str(sql, " FROM ");
-    put_target(rel, sql);
+    put_rows(rel, sql);
     sb_buf_put_str(sql, " AS t");
     sb_buf_put_view(sql, constraint->filter);
     sb_buf_put_str(sql, ")");
@@ -362,7 +379,7 @@ void sb_sql_truncate(const struct sb_apply_rel *const *rels, uint16_t count, boo
     sb_buf_put_str(sql, "TRUNCATE ");
     for (uint16_t i = 0; i < count; i++) {
         sb_buf_put_str(sql, i == 0 ? "" : ", ");
-        put_target(rels[i], sql);
+        put_rows(rels[i], sql);
     }
     sb_buf_put_str(sql, restart_identity ? " RESTART IDENTITY" : " CONTINUE IDENTITY");
     sb_buf_put_str(sql, cascade ? " CASCADE" : "");

@@ -21,8 +21,8 @@
 /* SELECT count(*) of the key list's rows that exist. $1.. key arrays. */
 void sb_sql_set_count(const struct sb_apply_rel *rel, struct sb_buf *sql);
 void sb_sql_set_delete(const struct sb_apply_rel *rel, struct sb_buf *sql);
-/* Sets the settable columns that are present; false and nothing written if there are none to set. $1.. key
- * arrays, then arrays of those columns in order. */
+/* Sets the key and the settable columns that are present; false and nothing written if there are none to set.
+ * $1.. key arrays, then arrays of those columns in order. */
 bool sb_sql_set_update(const struct sb_apply_rel *rel, const bool *present, struct sb_buf *sql);
 bool sb_sql_in_set(
     const struct sb_apply_rel *rel, const bool *present, uint16_t col); /* is col in that SET list? */

@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <libpq-fe.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,8 @@ enum {
     STATEMENTS_MAX = 2000, /* prepared at a time; then all are dropped and prepared again on use */
     ONE_PARAMS_MAX = 2 * SB_COLS_MAX + 2, /* new values and the whole old row */
     COPY_CHUNK_BYTES = 64 * 1024,
+    ORIGIN_SQL_BYTES = 256,
+    AT_ONCE_MS = 1, /* what is answered so soon is waited for and nothing else */
 };
 #define ARRAYS_MAX_BYTES (INT64_C(3) << 30)
 
@@ -23,7 +26,10 @@ struct sb_writer {
     struct sb_map *statements; /* SQL -> its number + 1 */
     size_t statement_next;
     bool in_transaction;
+    char origin_sql[ORIGIN_SQL_BYTES]; /* goes before COMMIT, in one round trip with it; empty: none */
     PGresult *fetched;
+    bool (*meanwhile)(void *arg); /* NULL: just wait */
+    void *meanwhile_arg;
     /* arrays: one growing buffer; each column's array begins at starts[i] */
     struct sb_buf arrays;
     size_t *starts;
@@ -108,6 +114,12 @@ void sb_writer_free(struct sb_writer *writer)
     free(writer);
 }
 
+void sb_writer_meanwhile(struct sb_writer *writer, bool (*fn)(void *arg), void *arg)
+{
+    writer->meanwhile = fn;
+    writer->meanwhile_arg = arg;
+}
+
 /* -- transactions
  * -------------------------------------------------------------------------------------------- */
 
@@ -117,14 +129,18 @@ int sb_writer_begin(struct sb_writer *writer, struct sb_err *err)
             writer, "BEGIN ISOLATION LEVEL READ COMMITTED", "could not begin a target transaction", err) != 0)
         return -1;
     writer->in_transaction = true;
+    writer->origin_sql[0] = '\0';
     return 0;
 }
 
 int sb_writer_commit(struct sb_writer *writer, struct sb_err *err)
 {
-    writer->in_transaction = false;
-    PGresult *result = PQexec(writer->raw, "COMMIT");
+    char sql[ORIGIN_SQL_BYTES + sizeof "COMMIT"];
+    snprintf(sql, sizeof sql, "%sCOMMIT", writer->origin_sql);
+    PGresult *result = PQexec(writer->raw, sql);
     int rc = 0;
+    /* Still in one if the origin's position was refused: then COMMIT was not looked at. */
+    writer->in_transaction = PQtransactionStatus(writer->raw) != PQTRANS_IDLE;
     if (PQresultStatus(result) != PGRES_COMMAND_OK)
         rc = writer_error(writer, result, "could not commit on the target", err);
     else if (strcmp(PQcmdStatus(result), "COMMIT") !=
@@ -162,12 +178,12 @@ int sb_writer_rollback_to(struct sb_writer *writer, struct sb_err *err)
         writer, "ROLLBACK TO SAVEPOINT sb; RELEASE SAVEPOINT sb", "could not roll back to a savepoint", err);
 }
 
-int sb_writer_origin(struct sb_writer *writer, uint64_t lsn, int64_t commit_us, struct sb_err *err)
+void sb_writer_origin(struct sb_writer *writer, uint64_t lsn, int64_t commit_us)
 {
-    char lsn_text[SB_LSN_TEXT_BYTES], at[SB_TIME_TEXT_BYTES], sql[256];
-    snprintf(sql, sizeof sql, "SELECT pg_catalog.pg_replication_origin_xact_setup('%s', '%s')",
-        sb_lsn_text(lsn, lsn_text), sb_clock_text(commit_us, at));
-    return exec_simple(writer, sql, "could not set the replication origin's position", err);
+    char lsn_text[SB_LSN_TEXT_BYTES], at[SB_TIME_TEXT_BYTES];
+    snprintf(writer->origin_sql, sizeof writer->origin_sql,
+        "SELECT pg_catalog.pg_replication_origin_xact_setup('%s', '%s'); ", sb_lsn_text(lsn, lsn_text),
+        sb_clock_text(commit_us, at));
 }
 
 /* -- prepared statements
@@ -305,6 +321,27 @@ void sb_writer_array_put(struct sb_writer *writer, const struct sb_value *value)
     sb_buf_put_view(&writer->arrays, value->text);
 }
 
+static bool socket_is(const struct sb_writer *writer, short events, int wait_ms)
+{
+    struct pollfd file = {.fd = PQsocket(writer->raw), .events = events};
+    return poll(&file, 1, wait_ms) != 0;
+}
+
+static bool work_meanwhile(const struct sb_writer *writer)
+{
+    return writer->meanwhile != NULL && writer->meanwhile(writer->meanwhile_arg);
+}
+
+/* Until the server's answer begins to come; PQgetResult takes it from there, or says what is wrong. */
+static void wait_for_answer(struct sb_writer *writer)
+{
+    if (PQflush(writer->raw) != 0)
+        return;
+    for (int wait_ms = AT_ONCE_MS; !socket_is(writer, POLLIN, wait_ms); wait_ms = 0)
+        if (!work_meanwhile(writer))
+            return;
+}
+
 static PGresult *run_arrays(struct sb_writer *writer, struct sb_view sql, struct sb_err *err)
 {
     const char *params[2 * SB_COLS_MAX];
@@ -324,7 +361,13 @@ static PGresult *run_arrays(struct sb_writer *writer, struct sb_view sql, struct
     }
     if (prepared(writer, sql, name, err) != 0)
         return NULL;
-    PGresult *result = PQexecPrepared(writer->raw, name, count, params, lengths, formats, 0);
+    PGresult *result = NULL;
+    if (PQsendQueryPrepared(writer->raw, name, count, params, lengths, formats, 0) == 1) {
+        wait_for_answer(writer);
+        result = PQgetResult(writer->raw);
+        for (PGresult *rest; (rest = PQgetResult(writer->raw)) != NULL;)
+            PQclear(rest);
+    }
     ExecStatusType status = PQresultStatus(result);
     if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK)
         return result;
@@ -422,6 +465,8 @@ static int copy_send(struct sb_writer *writer, struct sb_err *err)
 {
     if (writer->copy.failed)
         return sb_err_set(err, SB_E_LIMIT, "a row does not fit into %" PRId64 " bytes", ARRAYS_MAX_BYTES);
+    while (!socket_is(writer, POLLOUT, 0) && work_meanwhile(writer))
+        ;
     if (writer->copy.len > 0 && PQputCopyData(writer->raw, writer->copy.ptr, (int)writer->copy.len) != 1)
         return writer_error(writer, NULL, "could not send rows to COPY", err);
     sb_buf_reset(&writer->copy);
@@ -441,6 +486,7 @@ int sb_writer_copy_end(struct sb_writer *writer, int64_t *ret_rows, struct sb_er
     if (PQputCopyEnd(writer->raw, NULL) != 1)
         return writer_error(writer, NULL, "could not end COPY", err);
     int rc = -1;
+    wait_for_answer(writer);
     PGresult *result = PQgetResult(writer->raw);
     if (PQresultStatus(result) == PGRES_COMMAND_OK) {
         *ret_rows = affected(result);

@@ -25,6 +25,10 @@ int sb_writer_new(struct sb_conn *conn, const char *origin, int64_t lock_timeout
     struct sb_writer **ret_writer, struct sb_err *err);
 void sb_writer_free(struct sb_writer *writer);
 
+/* What to do while the server works on a set of rows: fn is called again and again and returns whether there
+ * is more to do at once. It must not use the session. */
+void sb_writer_meanwhile(struct sb_writer *writer, bool (*fn)(void *arg), void *arg);
+
 int sb_writer_begin(struct sb_writer *writer, struct sb_err *err);
 int sb_writer_commit(struct sb_writer *writer, struct sb_err *err);
 /* Best effort: a dead session has rolled back by itself. */
@@ -34,9 +38,9 @@ int sb_writer_savepoint(struct sb_writer *writer, struct sb_err *err); /* one at
 int sb_writer_release(struct sb_writer *writer, struct sb_err *err);   /* keep what was done since */
 int sb_writer_rollback_to(
     struct sb_writer *writer, struct sb_err *err); /* undo what was done since, and forget it */
-/* The origin's position for this transaction (source commit end LSN and time), as
- * pg_replication_origin_xact_setup. */
-int sb_writer_origin(struct sb_writer *writer, uint64_t lsn, int64_t commit_us, struct sb_err *err);
+/* The origin's position for this transaction (source commit LSN and time), as
+ * pg_replication_origin_xact_setup: sent with COMMIT, which fails if it is refused. */
+void sb_writer_origin(struct sb_writer *writer, uint64_t lsn, int64_t commit_us);
 
 /* Prepared statements hold the types that their parameters had: forget them when a table is read anew. */
 int sb_writer_forget(struct sb_writer *writer, struct sb_err *err);

@@ -19,7 +19,7 @@
 enum {
     LEDGER_COMMITS = 1 << 16,
     TICK_MS = 100,
-    SERVICE_APART_MS = 2,  /* so much is gathered for one write to stable storage ... */
+    SERVICE_APART_MS = 1,  /* so much is gathered for one write to stable storage ... */
     SERVICE_FLOOD_MS = 20, /* ... and so much when more comes in than anybody waits for commit by commit */
     FLOOD_BYTES_A_MS = 8192,
     SERVICE_WAIT_MS = 10, /* while the store still works on what it was given */
@@ -492,11 +492,12 @@ static int release_if_due(struct capture *cap, int64_t now_ms, struct sb_err *er
 {
     if (now_ms < cap->next_release_ms)
         return 0;
-    cap->next_release_ms = now_ms + (cap->stalled ? RELEASE_STALLED_MS : RELEASE_MS);
+    bool embedded =
+        cap->op->stream_options.store == SB_STORE_EMBEDDED; /* room is made here; brokers make their own */
+    cap->next_release_ms = now_ms + (cap->stalled && embedded ? RELEASE_STALLED_MS : RELEASE_MS);
     struct sb_stream_bounds bounds;
-    if (cap->op->stream_options.store == SB_STORE_EMBEDDED &&
-        sb_retention_release(
-            cap->op->stream, &cap->progress, cap->config->stream.retention_hours * HOUR_MS, err) != 0)
+    if (embedded && sb_retention_release(cap->op->stream, &cap->progress,
+                        cap->config->stream.retention_hours * HOUR_MS, err) != 0)
         return sb_err_add(err, "releasing applied records");
     if (sb_stream_bounds(cap->op->stream, &bounds, err) !=
         0) /* only figures; service says when it is too long */

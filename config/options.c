@@ -216,7 +216,7 @@ const struct sb_option sb_options[] = {
     {.path = "copy.initial",
         .type = SB_OPTION_BOOL,
         .field = FIELD(copy.initial),
-        .value = "false",
+        .value = "true",
         .help = "Whether `switchback prepare` plans an initial copy: the rows of all tables are then copied "
                 "to the target, whose tables must be empty, while the stream already runs, and apply begins "
                 "when they are there. Without it the target must hold what the source held when the slot was "

@@ -22,6 +22,7 @@ enum {
     EARLY_SAID_MS = 1000,
     SIGHT_MS = 500,
     BUDGET_BURST_MS = 200,
+    PING_MS = 2000,
 };
 #define PLAN_MAX_BYTES (INT64_C(4) << 30)
 
@@ -55,6 +56,7 @@ struct copy {
     int64_t bytes_told;
     int64_t budget_bytes;
     int64_t budget_ms;
+    int64_t next_ping_ms;
     bool again;             /* some pipe wants another turn */
     int64_t early_since_ms; /* 0: no pipe waits for the barrier */
     int64_t sight_ms, sight_rows;
@@ -271,13 +273,28 @@ static void tell_barrier(struct copy *copy, int64_t now_ms)
     sb_report_state(SB_STATE_WAITING, why);
 }
 
+/* A server that is shutting down, smartly, waits for every session to leave: ours go at once. */
+static int ping_if_due(struct copy *copy, int64_t now_ms, struct sb_err *err)
+{
+    if (now_ms < copy->next_ping_ms)
+        return 0;
+    copy->next_ping_ms = now_ms + PING_MS;
+    if (sb_conn_ping(&copy->options.source) == SB_PING_REFUSING)
+        return sb_err_set(
+            err, SB_E_SOURCE_UNAVAILABLE, "the source is shutting down: all sessions with it are closed");
+    if (sb_conn_ping(&copy->options.target) == SB_PING_REFUSING)
+        return sb_err_set(
+            err, SB_E_TARGET_UNAVAILABLE, "the target is shutting down: all sessions with it are closed");
+    return 0;
+}
+
 static void on_tick(void *arg)
 {
     struct copy *copy = arg;
     struct sb_err err;
     int64_t now_ms = sb_clock_mono_ms();
     refill(copy, now_ms);
-    if (sb_witness_turn(copy->witness, now_ms, &err) != 0) {
+    if (ping_if_due(copy, now_ms, &err) != 0 || sb_witness_turn(copy->witness, now_ms, &err) != 0) {
         fail(copy, &err);
         return;
     }
@@ -372,6 +389,9 @@ static int make_plan(struct copy *copy, struct sb_err *err)
     if (sb_copy_plan_make(&copy->claim, sb_witness_conn(copy->witness), copy->config, &copy->names,
             stop_pending, copy->arena, &copy->plan, err) != 0)
         return -1;
+    /* Behind the list of published tables: one that was published a moment ago needs the barrier, too. */
+    if (sb_witness_barrier(copy->witness, &copy->options.barrier, err) != 0)
+        return -1;
     count_planned(copy);
     return 0;
 }
@@ -436,8 +456,7 @@ static int begin(struct copy *copy, struct sb_err *err)
         sb_copy_claim(&copy->claim, err) != 0)
         return -1;
     SB_FAULT("copy-after-claim");
-    if (sb_witness_barrier(copy->witness, &copy->options.barrier, err) != 0 ||
-        sb_catalog_server_id(sb_witness_conn(copy->witness), &id, err) != 0 || make_plan(copy, err) != 0)
+    if (sb_catalog_server_id(sb_witness_conn(copy->witness), &id, err) != 0 || make_plan(copy, err) != 0)
         return -1;
     copy->options.timeline = id.timeline;
     SB_INFO("copy begins", SB_NUM("tables", copy->plan.table_count), SB_NUM("chunks", copy->plan.job_count),

@@ -213,6 +213,9 @@ static int table_join(
         return -1;
     if (!found)
         return table_error(table, SB_E_SOURCE_UNAVAILABLE, "it was dropped while the copy was planned", err);
+    size_t oid_len = strlen(oid);
+    if (strncmp(table->shape, oid, oid_len) != 0 || table->shape[oid_len] != ' ')
+        return table_error(table, SB_E_SOURCE_UNAVAILABLE, "it was renamed while the copy was planned", err);
     if (!target_found)
         return table_error(table, SB_E_TARGET_STRUCTURE, "the target has no such table", err);
     if (source.rls)

@@ -67,10 +67,10 @@ static void text_stage(
     if (report->restarts > 0)
         sb_buf_putf(out, ", restarted %" PRIu32 " times", report->restarts);
     sb_buf_put_str(out, "\n");
-    if (stage->state == SB_STATE_HALTED || stage->state == SB_STATE_BACKOFF) {
-        if (report->err_hint[0] != '\0')
-            sb_buf_putf(out, "    what to do: %s\n", report->err_hint);
-    }
+    bool stands = stage->state == SB_STATE_HALTED || stage->state == SB_STATE_BACKOFF ||
+                  stage->state == SB_STATE_WAITING;
+    if (stands && report->err_hint[0] != '\0')
+        sb_buf_putf(out, "    what to do: %s\n", report->err_hint);
 }
 
 static void text_position(struct sb_buf *out, const char *what, uint64_t lsn, const char *behind,

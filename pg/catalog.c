@@ -25,11 +25,13 @@
     " AND ($2::text IS NULL OR n.nspname = $2 AND c.relname = $3)"
 #define ORDER " ORDER BY n.nspname COLLATE pg_catalog.\"C\", c.relname COLLATE pg_catalog.\"C\""
 
-/* base.oid: the type below a column's domain, and the domains that one rests on; NULL for other columns. */
+/* base: the type below a column's domain, and the domains that one rests on; NULL for other columns. */
 #define BASE_TYPE                                                                                            \
-    " LEFT JOIN LATERAL (WITH RECURSIVE below AS (SELECT t.typbasetype AS oid UNION ALL"                     \
-    " SELECT d.typbasetype FROM below JOIN pg_catalog.pg_type d ON d.oid = below.oid AND d.typtype = 'd')"   \
-    " SELECT b.oid FROM below JOIN pg_catalog.pg_type b ON b.oid = below.oid AND b.typtype <> 'd'"           \
+    " LEFT JOIN LATERAL (WITH RECURSIVE below AS (SELECT t.typbasetype AS oid, t.typtypmod AS typmod"        \
+    " UNION ALL SELECT d.typbasetype, d.typtypmod FROM below JOIN pg_catalog.pg_type d ON d.oid = "          \
+    "below.oid AND d.typtype = 'd')"                                                                         \
+    " SELECT b.oid, below.typmod FROM below JOIN pg_catalog.pg_type b ON b.oid = below.oid AND b.typtype "   \
+    "<> 'd'"                                                                                                 \
     ") AS base ON t.typtype = 'd'"
 
 static const char tables_sql[] =
@@ -51,6 +53,7 @@ static const char columns_sql[] =
     " (a.atthasdef OR t.typdefault IS NOT NULL) AND a.attgenerated = '', a.attgenerated <> '', a.attidentity,"
     " a.attnum = ANY (CASE WHEN c.relreplident = 'i' THEN ri.indkey ELSE pk.indkey END),"
     " pg_catalog.format_type(coalesce(base.oid, a.atttypid), -1),"
+    " CASE WHEN coalesce(base.oid, a.atttypid) < 16384 THEN '=' ELSE"
     " coalesce((SELECT pg_catalog.format('OPERATOR(%I.%s)', s.nspname, o.oprname) FROM pg_catalog.pg_opclass "
     "k"
     "  JOIN pg_catalog.pg_am h ON h.oid = k.opcmethod AND h.amname = 'btree'"
@@ -58,10 +61,11 @@ static const char columns_sql[] =
     "  AND m.amoplefttype = k.opcintype AND m.amoprighttype = k.opcintype"
     "  JOIN pg_catalog.pg_operator o ON o.oid = m.amopopr"
     "  JOIN pg_catalog.pg_namespace s ON s.oid = o.oprnamespace AND s.nspname <> 'pg_catalog'"
-    "  WHERE k.opcdefault AND k.opcintype = coalesce(base.oid, a.atttypid)), '='), base.oid IS NOT NULL,"
+    "  WHERE k.opcdefault AND k.opcintype = coalesce(base.oid, a.atttypid)), '=') END, base.oid IS NOT NULL,"
     " EXISTS (SELECT FROM pg_catalog.pg_cast s WHERE s.castsource = 'pg_catalog.text'::pg_catalog.regtype"
     "  AND s.casttarget = coalesce(base.oid, a.atttypid) AND s.castmethod = 'f' AND s.casttarget >= "
-    "16384)" CHOSEN
+    "16384), coalesce(base.oid, a.atttypid), coalesce(base.typmod, a.atttypmod),"
+    " pg_catalog.format_type(coalesce(base.oid, a.atttypid), coalesce(base.typmod, a.atttypmod))" CHOSEN
     " JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
     " JOIN pg_catalog.pg_type t ON t.oid = a.atttypid" BASE_TYPE CHOICE ORDER ", a.attnum";
 
@@ -112,12 +116,15 @@ static bool column_take(
         .generated = sb_rows_bool(rows, row, 9),
         .identity = char_of(rows, row, 10),
         .domain = sb_rows_bool(rows, row, 14),
+        .base_oid = (uint32_t)sb_rows_u64(rows, row, 16),
+        .base_typmod = (int32_t)sb_rows_i64(rows, row, 17),
         .text_cast = sb_rows_bool(rows, row, 15),
         .key = sb_rows_bool(rows, row, 11),
     };
     return text_take(rows, row, 1, arena, &col->name) && text_take(rows, row, 2, arena, &col->type_name) &&
            text_take(rows, row, 3, arena, &col->type_full) &&
-           text_take(rows, row, 12, arena, &col->type_cast) && text_take(rows, row, 13, arena, &col->equal);
+           text_take(rows, row, 12, arena, &col->type_cast) && text_take(rows, row, 13, arena, &col->equal) &&
+           text_take(rows, row, 18, arena, &col->base_full);
 }
 
 static bool identity_generated(const struct sb_cat_table *table, int server_version)

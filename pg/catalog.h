@@ -14,6 +14,9 @@ struct sb_cat_column {
         equal; /* "OPERATOR(public.=)" of an extension's type; "=" for all whose is in pg_catalog */
     uint32_t type_oid;
     int32_t typmod;
+    struct sb_view base_full; /* "numeric(10,2)": what a domain is made of; of other types as type_full */
+    uint32_t base_oid;
+    int32_t base_typmod;
     int16_t attnum;
     bool not_null;
     bool has_default;

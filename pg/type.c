@@ -99,10 +99,20 @@ static bool same_type(const struct sb_cat_column *from, const struct sb_cat_colu
     return sb_view_eq(bare_name(from->type_name), bare_name(to->type_name));
 }
 
+/* Domains of one name may be made of different types on the two servers. */
+static bool domain_fits(const struct sb_cat_column *from, const struct sb_cat_column *to)
+{
+    struct sb_cat_column from_base = {
+        .type_oid = from->base_oid, .typmod = from->base_typmod, .type_name = from->type_cast};
+    struct sb_cat_column to_base = {
+        .type_oid = to->base_oid, .typmod = to->base_typmod, .type_name = to->type_cast};
+    return sb_type_fits(&from_base, &to_base);
+}
+
 bool sb_type_fits(const struct sb_cat_column *from, const struct sb_cat_column *to)
 {
     if (same_type(from, to))
-        return typmod_fits(from, to);
+        return from->domain && to->domain ? domain_fits(from, to) : typmod_fits(from, to);
     if (is_integer(from->type_oid))
         return (is_integer(to->type_oid) && integer_width(from->type_oid) < integer_width(to->type_oid)) ||
                (to->type_oid == OID_NUMERIC && to->typmod == -1);

@@ -4,8 +4,8 @@
 
 #include "pg/catalog.h"
 
-/* Does every value of from fit into to unchanged? type_oid, typmod and, for types that are not built in,
- * type_name count. */
+/* Does every value of from fit into to unchanged? type_oid, typmod, for types that are not built in
+ * type_name, and for domains what they are made of count. */
 bool sb_type_fits(const struct sb_cat_column *from, const struct sb_cat_column *to);
 /* Would the server take a value of from into to and change it without a word: round it, drop its time zone,
  * spell it anew? What it refuses instead (a text that is too long) is not meant, nor what is not built in. */

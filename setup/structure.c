@@ -68,6 +68,16 @@ static int wrong_type(struct compare *cmp, const struct sb_cat_column *from, con
     return tell(cmp, SB_MISMATCH_TYPE);
 }
 
+static int wrong_domain(struct compare *cmp, const struct sb_cat_column *from, const struct sb_cat_column *to)
+{
+    begin(cmp);
+    sb_buf_reset(&cmp->statement);
+    sb_buf_putf(&cmp->evidence,
+        "column \"%s\" is %s, a domain over %s on the source and over %s on the target", from->name.ptr,
+        from->type_full.ptr, from->base_full.ptr, to->base_full.ptr);
+    return tell(cmp, SB_MISMATCH_TYPE);
+}
+
 static int generated_there(struct compare *cmp, const struct sb_cat_column *col)
 {
     begin(cmp);
@@ -124,7 +134,9 @@ static int column_compare(struct compare *cmp, const struct sb_cat_column *from)
     if (to->generated)
         return generated_there(cmp, to);
     if (!sb_type_fits(from, to))
-        return wrong_type(cmp, from, to);
+        return from->domain && to->domain && sb_view_eq(from->type_name, to->type_name)
+                   ? wrong_domain(cmp, from, to)
+                   : wrong_type(cmp, from, to);
     if (to->not_null && !from->not_null)
         return not_null_there(cmp, to);
     return 0;

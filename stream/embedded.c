@@ -45,8 +45,11 @@ enum {
     FORMAT = 1,
     RECORD_MAX_BYTES = 16 * 1024 * 1024, /* larger ones go in parts; SQLite's own limit is 10^9 */
     PATH_BYTES = 4096,
-    READ_AHEAD_BYTES = 1024 * 1024, /* a reader's batch: up to these, then its read transaction ends */
-    READ_AHEAD_RECORDS = 4096,
+    FETCH_BYTES = 1024 * 1024, /* a reader's batch: up to these, then its read transaction ends */
+    FETCH_RECORDS = 4096,
+    AHEAD_BYTES = 8 * 1024 * 1024, /* what is read while the caller waits: up to these */
+    AHEAD_RECORDS = 32768,
+    AHEAD_SLICE = 1024,                   /* records in one read transaction of it */
     PENDING_MAX_BYTES = 32 * 1024 * 1024, /* in the open transaction; then append says BUSY until service */
     MEASURE_BYTES = 64 * 1024,            /* appended between two looks at how large the file is */
     RELEASE_SLICE = 20000,                /* records deleted in one transaction */
@@ -54,9 +57,15 @@ enum {
     BUSY_TIMEOUT_MS = SB_STREAM_CALL_MS,
 };
 
-struct ahead { /* where a record that was read ahead lies in the buffer */
+struct row { /* where a record that was fetched lies in its batch's bytes */
     int64_t offset, append_ms;
     size_t frame_at, key_at, key_len, body_at, body_len;
+};
+
+struct batch { /* fetched and not yet read: rows[at .. count) */
+    struct sb_buf bytes;
+    struct row *rows; /* AHEAD_RECORDS of them */
+    size_t count, at;
 };
 
 struct embedded {
@@ -77,10 +86,9 @@ struct embedded {
     size_t unmeasured_bytes;
     int64_t next_offset;
     /* reading */
-    int64_t read_next; /* position of the next record to fetch */
-    struct sb_buf bytes;
-    struct ahead *ahead;
-    size_t ahead_count, ahead_at;
+    int64_t read_next;  /* position of the next record to fetch */
+    struct batch now;   /* being read */
+    struct batch later; /* read ahead: follows it */
 };
 
 static struct embedded *of(struct sb_stream *stream)
@@ -294,6 +302,30 @@ static int open_writer(struct embedded *store, struct sb_err *err)
     return rc < 0 ? -1 : 0;
 }
 
+static bool batch_init(struct batch *batch)
+{
+    sb_buf_init(
+        &batch->bytes, (size_t)2 * RECORD_MAX_BYTES + AHEAD_BYTES + (size_t)SB_FRAME_BYTES * AHEAD_RECORDS);
+    batch->rows = calloc(AHEAD_RECORDS, sizeof *batch->rows);
+    return batch->rows != NULL;
+}
+
+static void batch_clear(struct batch *batch)
+{
+    sb_buf_clear(&batch->bytes);
+    free(batch->rows);
+}
+
+/* Everything was read. Memory beyond an ordinary batch's is given back. */
+static void batch_reset(struct batch *batch)
+{
+    if (batch->bytes.cap > 2 * FETCH_BYTES)
+        sb_buf_clear(&batch->bytes);
+    else
+        sb_buf_reset(&batch->bytes);
+    batch->at = batch->count = 0;
+}
+
 static void embedded_close(struct sb_stream *stream)
 {
     struct embedded *store = of(stream);
@@ -306,8 +338,8 @@ static void embedded_close(struct sb_stream *stream)
         close(store->lock_fd);
     if (store->stream.fd >= 0)
         close(store->stream.fd);
-    sb_buf_clear(&store->bytes);
-    free(store->ahead);
+    batch_clear(&store->now);
+    batch_clear(&store->later);
     free(store);
 }
 
@@ -322,8 +354,6 @@ static struct embedded *store_new(const struct sb_stream_options *options, struc
     store->stream = (struct sb_stream){.store = &sb_embedded_store, .record_max = RECORD_MAX_BYTES, .fd = -1};
     store->retention_max_bytes = options->retention_max_bytes;
     store->lock_fd = -1;
-    sb_buf_init(&store->bytes,
-        (size_t)2 * RECORD_MAX_BYTES + READ_AHEAD_BYTES + (size_t)SB_FRAME_BYTES * READ_AHEAD_RECORDS);
     return store;
 }
 
@@ -333,8 +363,7 @@ static int embedded_open(const struct sb_stream_options *options, enum sb_stream
     struct embedded *store = store_new(options, err);
     if (store == NULL)
         return -1;
-    store->ahead = calloc(READ_AHEAD_RECORDS, sizeof *store->ahead);
-    if (store->ahead == NULL)
+    if (!batch_init(&store->now) || !batch_init(&store->later))
         sb_err_set(err, SB_E_NO_MEMORY, "no memory for the stream");
     else if ((access(store->path, F_OK) == 0 ||
                  sb_err_set(err, SB_E_NOT_PREPARED, "there is no stream file \"%s\"", store->path) == 0) &&
@@ -642,28 +671,29 @@ static int embedded_seek(struct sb_stream *stream, int64_t offset, struct sb_err
         return sb_err_set(err, SB_E_LOG_TRUNCATED,
             "offset %" PRId64 " is beyond the stream's end at %" PRId64, offset, bounds.next);
     store->read_next = offset;
-    store->ahead_at = store->ahead_count = 0;
+    batch_reset(&store->now);
+    batch_reset(&store->later);
     return 0;
 }
 
-static size_t keep_blob(struct embedded *store, int column, size_t *ret_len)
+static size_t keep_blob(struct embedded *store, struct batch *batch, int column, size_t *ret_len)
 {
-    size_t at = store->bytes.len;
+    size_t at = batch->bytes.len;
     *ret_len = (size_t)sqlite3_column_bytes(store->select, column);
-    sb_buf_put(&store->bytes, sqlite3_column_blob(store->select, column), *ret_len);
+    sb_buf_put(&batch->bytes, sqlite3_column_blob(store->select, column), *ret_len);
     return at;
 }
 
-static int keep_row(struct embedded *store, struct sb_err *err)
+static int keep_row(struct embedded *store, struct batch *batch, struct sb_err *err)
 {
-    struct ahead *row = &store->ahead[store->ahead_count];
+    struct row *row = &batch->rows[batch->count];
     size_t frame_len;
     row->offset = sqlite3_column_int64(store->select, 0);
     row->append_ms = sqlite3_column_int64(store->select, 1);
-    row->frame_at = keep_blob(store, 2, &frame_len);
-    row->key_at = keep_blob(store, 3, &row->key_len);
-    row->body_at = keep_blob(store, 4, &row->body_len);
-    if (store->bytes.failed)
+    row->frame_at = keep_blob(store, batch, 2, &frame_len);
+    row->key_at = keep_blob(store, batch, 3, &row->key_len);
+    row->body_at = keep_blob(store, batch, 4, &row->body_len);
+    if (batch->bytes.failed)
         return sb_err_set(err, SB_E_LIMIT, "the record at offset %" PRId64 " is too large", row->offset);
     if (frame_len != SB_FRAME_BYTES)
         return sb_err_set(err, SB_E_LOG_CORRUPT, "the record at offset %" PRId64 " has a frame of %zu bytes",
@@ -672,7 +702,7 @@ static int keep_row(struct embedded *store, struct sb_err *err)
         return sb_err_set(err, SB_E_LOG_GAP, "offset %" PRId64 " is missing: the next record is at %" PRId64,
             store->read_next, row->offset);
     store->read_next = row->offset + 1;
-    store->ahead_count++;
+    batch->count++;
     return 0;
 }
 
@@ -683,25 +713,49 @@ static void drain_watch(const struct embedded *store)
         ;
 }
 
-/* One short read transaction: as many records as the batch takes. */
-static int fetch(struct embedded *store, struct sb_err *err)
+/* One short read transaction: records behind those of the batch, until it has so many or so many bytes. */
+static int fetch(
+    struct embedded *store, struct batch *batch, size_t records, size_t bytes, struct sb_err *err)
 {
     int rc = 0, step = SQLITE_DONE;
-    sb_buf_reset(&store->bytes);
-    store->ahead_at = store->ahead_count = 0;
-    if (check_path(store, err) != 0)
-        return -1;
-    drain_watch(store); /* before the look, so that what comes after it wakes us again */
     sqlite3_bind_int64(store->select, 1, store->read_next);
-    while (rc == 0 && store->ahead_count < READ_AHEAD_RECORDS && store->bytes.len < READ_AHEAD_BYTES &&
+    while (rc == 0 && batch->count < records && batch->bytes.len < bytes &&
            (step = sqlite3_step(store->select)) == SQLITE_ROW)
-        rc = keep_row(store, err);
+        rc = keep_row(store, batch, err);
     if (rc == 0 && step != SQLITE_ROW && step != SQLITE_DONE)
         rc = failed(store, "could not read", err);
     sqlite3_reset(store->select);
+    return rc;
+}
+
+/* Everything of `now` was read: what was read ahead follows, or what the file has. */
+static int refill(struct embedded *store, struct sb_err *err)
+{
+    batch_reset(&store->now);
+    if (store->later.count > 0) {
+        struct batch filled = store->later;
+        store->later = store->now;
+        store->now = filled;
+        return 0;
+    }
+    if (check_path(store, err) != 0)
+        return -1;
+    drain_watch(store); /* before the look, so that what comes after it wakes us again */
+    int rc = fetch(store, &store->now, FETCH_RECORDS, FETCH_BYTES, err);
     /* What stands before a damaged record is good and is given first; the next fetch meets the damage again.
      */
-    return store->ahead_count > 0 ? 0 : rc;
+    return store->now.count > 0 ? 0 : rc;
+}
+
+/* Leaves the bell alone: what it finds is not what a woken reader came for. */
+static bool embedded_read_ahead(struct sb_stream *stream)
+{
+    struct embedded *store = of(stream);
+    struct batch *later = &store->later;
+    struct sb_err ignored;
+    size_t before = later->count;
+    size_t records = before + AHEAD_SLICE < AHEAD_RECORDS ? before + AHEAD_SLICE : AHEAD_RECORDS;
+    return fetch(store, later, records, AHEAD_BYTES, &ignored) == 0 && later->count > before;
 }
 
 /* What read_next waits for must not have been deleted meanwhile. */
@@ -720,21 +774,22 @@ static int check_released(struct embedded *store, struct sb_err *err)
 static int embedded_read(struct sb_stream *stream, struct sb_record *ret_record, struct sb_err *err)
 {
     struct embedded *store = of(stream);
-    if (store->ahead_at == store->ahead_count) {
-        if (fetch(store, err) != 0)
+    if (store->now.at == store->now.count) {
+        if (refill(store, err) != 0)
             return -1;
-        if (store->ahead_count == 0)
+        if (store->now.count == 0)
             return check_released(store, err);
     }
-    const struct ahead *row = &store->ahead[store->ahead_at];
-    struct sb_record record = {.key = sb_view(store->bytes.ptr + row->key_at, row->key_len),
-        .body = sb_view(store->bytes.ptr + row->body_at, row->body_len),
+    const struct row *row = &store->now.rows[store->now.at];
+    const char *bytes = store->now.bytes.ptr;
+    struct sb_record record = {.key = sb_view(bytes + row->key_at, row->key_len),
+        .body = sb_view(bytes + row->body_at, row->body_len),
         .offset = row->offset,
         .append_ms = row->append_ms};
-    if (sb_frame_decode(sb_view(store->bytes.ptr + row->frame_at, SB_FRAME_BYTES), &record.frame, err) != 0 ||
+    if (sb_frame_decode(sb_view(bytes + row->frame_at, SB_FRAME_BYTES), &record.frame, err) != 0 ||
         sb_frame_check_body(&record.frame, record.body, err) != 0)
         return sb_err_add(err, "stream file \"%s\", offset %" PRId64, store->path, row->offset);
-    store->ahead_at++;
+    store->now.at++;
     *ret_record = record;
     return 0;
 }
@@ -780,6 +835,7 @@ const struct sb_store_functions sb_embedded_store = {
     .bounds = embedded_bounds,
     .seek = embedded_seek,
     .read = embedded_read,
+    .read_ahead = embedded_read_ahead,
     .control_each = embedded_control_each,
     .publish_progress = embedded_publish_progress,
 };

@@ -27,6 +27,7 @@ struct sb_store_functions {
     int (*bounds)(struct sb_stream *stream, struct sb_stream_bounds *ret_bounds, struct sb_err *err);
     int (*seek)(struct sb_stream *stream, int64_t offset, struct sb_err *err);
     int (*read)(struct sb_stream *stream, struct sb_record *ret_record, struct sb_err *err);
+    bool (*read_ahead)(struct sb_stream *stream); /* NULL: the store's library does it by itself */
     int (*control_each)(struct sb_stream *stream, struct sb_view prefix, sb_stream_control_fn *fn, void *arg,
         struct sb_err *err);
     int (*publish_progress)(struct sb_stream *stream, int64_t offset, struct sb_err *err);

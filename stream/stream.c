@@ -98,6 +98,11 @@ int sb_stream_read(struct sb_stream *stream, struct sb_record *ret_record, struc
     return stream->store->read(stream, ret_record, err);
 }
 
+bool sb_stream_read_ahead(struct sb_stream *stream)
+{
+    return stream->store->read_ahead != NULL && stream->store->read_ahead(stream);
+}
+
 int sb_stream_fd(const struct sb_stream *stream)
 {
     return stream->fd;

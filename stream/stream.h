@@ -130,6 +130,9 @@ enum { SB_STREAM_END = 1 }; /* nothing more now */
 /* 0 with a record whose views are valid until the next call on this handle; SB_STREAM_END; or -1. The frame
  * is decoded and the body checked against its hash: otherwise SB-LOG-CORRUPT, naming the offset. */
 int sb_stream_read(struct sb_stream *stream, struct sb_record *ret_record, struct sb_err *err);
+/* Read on into bounded memory while the caller has to wait for something else. True: there is more to do at
+ * once. Never fails: what is wrong is met again by sb_stream_read. What was read last stays valid. */
+bool sb_stream_read_ahead(struct sb_stream *stream);
 /* Becomes readable (level-triggered) when there may be something new; -1 if the store has none (poll then).
  * After it was readable, call sb_stream_read until SB_STREAM_END, which re-arms it. END means that nothing is
  * at hand, not that the end was seen: what the store has may still be on its way. */

@@ -40,6 +40,8 @@ def measure(folder):
     """{"native": [ms ...], "ours": [ms ...]}, and the cost of our stages."""
     ground = readers.Ground(folder, workloads.Workload(workloads.prepare_beat, None, ["beat"]))
     try:
+        # A walsender sends what is flushed, and what is committed asynchronously may wait 200 ms for that.
+        ground.old.reload(synchronous_commit="on")
         ours, native = readers.Ours(ground, "beat"), readers.Native(ground)
         ours.product.start("capture")
         ours.product.start("apply")

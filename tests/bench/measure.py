@@ -57,7 +57,7 @@ def catch_up(folder, workload):
         whole.stop()
         for reader in (split, native, whole):
             equal(ground, reader.new)
-        costs = {"split": split.costs, "whole": whole.costs}
+        costs = {"split": split.costs, "native": native.costs, "whole": whole.costs}
         split.close()
         whole.close()
         return seconds, costs, bare.changes
@@ -78,7 +78,7 @@ def catch_up_by_kafka(folder, workload):
         seconds = {"bare": bare.read(end), "native": native.follow(2), "whole": whole.follow(2)}
         whole.stop()
         equal(ground, whole.new)
-        costs = {"whole": whole.costs}
+        costs = {"native": native.costs, "whole": whole.costs}
         whole.close()
         return seconds, costs, bare.changes
 

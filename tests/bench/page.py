@@ -8,7 +8,7 @@ import statistics
 from sbtest.servers import server
 
 import latency
-from workloads import DELETED, INSERTED, MAJOR, SCALE, UPDATED
+from workloads import BULK_ROWS, MAJOR, SCALE
 
 NOTES = pathlib.Path(__file__).with_name("notes.md")
 MEMORY_MAX_MIB = 64
@@ -71,15 +71,17 @@ def second_lines(results):
 
 
 def cost_lines(results):
-    lines = ["| load | stage | peak memory, MiB | goal | | processor seconds |", "|---|---|---|---|---|---|"]
+    lines = ["| load | who | peak memory, MiB | goal | | processor seconds |", "|---|---|---|---|---|---|"]
     for load, measured in results.items():
         for reader in measured[0][1]:
             for stage in measured[0][1][reader]:
                 found = [costs[reader][stage] for _seconds, costs, _changes in measured]
-                peaks, cpu = [peak for peak, _ in found], [used for _, used in found]
-                name = f"{stage}{', both at once' if reader == 'whole' else ''}"
-                met = verdict(max(peaks) <= MEMORY_MAX_MIB)
-                lines.append(f"| {load} | {name} | {spread(peaks, '%.0f')} | {MEMORY_MAX_MIB} | {met} | {spread(cpu, '%.1f')} |")
+                peaks, cpu = [peak for peak, _ in found if peak is not None], [used for _, used in found]
+                name = f"{stage}{', both stages at once' if reader == 'whole' else ''}"
+                memory = "| |"
+                if peaks:
+                    memory = f"{spread(peaks, '%.0f')} | {MEMORY_MAX_MIB} | {verdict(max(peaks) <= MEMORY_MAX_MIB)}"
+                lines.append(f"| {load} | {name} | {memory} | {spread(cpu, '%.2f')} |")
     return lines
 
 
@@ -107,13 +109,13 @@ def write(results, transactions, runs):
         f"the highest, of {runs} runs.", "",
         f"- {os.cpu_count()} cores, {platform.system()} {platform.release()}, {server(MAJOR).version()}, 1 GB shared buffers, "
         "`synchronous_commit=off`, all files in memory if there is room; embedded store unless it says Kafka",
-        f"- TPC-B: {transactions} transactions of pgbench, 4 changes each, scale {SCALE}; bulk: one transaction of {INSERTED} "
-        f"inserts, {UPDATED} updates, {DELETED} deletes",
+        f"- TPC-B: {transactions} transactions of pgbench, 4 changes each, scale {SCALE}; bulk: one transaction of {BULK_ROWS} "
+        "inserts, updates or deletes",
         "- each run also compares old and new sides, row by row", "",
     ]
     if backlogs:
         lines += [*ratio_lines(backlogs), "", "Seconds to take the backlog:", "", *second_lines(backlogs), "",
-                  "What our stages took:", "", *cost_lines(backlogs), ""]
+                  "What it took:", "", *cost_lines(backlogs), ""]
     if "latency" in results:
         lines += latency_lines(results["latency"])
     return "\n".join(lines) + NOTES.read_text()

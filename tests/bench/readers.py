@@ -89,7 +89,7 @@ class Native:
     """PostgreSQL's own subscription."""
 
     def __init__(self, ground):
-        self.ground, self.new = ground, ground.new()
+        self.ground, self.new, self.costs = ground, ground.new(), {}
         ground.slot("native")
 
     def subscribe(self):
@@ -110,12 +110,15 @@ class Native:
             wait_marked(self.new, marker, "the native subscription")
 
         seconds = timed(caught_up)
+        worker = self.new.value("SELECT pid FROM pg_stat_subscription")
+        self.costs["subscription's worker"] = (None, _processor_s(worker))
         self.drop()
         return seconds
 
 
 class Ours:
-    """switchback, of a migration of its own. Peak memory and processor seconds of its stages are in `costs`."""
+    """switchback, of a migration of its own. Its stages' peak memory and processor seconds are in `costs`, and what the
+    target's server spent for it."""
 
     def __init__(self, ground, migration, broker=None):
         self.ground, self.new, self.costs = ground, ground.new(), {}
@@ -160,8 +163,11 @@ class Ours:
         return timed(caught_up)
 
     def stop(self):
+        backends = "SELECT pid FROM pg_stat_activity WHERE application_name ~ '^switchback .* apply-'"
         for stage in self.product.stages:
-            self.costs[stage.title] = _cost(stage.pid)
+            self.costs[stage.title] = (_peak_mib(stage.pid), _processor_s(stage.pid))
+            if stage.title == "apply":
+                self.costs["apply's session on the target"] = (None, _processor_s(self.new.value(backends)))
         self.product.stop()
 
     def close(self):
@@ -169,10 +175,14 @@ class Ours:
         self.product.close()
 
 
-def _cost(pid):
-    """(peak resident MiB, processor seconds) of a process that runs."""
+def _peak_mib(pid):
+    """Resident, of a process that runs."""
     with open(f"/proc/{pid}/status") as status:
-        peak_kb = next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:")) / 1024
+
+
+def _processor_s(pid):
+    """Seconds of processor time that a process has used so far."""
     with open(f"/proc/{pid}/stat") as line:
         fields = line.read().rpartition(")")[2].split()
-    return peak_kb / 1024, (int(fields[11]) + int(fields[12])) / TICK
+    return (int(fields[11]) + int(fields[12])) / TICK

@@ -8,7 +8,7 @@ from sbtest.servers import server
 MAJOR = 15
 SCALE = 10
 CLIENTS = 4
-INSERTED, UPDATED, DELETED = 1000000, 300000, 300000  # rows of the bulk workloads, each in one transaction
+BULK_ROWS = 1000000  # of each bulk workload, in one transaction
 FRESH = "'row ' || g, 'epoch'::timestamptz + g * interval '1 s', g / 7.0, g % 2 = 0 FROM generate_series(1, {rows}) g"
 
 Workload = collections.namedtuple("Workload", "prepare work tables")
@@ -45,9 +45,9 @@ def catching_up(transactions):
     """Every workload whose backlog is read, by name. `kafka` is the TPC-B mix once more, through a broker."""
     return {
         "tpcb": tpcb(transactions),
-        "insert": bulk(0, "INSERT INTO bulk SELECT g, g, " + FRESH.format(rows=INSERTED)),
-        "update": bulk(UPDATED, "UPDATE bulk SET a = a + 1"),
-        "delete": bulk(DELETED, "DELETE FROM bulk"),
+        "insert": bulk(0, "INSERT INTO bulk SELECT g, g, " + FRESH.format(rows=BULK_ROWS)),
+        "update": bulk(BULK_ROWS, "UPDATE bulk SET a = a + 1"),
+        "delete": bulk(BULK_ROWS, "DELETE FROM bulk"),
         "kafka": tpcb(transactions),
     }
 
@@ -57,7 +57,7 @@ def prepare_beat(cluster):
 
 
 def beat(old, folder, rate, seconds):
-    """A row every 1/rate seconds, each with the time of its commit (asynchronous, so at once), for so long."""
+    """A row every 1/rate seconds, each with the time at which it was written, for so long."""
     script = folder / "beat.sql"
     script.write_text("INSERT INTO beat (at) VALUES (clock_timestamp());\n")
     words = ["-n", "-c", "1", "-f", script, "-R", str(rate), "-T", str(seconds), old.dsn()]

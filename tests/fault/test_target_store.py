@@ -53,7 +53,7 @@ def test_a_store_at_its_limit_holds_capture_back_until_apply_has_made_room(pair)
                 "INSERT INTO part SELECT g, repeat(md5(g::text), 20) FROM generate_series(%s::int * 2000 + 100, %s::int * 2000 + 2099) g", (part, part))
     report = it.product.wait_state("capture-forward", "waiting", 40)
     assert report["error"] == "SB-STREAM-FULL" and report["hint"], report
-    assert "the stream store is full" in it.product.verb("status").out
+    assert "stream.retention_max_bytes" in it.product.verb("status").out, "what to do is not said"
     stored = it.product.status()["directions"][0]["positions"]["stored_lsn"]
     kept = it.old.value("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), restart_lsn) FROM pg_replication_slots")
     assert kept > 1 << 24, "the source does not keep its WAL"

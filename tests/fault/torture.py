@@ -22,6 +22,7 @@ from sbtest.wait import wait_until
 
 STAGES = ("capture", "apply")
 CLIENTS, PAUSE_MS = 4, 25
+MAJORS = [(14, 17), (16, 18), (17, 14), (18, 16), (15, 15)]  # old and new server, by seed
 STALE = 75  # exit code of SB-EPOCH-STALE: somebody newer is at work
 PATIENCE_S = 90  # for whatever must happen by itself: generous, the machine may be busy
 CONFIG = {
@@ -38,6 +39,8 @@ PASSAGES = {
     "apply-after-read": 800, "apply-before-read": 800, "capture-after-read": 800, "capture-after-append": 800,
     "capture-before-append": 800, "apply-exact-change": 40, "apply-large-chunk": 3, "capture-after-claim": 1,
     "capture-before-claim": 1, "capture-after-open": 1, "capture-before-open": 1,
+    # As often as the target's WAL writer moves.
+    "capture-before-feedback": 4, "capture-after-feedback": 4,
 }
 PASSAGES_MOST = 30
 # What is done besides the kills at points, and how often relative to one another.
@@ -103,7 +106,7 @@ class Torture:
         kinds = ", ".join(f"{count} {what}" for what, count in sorted(self.kills.items()))
         looks = ", ".join(f"{type(watcher).__name__} {watcher.passes}" for watcher in self.watchers)
         return (
-            f"{self.store}, seed {self.seed}: {self.total()} kills ({kinds}) at {len(self.struck)} of {len(self.points)} points and"
+            f"{self.store}, PostgreSQL {self.old.major} to {self.new.major}, seed {self.seed}: {self.total()} kills ({kinds}) at {len(self.struck)} of {len(self.points)} points and"
             f" between them in {time.monotonic() - self.began:.0f} s; transactions: {len(self.told.ok)} acknowledged,"
             f" {len(self.told.failed)} rolled back, {len(self.told.unknown)} unknown; log: {len(self.proof.commits)} commits in"
             f" {self.proof.epochs} epochs, {self.proof.again} told again; looks: {looks}"
@@ -287,7 +290,7 @@ class Torture:
         zombie = self.running.pop(name)
         zombie.freeze()
         # Capture is cut off; apply now and then only silent, and the other has to take over.
-        if name == "capture" or self.random.random() < 0.7:
+        if name == "capture" or self.random.random() < 0.8:
             ended = server.sql(ENDED, f"switchback % {name}%")
             assert ended, f"{name} had no session on {server}"
         self.homes[name].reverse()
@@ -423,6 +426,7 @@ class Torture:
 
     def _equal(self):
         compare.assert_equal(self.old, self.new)
+        assert self.new.value("SELECT count(*) FROM switchback.conflict") == 0, "a row was not what the stream expects"
         old_ids, new_ids = ({row[0] for row in cluster.sql("SELECT id FROM tx")} for cluster in (self.old, self.new))
         self.told.read()
         found = invariants.lost_at_source(old_ids, self.told) + invariants.unknown_agree(old_ids, new_ids, self.told)
@@ -465,8 +469,9 @@ class Torture:
 
 def make(place, clusters, switchback, brokers, store, seed, kills):
     """Servers, tables and a prepared migration."""
-    old = clusters(15, "old", fsync=True, settings=OLD)
-    new = clusters(15, "new", fsync=True, settings=NEW)
+    majors = MAJORS[seed % len(MAJORS)]
+    old = clusters(majors[0], "old", fsync=True, settings=OLD)
+    new = clusters(majors[1], "new", fsync=True, settings=NEW)
     for cluster in (old, new):
         cluster.sql(load.TABLES)
     new.sql(load.WATCH)

@@ -52,3 +52,78 @@ def test_a_copy_under_load_ends_equal(pair):
     status = product.status()
     assert status["directions"][0]["stages"]["copy"]["state"] == "done" and status["standing"], status
     assert status["directions"][0]["initial_copy"]["rows"] == copied
+
+
+@pytest.mark.parametrize("majors", [(14, 18), (18, 15), (17, 14)])
+def test_a_copy_between_versions(clusters, switchback, majors):
+    old, new = (clusters(major, name) for major, name in zip(majors, ("old", "new")))
+    copyload.fill(old, 300)
+    copyload.make_tables(new)
+    product = switchback(old, new, config={"copy": {"initial": True, "chunk_rows": 100}})
+    product.ok("prepare")
+    with Load(old, copyload.step(300), writers=2, pause=0.005) as load:
+        product.run()
+        wait_complete(new, product)
+        wait_until(lambda: load.done > 50, 60, "some load")
+    assert_exact(old, new, product)
+
+
+def test_columns_that_differ_travel_by_name(clusters, switchback):
+    """Other types, another order, columns of the target's own, generated on one side, names that need quotes."""
+    old, new = clusters(15, "old"), clusters(15, "new")
+    old.sql('CREATE TABLE "Odd "" one" (id int PRIMARY KEY, "sel ect" smallint, v int, doubled int GENERATED ALWAYS AS (v * 2) STORED, gone text)')
+    old.sql('ALTER TABLE "Odd "" one" DROP COLUMN gone')
+    new.sql('CREATE TABLE "Odd "" one" (own text DEFAULT \'own\', v bigint, "sel ect" int, doubled int, id bigint PRIMARY KEY)')
+    new.sql('ALTER TABLE "Odd "" one" DROP COLUMN doubled')
+    new.sql('ALTER TABLE "Odd "" one" ADD COLUMN doubled bigint GENERATED ALWAYS AS (v * 2) STORED')
+    old.sql('INSERT INTO "Odd "" one" SELECT g, g % 7, g * 1000 FROM generate_series(1, 500) g')
+    product = switchback(old, new, config={"copy": {"initial": True, "chunk_rows": 50}})
+    product.ok("prepare")
+    product.run()
+    wait_complete(new, product)
+    old.sql('UPDATE "Odd "" one" SET v = v + 1 WHERE id % 10 = 0')
+    assert_exact(old, new, product)
+    assert new.value('SELECT count(*) FROM "Odd "" one" WHERE own = \'own\'') == 500
+    assert new.value("SELECT count(*) FROM switchback.chunk") > 2
+
+
+def test_the_copy_alone_ends_by_itself_and_says_how_far_it_is(pair):
+    old, new, product = pair
+    product.ok("prepare")
+    stage = product.start("copy")
+    assert stage.wait(120) == 0
+    assert new.value(STATE) == "complete"
+    assert product.log_contains(r"of 17 tables, \d+ of about \d+ rows, ")
+    again = product.start("copy")
+    assert again.wait(30) == 0 and product.log_contains("complete already")
+    product.run()
+    assert_exact(old, new, product)
+
+
+def test_without_an_initial_copy_nothing_is_copied(clusters, switchback):
+    old, new = clusters(15, "old"), clusters(15, "new")
+    for server in (old, new):
+        server.sql("CREATE TABLE item (id int PRIMARY KEY)")
+        server.sql("INSERT INTO item VALUES (1)")
+    product = switchback(old, new)
+    product.ok("prepare")
+    assert new.value(STATE) == "none"
+    product.run()
+    product.wait_state("apply-forward", "running", 30)
+    old.sql("INSERT INTO item VALUES (2)")
+    assert_exact(old, new, product)
+
+
+def test_a_server_in_smart_shutdown_is_left_at_once(pair):
+    old, new, product = pair
+    product.configure(copy={"max_rate_bytes_s": 2000})
+    product.ok("prepare")
+    product.start("copy")
+    wait_until(lambda: new.sql(CHUNKS), 60, "a chunk")
+    old.stop(mode="smart", timeout=20)
+    old.start()
+    product.configure(copy={"max_rate_bytes_s": 0})
+    product.stop()
+    product.run()
+    wait_until(lambda: new.value(STATE) == "complete", 60, "the initial copy to be complete")
+    assert_exact(old, new, product)

@@ -191,6 +191,9 @@ def test_three_decoders_read_the_same(flow, major, identity):
                 for _ in range(150):
                     story.transaction(writer)
                 change_kinds(writer, major)
+                # Values that are stored out of line and do not change.
+                writer.execute("INSERT INTO document (id, body) VALUES (9999, repeat('z', 9000))")
+                writer.execute("UPDATE document SET n = n + 1 WHERE id = 9999")
                 writer.execute("TRUNCATE left_one, right_one, tree CASCADE")
             it.settle()
             session.execute(PINNED)

@@ -1,11 +1,14 @@
 """What the new side shows is what the old side shows, as text and to the last digit: every type of every server, in every
 position of a row, written in sets and one by one. docs/FIDELITY.md is the page about it."""
 
+import re
+
 import pytest
 from psycopg import sql
 
-from every_type import BUILT_IN, NO_COLUMN, REFUSED, TEXT, TWIN, USERS, classified, types
+from every_type import NO_COLUMN, REFUSED, TEXT, TWIN, classified, types
 from flow import flow, server  # noqa: F401 (fixtures)
+from sbtest import tree
 from sbtest.servers import MAJORS
 
 MODES = ["auto", "exact"]
@@ -25,6 +28,19 @@ def test_every_type_of_every_server_is_classified(server, major):
     assert set(found) - set(known) == set(), "types that nobody has thought about: add them to every_type.py with values"
     assert set(known) - set(found) == set()
     assert {name for name, kind in found.items() if kind == "p"} <= {name for name, how in known.items() if how == NO_COLUMN}
+
+
+def test_the_page_names_every_type_and_only_tests_that_exist():
+    page = (tree.ROOT / "docs/FIDELITY.md").read_text()
+    rows = re.findall(r"^\| (twin|text) \| ([^|]*) \|$", page, re.M)
+    shown = {how: {name for one, names in rows for name in names.split(", ") if one == how} for how in (TWIN, TEXT)}
+    for how in (TWIN, TEXT):
+        assert {name for name, one in classified().items() if one == how} <= shown[how]
+    assert shown[TWIN] == {name for name, one in classified().items() if one == TWIN}
+    tests = "".join(path.read_text() for path in (tree.ROOT / "tests/integration").glob("test_*.py"))
+    named = set(re.findall(r"`(test_\w+)`", page))
+    assert len(named) > 20
+    assert {name for name in named if f"def {name}(" not in tests} == set()
 
 
 @pytest.mark.parametrize("major", MAJORS)
@@ -193,6 +209,33 @@ def test_a_label_added_later(flow, mode):
     it.new_sql("ALTER TYPE mood ADD VALUE 'b' BEFORE 'a'")
     it.resume()
     it.equal()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_name_that_the_target_does_not_have_stops_apply(flow, mode):
+    it = flow("CREATE TABLE item (id int PRIMARY KEY, r regclass)", apply={"mode": mode})
+    it.sql("INSERT INTO item VALUES (1, 'item')")
+    it.equal()
+    it.sql("CREATE TABLE only_here (id int)")
+    it.sql("INSERT INTO item VALUES (2, 'only_here')")
+    it.halts("SB-(POISON|TARGET-STRUCTURE)")
+    assert it.new_sql("SELECT id, r::text FROM item") == [(1, "item")]
+
+
+def test_domains_of_one_name_over_different_types_are_refused(flow):
+    table = "CREATE DOMAIN {0} AS numeric(10,{1}); CREATE DOMAIN {0}_too AS {0}; CREATE TABLE item (id int PRIMARY KEY, v {0}_too)"
+    it = flow(table.format("cents", 4), new_structure=table.format("cents", 2), start=False)
+    assert "over numeric(10,4) on the source and over numeric(10,2)" in it.product.refuses("SB-TARGET-STRUCTURE", "check").out
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_blanks_beyond_the_length_are_the_exception(flow, mode):
+    it = flow("CREATE TABLE item (id int PRIMARY KEY, v varchar(3))", apply={"mode": mode})
+    it.sql("ALTER TABLE item ALTER v TYPE varchar(8)")
+    it.product.refuses("SB-TARGET-STRUCTURE", "check")
+    it.sql("INSERT INTO item VALUES (1, 'ab    ')")
+    it.settle()
+    assert it.new_sql("SELECT v FROM item") == [("ab ",)]
 
 
 def test_an_xml_declaration_is_not_shown_by_the_server(flow):

@@ -18,6 +18,8 @@ def test_the_page_as_typed(clusters, switchback):
     old, new = clusters(15, "old"), clusters(15, "new")
     for statement in TABLES:
         old.sql(statement)
+    old.sql("INSERT INTO item SELECT -g, 'there before' FROM generate_series(1, 50) g")
+    old.sql("INSERT INTO visit VALUES ('2020-01-01', 'somebody before')")
     product = switchback(old, new)
     text = tree.read(PAGE)
     (config,) = YAML.findall(text)

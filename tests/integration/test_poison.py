@@ -258,6 +258,18 @@ def test_two_rows_that_a_deferrable_constraint_forbids_never_commit(shop, mode, 
     compare.assert_equal(shop.old, shop.new)
 
 
+@pytest.mark.parametrize("mode", ["auto", "exact"])
+def test_a_key_is_compared_as_its_own_index_does(shop, mode):
+    """The '=' of citext lives in the schema of its extension, and nothing but pg_catalog is in the search_path."""
+    shop = shop(tables="CREATE EXTENSION citext; CREATE TABLE item (k citext PRIMARY KEY, v text)", mode=mode)
+    shop.old.sql("INSERT INTO item VALUES ('a', 'x'), ('b', 'x')")
+    shop.wait_caught_up()
+    shop.new.sql("UPDATE item SET k = upper(k::text)::citext")
+    transaction(shop.old, "UPDATE item SET v = 'y' WHERE k = 'a'", "DELETE FROM item WHERE k = 'b'")
+    shop.wait_caught_up()
+    assert rows(shop.new) == [("a", "y")] and listed(shop) == []
+
+
 PARTS = """CREATE TABLE item (id int PRIMARY KEY, pos int, note text) PARTITION BY RANGE (id);
 CREATE TABLE low PARTITION OF item FOR VALUES FROM (0) TO (100); CREATE TABLE high PARTITION OF item FOR VALUES FROM (100) TO (200);
 ALTER TABLE low ADD CONSTRAINT low_pos UNIQUE (pos) DEFERRABLE INITIALLY DEFERRED"""

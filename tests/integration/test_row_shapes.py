@@ -295,3 +295,31 @@ def test_partitions_found_by_whole_rows(flow, mode):
     it.sql("UPDATE part SET kind = 'a' WHERE ctid = (SELECT min(ctid) FROM part WHERE kind = 'b') AND kind = 'b'")
     it.sql("DELETE FROM part WHERE tableoid = 'part_a'::regclass AND ctid IN (SELECT ctid FROM part_a LIMIT 3)")
     it.equal([("public", "part")])
+
+
+INHERITING = """
+CREATE TABLE parent (id int PRIMARY KEY, note text);
+CREATE TABLE child (PRIMARY KEY (id)) INHERITS (parent);
+CREATE TABLE loose (id int, note text); ALTER TABLE loose REPLICA IDENTITY FULL;
+CREATE TABLE loose_child () INHERITS (loose); ALTER TABLE loose_child REPLICA IDENTITY FULL;
+"""
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_tables_that_inherit_keep_their_own_rows(flow, mode):
+    """The same keys and the same rows in parent and child: what happens to one does not happen to the other."""
+    it = flow(INHERITING, apply={"mode": mode})
+    for table in ("parent", "child", "loose", "loose_child"):
+        it.sql(f"INSERT INTO {table} SELECT g, 'same' FROM generate_series(1, 60) g")
+    it.equal()
+    for table in ("parent", "loose"):
+        it.sql(f"UPDATE ONLY {table} SET note = 'changed' WHERE id <= 40")
+        it.sql(f"DELETE FROM ONLY {table} WHERE id > 50")
+    it.equal()
+    it.sql("UPDATE parent SET note = 'both' WHERE id = 7")
+    it.sql("TRUNCATE ONLY parent, ONLY loose")
+    it.equal()
+    assert it.new_sql("SELECT count(*) FROM ONLY child") == [(60,)]
+    it.sql("TRUNCATE parent, loose")
+    it.equal()
+    assert it.new_sql("SELECT count(*) FROM parent") == [(0,)]

@@ -36,6 +36,22 @@ static struct sb_cat_column column(uint32_t oid, int32_t typmod)
     return (struct sb_cat_column){.type_oid = oid, .typmod = typmod, .type_name = sb_view_str(name)};
 }
 
+START_TEST(domains_are_what_they_are_made_of)
+{
+    struct sb_cat_column from = column(MOOD, -1), to = column(MOOD_THERE, -1);
+    from.domain = to.domain = true;
+    from.base_oid = to.base_oid = NUMERIC;
+    from.base_typmod = to.base_typmod = NUMERIC_OF(10, 2);
+    ck_assert(sb_type_fits(&from, &to));
+    to.base_typmod = NUMERIC_OF(10, 4);
+    ck_assert(!sb_type_fits(&from, &to));
+    to.base_typmod = -1;
+    ck_assert(sb_type_fits(&from, &to));
+    to.base_oid = TEXT;
+    ck_assert(!sb_type_fits(&from, &to));
+}
+END_TEST
+
 START_TEST(pairs_of_types)
 {
     const struct pair pairs[] = {
@@ -73,6 +89,7 @@ int main(void)
 {
     Suite *s = suite_create("type");
     TCase *tc = tcase_create("type");
+    tcase_add_test(tc, domains_are_what_they_are_made_of);
     tcase_add_loop_test(tc, pairs_of_types, 0, 22);
     suite_add_tcase(s, tc);
     SRunner *runner = srunner_create(s);
