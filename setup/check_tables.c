@@ -296,6 +296,36 @@ static int enum_check(struct sb_checkup *up)
     return 0;
 }
 
+/* What is there already cannot be told from what the copy would bring. */
+static int empty_check(struct sb_checkup *up)
+{
+    if (!up->config->copy.initial || up->capture.found)
+        return 0;
+    for (size_t i = 0; i < up->pair_count; i++) {
+        const struct sb_cat_table *target = up->pairs[i].target;
+        if (target == NULL)
+            continue;
+        SB_CLEANUP(sb_rows_freep)
+        struct sb_rows *rows = NULL;
+        const char *name = sb_checkup_table(up, target->schema, target->name);
+        const char *sql = name == NULL ? NULL
+                                       : sb_checkup_text(up, "SELECT FROM %s%s LIMIT 1",
+                                             target->kind == 'p' ? "" : "ONLY ", name);
+        if (sql == NULL)
+            return sb_checkup_full(up);
+        if (sb_conn_query(up->target.conn, sql, 0, NULL, &rows, up->err) < 0)
+            return -1;
+        if (sb_rows_count(rows) > 0 && sb_checkup_tell(up, SB_RESULT_FAIL, SB_E_TARGET_NOT_EMPTY,
+                                           sb_checkup_text(up, "TRUNCATE %s;", name),
+                                           "%s holds rows on the target; the initial copy brings all of the "
+                                           "source's (copy.initial: false if "
+                                           "these are they)",
+                                           name) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 const struct sb_check sb_check_tables[] = {
     {"tables.chosen", "there are tables to move", SB_NEED_TABLES, chosen_check},
     {"tables.patterns", "every pattern of tables.include finds something", SB_NEED_TABLES, patterns_check},
@@ -307,6 +337,7 @@ const struct sb_check sb_check_tables[] = {
     {"tables.missing", "the target has every table", SB_NEED_ALL, missing_check},
     {"tables.structure", "the target's tables can hold the source's rows", SB_NEED_ALL, structure_check},
     {"tables.key", "the target finds rows by the source's key", SB_NEED_ALL, key_check},
+    {"tables.empty", "the target's tables are empty for the initial copy", SB_NEED_ALL, empty_check},
     {"tables.enum", "the target knows the source's enum labels", SB_NEED_ALL, enum_check},
     {NULL, NULL, 0, NULL},
 };

@@ -1,10 +1,16 @@
 """The initial copy on real servers: exact under load, resumable, and what it refuses."""
 
+import contextlib
+import os
+import pty
+import subprocess
+
 import pytest
 
 from sbtest import compare, copyload
-from sbtest.writers import Load
+from sbtest.product import program
 from sbtest.wait import wait_until
+from sbtest.writers import Load
 
 ROWS = 2000
 STATE = "SELECT state FROM switchback.copy WHERE migration = 'shop' AND direction = 'forward'"
@@ -100,6 +106,24 @@ def test_the_copy_alone_ends_by_itself_and_says_how_far_it_is(pair):
     assert_exact(old, new, product)
 
 
+def test_a_terminal_gets_a_progress_bar(pair):
+    old, new, product = pair
+    product.ok("prepare")
+    ours, theirs = pty.openpty()
+    shown = []
+    with subprocess.Popen(
+        [program(), "-c", product.config_file, "copy"], env=product.environment(), stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=theirs,
+    ) as copy:
+        os.close(theirs)
+        with contextlib.suppress(OSError):  # EIO: the last one who had the terminal is gone
+            while more := os.read(ours, 65536):
+                shown.append(more.decode(errors="replace"))
+        assert copy.wait(60) == 0
+    os.close(ours)
+    assert "\r[" in "".join(shown) and " rows/s" in "".join(shown), shown
+
+
 def test_without_an_initial_copy_nothing_is_copied(clusters, switchback):
     old, new = clusters(15, "old"), clusters(15, "new")
     for server in (old, new):
@@ -127,3 +151,18 @@ def test_a_server_in_smart_shutdown_is_left_at_once(pair):
     product.run()
     wait_until(lambda: new.value(STATE) == "complete", 60, "the initial copy to be complete")
     assert_exact(old, new, product)
+
+
+def test_check_says_that_a_target_is_not_empty(clusters, switchback):
+    old, new = clusters(15, "old"), clusters(15, "new")
+    for server in (old, new):
+        server.sql("CREATE TABLE item (id int PRIMARY KEY)")
+    new.sql("INSERT INTO item VALUES (1)")
+    product = switchback(old, new, config={"copy": {"initial": True}})
+    done = product.refuses("SB-TARGET-NOT-EMPTY", "check", code=1)
+    assert 'TRUNCATE "public"."item";' in done.out
+    assert product.verb("prepare").code == 1 and new.sql("SELECT FROM pg_namespace WHERE nspname = 'switchback'") == []
+    new.sql("TRUNCATE item")
+    product.ok("prepare")
+    new.sql("INSERT INTO item VALUES (1)")
+    product.ok("check")  # prepared: from here on the copy itself looks

@@ -48,6 +48,25 @@ START_TEST(target_ack_needs_both_marks)
 }
 END_TEST
 
+START_TEST(the_rule_may_change_and_nothing_goes_back)
+{
+    struct sb_ledger *ledger = sb_ledger_new(SB_LEDGER_TARGET, 8, 10);
+    sb_ledger_add(ledger, 5, 100, &zero);
+    sb_ledger_durable(ledger, 5);
+    ck_assert_uint_eq(sb_ledger_confirm(ledger), 10);
+    sb_ledger_ack(ledger, SB_LEDGER_STREAM); /* rows are copied: the target applies nothing */
+    ck_assert_uint_eq(sb_ledger_confirm(ledger), 100);
+    sb_ledger_add(ledger, 9, 200, &zero);
+    sb_ledger_add(ledger, 11, 300, &zero);
+    sb_ledger_durable(ledger, 11);
+    sb_ledger_ack(ledger, SB_LEDGER_TARGET);
+    ck_assert_uint_eq(sb_ledger_confirm(ledger), 100);
+    sb_ledger_applied(ledger, 200, &zero);
+    ck_assert_uint_eq(sb_ledger_confirm(ledger), 200);
+    sb_ledger_free(ledger);
+}
+END_TEST
+
 START_TEST(nothing_goes_down)
 {
     struct sb_ledger *ledger = sb_ledger_new(SB_LEDGER_TARGET, 8, 1000);
@@ -200,6 +219,7 @@ int main(void)
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, stream_ack_confirms_the_newest_durable_commit);
     tcase_add_test(tc, target_ack_needs_both_marks);
+    tcase_add_test(tc, the_rule_may_change_and_nothing_goes_back);
     tcase_add_test(tc, nothing_goes_down);
     tcase_add_test(tc, a_target_with_another_history_moves_nothing);
     tcase_add_test(tc, gaps_are_no_contradiction);

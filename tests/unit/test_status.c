@@ -330,6 +330,46 @@ START_TEST(text_says_what_to_do)
 }
 END_TEST
 
+START_TEST(the_initial_copy_is_shown_while_there_is_one)
+{
+    struct sb_buf out;
+    sb_buf_init(&out, 65536);
+    sb_status_compute(&before, &now, false, &status);
+    sb_render_text(&status, &out);
+    ck_assert_ptr_null(strstr(sb_buf_str(&out), "initial copy"));
+    set_state(&now, SB_STAGE_COPY_FORWARD, SB_STATE_RUNNING, 103);
+    int64_t *copy = now.stages[SB_STAGE_COPY_FORWARD].values;
+    copy[SB_M_COPY_TABLES] = 10;
+    copy[SB_M_COPY_TABLES_DONE] = 3;
+    copy[SB_M_COPY_CHUNKS] = 40;
+    copy[SB_M_COPY_CHUNKS_DONE] = 12;
+    copy[SB_M_COPY_ROWS] = 2000;
+    copy[SB_M_COPY_ROWS_ESTIMATED] = 5000;
+    before.stages[SB_STAGE_COPY_FORWARD].values[SB_M_COPY_ROWS] = 1000;
+    sb_status_compute(&before, &now, false, &status);
+    ck_assert_int_eq(status.directions[0].copy.left_s, 30);
+    sb_buf_reset(&out);
+    sb_render_text(&status, &out);
+    ck_assert_ptr_nonnull(
+        strstr(sb_buf_str(&out), "3 of 10 tables, 12 of 40 chunks, 2000 of about 5000 rows, 100 "
+                                 "rows/s, 30.0 s left"));
+    sb_buf_reset(&out);
+    sb_render_json(&status, &out);
+    ck_assert_ptr_nonnull(strstr(sb_buf_str(&out), "\"rows_estimated\": 5000"));
+    ck_assert(sb_status_standing(&status));
+    now.stages[SB_STAGE_COPY_FORWARD].report.state = SB_STATE_DONE;
+    now.stages[SB_STAGE_COPY_FORWARD].alive = false;
+    sb_status_compute(&before, &now, false, &status);
+    ck_assert(sb_status_standing(&status) && !status.directions[0].copy.stage.gone);
+    set_state(&now, SB_STAGE_COPY_FORWARD, SB_STATE_HALTED, 103);
+    set_text(now.stages[SB_STAGE_COPY_FORWARD].report.err_id, 32, "SB-TARGET-NOT-EMPTY");
+    sb_status_compute(&before, &now, false, &status);
+    ck_assert(!sb_status_standing(&status));
+    ck_assert_ptr_nonnull(strstr(status.directions[0].why, "copy-forward is halted by SB-TARGET-NOT-EMPTY"));
+    sb_buf_clear(&out);
+}
+END_TEST
+
 START_TEST(json_is_whole_and_unknown_is_null)
 {
     struct sb_buf out;
@@ -429,6 +469,7 @@ int main(void)
     tcase_add_test(tc, long_reasons_are_cut_and_nothing_else);
     tcase_add_test(tc, figures_are_for_people);
     tcase_add_test(tc, text_says_what_to_do);
+    tcase_add_test(tc, the_initial_copy_is_shown_while_there_is_one);
     tcase_add_test(tc, json_is_whole_and_unknown_is_null);
     tcase_add_test(tc, json_that_does_not_fit_fails);
     tcase_add_test(tc, only_processes_of_the_right_name_count);
