@@ -107,6 +107,11 @@ class Rig:
     def changes(self, table="public.item"):
         return [one for one in self.records() if one["kind"] == "change" and one.get("table") == table]
 
+    def whole_changes(self):
+        """Of transactions that have their commit record: a crash may leave the beginning of one, which is sent again."""
+        whole = {(one["epoch"], one["commit_lsn"]) for one in self.commits()}
+        return [one for one in self.changes() if (one["epoch"], one["commit_lsn"]) in whole]
+
     def verify(self):
         return self.product.ok("stream", "verify", "--json").json()
 
@@ -279,7 +284,7 @@ def test_crashes_of_the_source_lose_and_repeat_nothing(rig):
         it.old.crash_and_recover()
         it.wait_follows()
     it.catch_up()
-    assert sorted(int(one["after"]["id"]) for one in it.changes()) == list(range(1, 31))
+    assert sorted(int(one["after"]["id"]) for one in it.whole_changes()) == list(range(1, 31))
     it.verify()
 
 
@@ -561,5 +566,5 @@ def test_killed_at_every_point_loses_and_repeats_nothing(rig, ack):
             wait_until(died, 30, f"the death at {point}")
     it.follow()
     it.catch_up()
-    assert [int(one["after"]["id"]) for one in it.changes()] == list(range(1, it.items + 1))
+    assert [int(one["after"]["id"]) for one in it.whole_changes()] == list(range(1, it.items + 1))
     it.verify()

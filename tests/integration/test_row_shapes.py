@@ -1,6 +1,7 @@
 """Rows of every shape arrive: names, numbers of columns, encodings, generated and identity columns, partitions, and tables that
 are not alike on the two sides. docs/FIDELITY.md is the page about it."""
 
+import psycopg
 import pytest
 from psycopg import sql
 
@@ -237,6 +238,12 @@ def test_an_identity_with_generated_columns_is_none(flow, major):
     it.sql("INSERT INTO stored_part (a, b) VALUES (1, 1), (1, 2)")
     it.sql("INSERT INTO full_row VALUES (1), (2)")
     it.equal()
+    if major >= 18:
+        # What would happen to the application if its updates were published.
+        it.sql("CREATE PUBLICATION theirs FOR TABLE full_row")
+        with pytest.raises(psycopg.errors.Error, match="cannot update table"):
+            it.sql("UPDATE full_row SET id = 3 WHERE id = 2")
+        it.sql("DROP PUBLICATION theirs")
     for table in GENERATED_KEYS:
         it.sql(f"UPDATE {table} SET a = a + 10")
         it.sql(f"DELETE FROM {table} WHERE a = 11")
