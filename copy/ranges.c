@@ -34,7 +34,8 @@ int sb_ranges_missing(struct sb_key_range *done, size_t done_count, struct sb_ar
     bool ended = false;
     if (room(arena, done_count + 1, ret_missing, err) != 0)
         return -1;
-    qsort(done, done_count, sizeof *done, range_order);
+    if (done_count > 0)
+        qsort(done, done_count, sizeof *done, range_order);
     for (size_t i = 0; i < done_count; i++) {
         if (ended)
             return overlap(err);
@@ -86,8 +87,10 @@ size_t sb_ranges_boundaries(
     struct sb_view *sample, size_t sample_count, size_t chunks, struct sb_view *ret_boundaries)
 {
     size_t count = 0;
+    if (sample_count == 0)
+        return 0;
     qsort(sample, sample_count, sizeof *sample, view_order);
-    for (size_t i = 1; i < chunks && sample_count > 0; i++) {
+    for (size_t i = 1; i < chunks; i++) {
         struct sb_view at = sample[i * sample_count / chunks];
         if (count == 0 ? sb_view_cmp(at, sample[0]) > 0 : sb_view_cmp(at, ret_boundaries[count - 1]) > 0)
             ret_boundaries[count++] = at;

@@ -352,6 +352,23 @@ def test_a_table_altered_while_it_is_copied_begins_anew(clusters, switchback):
     finish(old, new, product)
 
 
+def test_a_table_published_while_rows_are_copied_is_copied_too(clusters, switchback):
+    old, new, product = make_pair(clusters, switchback, ITEMS, ITEM_ROWS, chunk_rows=100, jobs=1)
+    copy = product.start("copy", fault="copy-after-commit:freeze:2")
+    frozen(copy)
+    for server in (old, new):
+        server.sql("CREATE TABLE late (id int PRIMARY KEY, v int)")
+    old.sql("INSERT INTO late SELECT g, 0 FROM generate_series(1, 100) g")
+    product.ok("prepare")
+    old.sql("UPDATE late SET v = 1 WHERE id % 3 = 0")
+    copy.signal(signal.SIGCONT)
+    assert copy.wait(60) == 0
+    old.sql("UPDATE late SET v = 2 WHERE id % 5 = 0")
+    assert new.value("SELECT rows FROM switchback.chunk WHERE relation LIKE '%%late%%'") == 100
+    product.run()
+    finish(old, new, product)
+
+
 # -- what is refused
 
 
