@@ -382,6 +382,27 @@ static int work_mem_check(struct sb_checkup *up)
         kb);
 }
 
+/* `*` takes any walsender for a standby: commits of the application would wait for what we confirm. */
+static int standbys_check(struct sb_checkup *up)
+{
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    if (query(up,
+            "SELECT setting ~ '(^|[(, ])\\s*\"?\\*', setting FROM pg_catalog.pg_settings"
+            " WHERE name = 'synchronous_standby_names'",
+            &rows) < 0)
+        return -1;
+    if (!sb_rows_bool(rows, 0, 0))
+        return 0;
+    return sb_checkup_tell(up, SB_RESULT_FAIL, SB_E_SOURCE_CONFIG,
+        "ALTER SYSTEM SET synchronous_standby_names = ...the names of the standbys...; SELECT "
+        "pg_reload_conf();",
+        "synchronous_standby_names is \"%s\": it would take our session for a standby, and commits would "
+        "wait "
+        "for the target",
+        sb_rows_get(rows, 0, 1));
+}
+
 static int rls_check(struct sb_checkup *up)
 {
     for (size_t i = 0; i < up->pair_count; i++) {
@@ -423,6 +444,7 @@ const struct sb_check sb_check_source[] = {
     {"source.old_transactions", "no old transaction blocks the slot", SB_NEED_SOURCE, old_transactions_check},
     {"source.retention", "the slot can keep WAL for long enough", SB_NEED_SOURCE, retention_check},
     {"source.failover", "the slot survives a failover", SB_NEED_SOURCE, failover_check},
+    {"source.standbys", "commits of the source do not wait for us", SB_NEED_SOURCE, standbys_check},
     {"source.work_mem", "decoding has memory", SB_NEED_SOURCE, work_mem_check},
     {"source.rls", "no row-level security hides rows", SB_NEED_SOURCE | SB_NEED_TABLES, rls_check},
     {NULL, NULL, 0, NULL},

@@ -86,8 +86,8 @@ class LostAnswer:
                     if not data:
                         return
                     if ready is client:
-                        # A simple query: 'Q', length, text, NUL.
-                        committing = self.armed.is_set() and b"Q\0\0\0\x0bCOMMIT\0" in data
+                        # A simple query: 'Q', length, text, NUL. COMMIT is its last statement.
+                        committing = self.armed.is_set() and data[:1] == b"Q" and data.endswith(b"COMMIT\0")
                     elif committing:
                         self.armed.clear()
                         self.lost.set()

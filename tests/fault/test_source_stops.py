@@ -50,7 +50,7 @@ def stream_full(it):
                 "INSERT INTO item SELECT -g, repeat(md5(g::text), 20) FROM generate_series(%s::int, %s) g",
                 [first, first + 49])
     report = it.wait_state(CAPTURE, "waiting")
-    assert "takes no more" in report["why"]
+    assert report["error"] == "SB-STREAM-FULL", report
     return mend
 
 

@@ -191,8 +191,8 @@ EDITS = {
     "of another stream": ("UPDATE switchback.progress SET stream_uuid = gen_random_uuid()", "SB-LOG-FOREIGN"),
     "of another migration": ("UPDATE switchback.progress SET migration = 'other'", "SB-PROGRESS-LOST"),
     "another chain": (r"UPDATE switchback.progress SET chain = '\x00112233445566778899aabbccddeeff'", "SB-PROGRESS-LOST"),
-    "ahead": ("UPDATE switchback.progress SET sequence = sequence + 1000, commit_lsn = '7/0'", "SB-LOG-GAP"),
-    "back": ("UPDATE switchback.progress SET sequence = sequence - 1", "SB-LOG-GAP"),
+    "ahead": ("UPDATE switchback.progress SET sequence = sequence + 1000, commit_lsn = '7/0'", "SB-STREAM-UNAVAILABLE"),  # it waits for the rest
+    "back": ("UPDATE switchback.progress SET sequence = sequence - 1", "SB-LOG-CORRUPT"),
     "not ours": (r"UPDATE switchback.progress SET chain = '\x00'", "SB-STATE-FORMAT"),
 }
 

@@ -517,3 +517,15 @@ def test_check_touches_nothing(shop):
     shop.ok("check")
     assert before == [fingerprint(cluster, shop.db) for cluster in (shop.old, shop.new)]
     assert state == sorted(path.name for path in (shop.folder / "state").iterdir())
+
+
+@pytest.mark.parametrize("names, refused", [("*", True), ("FIRST 1 (*)", True), ("ANY 1 (one, *)", True), ("one, two", False)])
+def test_a_source_whose_commits_would_wait_for_us_is_named(shop, names, refused):
+    shop.old.reload(synchronous_standby_names=names)
+    try:
+        found = findings(shop, "source.standbys", "fail")
+    finally:
+        shop.old.reload(synchronous_standby_names=None)
+    assert bool(found) == refused
+    if refused:
+        assert found[0]["error"] == "SB-SOURCE-CONFIG" and names in found[0]["evidence"]

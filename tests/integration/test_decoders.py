@@ -180,7 +180,7 @@ def test_three_decoders_read_the_same(flow, major, identity):
     with_json = major == 15
     if with_json and not (installed()[15].bin.parent / "lib/wal2json.so").exists():
         need.missing("wal2json of PostgreSQL 15")
-    it = flow(history.SCHEMA.replace("{identity}", "BY DEFAULT") + ";" + kinds_table(identity), majors=(major, major))
+    it = flow(history.source_schema() + ";" + kinds_table(identity), majors=(major, major))
     with it.old.connect(it.db) as session:
         session.execute("SELECT pg_create_logical_replication_slot('text', 'test_decoding')")
         if with_json:

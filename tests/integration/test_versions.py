@@ -10,7 +10,7 @@ from sbtest import compare, history
 # From, to. Old to new is the way; new to old is the way back.
 PAIRS = [(14, 18), (15, 15), (15, 18), (18, 15), (16, 17), (17, 16), (14, 14)]
 
-SCHEMA = history.SCHEMA.replace("{identity}", "BY DEFAULT") + """
+SCHEMA = history.source_schema() + """
 CREATE TABLE bank (bid int PRIMARY KEY, balance int, filler char(88));
 CREATE TABLE teller (tid int PRIMARY KEY, bid int, balance int);
 CREATE TABLE passbook (tid int, bid int, delta int, at timestamptz);

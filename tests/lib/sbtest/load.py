@@ -26,7 +26,7 @@ IDS_A_CLIENT = 10**9
 ABORTED_PART = 1000  # number of a row that is written under a savepoint and rolled back
 
 TABLES = f"""
-{history.SCHEMA}
+{history.source_schema()}
 CREATE TABLE tx (id bigint PRIMARY KEY, client int NOT NULL, k int NOT NULL);
 CREATE TABLE part_a (tx bigint, n int, PRIMARY KEY (tx, n));
 CREATE TABLE part_b (n int, tx bigint, what text, PRIMARY KEY (tx, n));
