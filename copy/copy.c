@@ -255,7 +255,7 @@ static void tell_barrier(struct copy *copy, int64_t now_ms)
     char why[256];
     bool early = false;
     for (size_t i = 0; i < copy->worker_count; i++)
-        early = early || copy->workers[i].waits == SB_PIPE_EARLY;
+        early = early || sb_pipe_is_early(copy->workers[i].pipe);
     if (!early && copy->early_since_ms != 0) {
         copy->early_since_ms = 0;
         sb_report_state(SB_STATE_RUNNING, NULL);

@@ -47,6 +47,7 @@ struct sb_pipe {
     int64_t rows, source_rows, target_rows;
     int64_t bytes;
     size_t unflushed; /* bytes put since the last flush */
+    bool early;       /* its last snapshot was too old */
     bool blocked;     /* the target takes no more for now */
     bool ended;       /* the source's rows are all there */
     bool end_sent;
@@ -125,6 +126,11 @@ const struct sb_copy_job *sb_pipe_job(const struct sb_pipe *pipe)
 uint64_t sb_pipe_flush_lsn(const struct sb_pipe *pipe)
 {
     return pipe->h;
+}
+
+bool sb_pipe_is_early(const struct sb_pipe *pipe)
+{
+    return pipe->early;
 }
 
 int64_t sb_pipe_rows(const struct sb_pipe *pipe)
@@ -236,6 +242,7 @@ static int take_stamp(struct sb_pipe *pipe, struct sb_err *err)
         return sb_err_add(err, "table %s", pipe->job->table->relation);
     if (check_stamp(pipe, rows, &early, err) != 0)
         return -1;
+    pipe->early = early;
     if (early) {
         pipe->stage = GIVE_BACK;
         return send_text(pipe, pipe->source, "ROLLBACK", err);

@@ -78,8 +78,10 @@ struct sb_pipe_world {
 int sb_pipe_step(struct sb_pipe *pipe, const struct sb_pipe_world *world, struct sb_err *err);
 
 uint64_t sb_pipe_flush_lsn(const struct sb_pipe *pipe); /* H */
-int64_t sb_pipe_rows(const struct sb_pipe *pipe);       /* of the chunk so far, about */
-int64_t sb_pipe_bytes(const struct sb_pipe *pipe);      /* sent since the pipe was opened */
+/* It waits for older transactions, also while it looks once more whether they have ended. */
+bool sb_pipe_is_early(const struct sb_pipe *pipe);
+int64_t sb_pipe_rows(const struct sb_pipe *pipe);  /* of the chunk so far, about */
+int64_t sb_pipe_bytes(const struct sb_pipe *pipe); /* sent since the pipe was opened */
 int sb_pipe_fd(const struct sb_pipe *pipe, enum sb_side side);
 /* What its descriptors are watched for: SB_LOOP_READ, SB_LOOP_WRITE. */
 unsigned sb_pipe_events(const struct sb_pipe *pipe, enum sb_side side);
