@@ -531,13 +531,18 @@ static rd_kafka_message_t *poll_once(struct kafka *store, int wait_ms)
     return rd_kafka_consumer_poll(store->consumer.rk, wait_ms);
 }
 
-/* The position is not among what the brokers have: passed by retention, or they lost their end. */
-static int lost(struct kafka *store, struct sb_err *err)
+/* The brokers refused an offset. Ours: passed by retention, or they lost their end. Another, beyond the end:
+ * a damaged batch told the client where to go on, and the records from ours on cannot be read. */
+static int lost(struct kafka *store, int64_t refused, struct sb_err *err)
 {
     struct sb_stream_bounds bounds;
     if (kafka_bounds(&store->stream, &bounds, err) != 0 ||
         check_within(store, store->read_next, &bounds, err) != 0)
         return -1;
+    if (refused != store->read_next && refused > bounds.next)
+        return sb_err_set(err, SB_E_LOG_CORRUPT,
+            "topic \"%s\", offset %" PRId64 ": a damaged batch of records, said to end at offset %" PRId64,
+            store->log, store->read_next, refused);
     return sb_err_set(err, SB_E_STREAM_UNAVAILABLE,
         "topic \"%s\": the brokers refused offset %" PRId64 " although they have it", store->log,
         store->read_next);
@@ -568,7 +573,7 @@ static int judge_event(struct kafka *store, rd_kafka_resp_err_t code, int64_t of
         return 0;
     case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
-        return lost(store, err);
+        return lost(store, offset, err);
     default:
         sb_kafka_error(NULL, code, "could not read the stream", err);
         return sb_err_add(err, "topic \"%s\", offset %" PRId64, store->log, store->read_next);

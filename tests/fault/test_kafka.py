@@ -260,8 +260,9 @@ def test_a_flipped_bit_is_found_where_it_is(pipeline):
     pipe.product.wait_caught_up()
     leave_capture_alone(pipe)
     applied_to = pipe.broker.bounds(LOG)[1]
-    pipe.insert(60)
-    wait_stored(pipe)
+    for _ in range(4):  # apart, so that they are several batches
+        pipe.insert(15)
+        wait_stored(pipe)
     pipe.broker.stop()
     later = [first for _, _, _, first in pipe.broker.batches(LOG) if first > applied_to]
     pipe.broker.flip_bit(LOG, later[len(later) // 2])
