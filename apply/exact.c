@@ -6,8 +6,6 @@
 
 #include <string.h>
 
-enum { SQL_MAX_BYTES = 4 * 1024 * 1024 }; /* 1,600 columns with the longest names, quoted and compared */
-
 struct params {
     const struct sb_value *values[2 * SB_COLS_MAX];
     int count;
@@ -30,7 +28,7 @@ static void add_match(struct params *params, const struct sb_apply_rel *rel, con
 static int run(struct sb_exact *exact, const struct sb_buf *sql, const struct params *params,
     int64_t *ret_rows, struct sb_err *err)
 {
-    return sb_writer_one(exact->writer, sb_buf_view(sql), params->values, params->count, ret_rows, err);
+    return sb_writer_one(exact->writer, sb_sql_view(sql), params->values, params->count, ret_rows, err);
 }
 
 static int insert_row(struct sb_exact *exact, const struct sb_apply_rel *rel, const struct sb_value *row,
@@ -38,7 +36,7 @@ static int insert_row(struct sb_exact *exact, const struct sb_apply_rel *rel, co
 {
     struct sb_buf sql SB_CLEANUP(sb_buf_clear);
     struct params params = {.count = 0};
-    sb_buf_init(&sql, SQL_MAX_BYTES);
+    sb_buf_init(&sql, SB_SQL_MAX_BYTES);
     sb_sql_one_insert(rel, &sql);
     add_written(&params, rel, row);
     return run(exact, &sql, &params, ret_rows, err);
@@ -51,7 +49,7 @@ static int update_row(struct sb_exact *exact, const struct sb_apply_rel *rel, co
     struct sb_buf sql SB_CLEANUP(sb_buf_clear);
     struct params params = {.count = 0};
     bool present[SB_COLS_MAX];
-    sb_buf_init(&sql, SQL_MAX_BYTES);
+    sb_buf_init(&sql, SB_SQL_MAX_BYTES);
     for (uint16_t i = 0; i < rel->rel->col_count; i++) {
         present[i] = after[i].state != SB_COL_UNCHANGED;
         if (present[i] && rel->cols[i].settable)
@@ -67,7 +65,7 @@ static int delete_row(struct sb_exact *exact, const struct sb_apply_rel *rel, co
 {
     struct sb_buf sql SB_CLEANUP(sb_buf_clear);
     struct params params = {.count = 0};
-    sb_buf_init(&sql, SQL_MAX_BYTES);
+    sb_buf_init(&sql, SB_SQL_MAX_BYTES);
     sb_sql_one_delete(rel, &sql);
     add_match(&params, rel, match);
     return run(exact, &sql, &params, ret_rows, err);
@@ -81,7 +79,7 @@ static int fixed_differs(struct sb_exact *exact, const struct sb_apply_rel *rel,
     struct params params = {.count = 0};
     int64_t rows = 0;
     *ret_differs = false;
-    sb_buf_init(&sql, SQL_MAX_BYTES);
+    sb_buf_init(&sql, SB_SQL_MAX_BYTES);
     if (!rel->identity_always || !sb_sql_one_fixed(rel, after, &sql))
         return 0;
     add_match(&params, rel, match);
@@ -102,10 +100,10 @@ static int target_json(struct sb_exact *exact, const struct sb_apply_rel *rel, c
     *ret_json = NULL;
     if (rel->key_count == 0 && rel->rel->identity != 'f')
         return 0;
-    sb_buf_init(&sql, SQL_MAX_BYTES);
+    sb_buf_init(&sql, SB_SQL_MAX_BYTES);
     sb_sql_one_json(rel, &sql);
     add_match(&params, rel, match);
-    return sb_writer_fetch(exact->writer, sb_buf_view(&sql), params.values, params.count, ret_json, err);
+    return sb_writer_fetch(exact->writer, sb_sql_view(&sql), params.values, params.count, ret_json, err);
 }
 
 /* Count and record; under `hold`, or where the stream's version cannot simply be written, it is an error, and

@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SQL_MAX_BYTES = 1024 * 1024 };
-
 static const struct sb_value *written_key(
     const struct sb_batch_change *change, const struct sb_apply_rel *rel, uint16_t col)
 {
@@ -58,9 +56,9 @@ static int probe_one(struct sb_writer *writer, const struct sb_apply_rel *rel,
 {
     struct sb_buf sql SB_CLEANUP(sb_buf_clear);
     const char *texts[2];
-    sb_buf_init(&sql, SQL_MAX_BYTES);
+    sb_buf_init(&sql, SB_SQL_MAX_BYTES);
     sb_sql_probe(rel, constraint, by_key, &sql);
-    if (sb_writer_arrays_fetch(writer, sb_buf_view(&sql), texts, 2, err) != 0)
+    if (sb_writer_arrays_fetch(writer, sb_sql_view(&sql), texts, 2, err) != 0)
         return sb_err_add(err, "looking for rows that constraint \"%.*s\" forbids", (int)constraint->name.len,
             constraint->name.ptr);
     if (texts[0] == NULL)

@@ -8,7 +8,6 @@
 #include <string.h>
 
 enum {
-    SQL_MAX_BYTES = 4 * 1024 * 1024,
     COPY_LEAST_ROWS = 32, /* below, one INSERT from arrays is a round trip less */
 };
 
@@ -30,7 +29,7 @@ static int insert_by_copy(struct sb_writer *writer, const struct sb_plan_group *
     int64_t *ret_rows, struct sb_err *err)
 {
     sb_sql_copy(group->rel, sql);
-    if (sb_writer_copy_begin(writer, sb_buf_view(sql), err) != 0)
+    if (sb_writer_copy_begin(writer, sb_sql_view(sql), err) != 0)
         return -1;
     for (size_t r = 0; r < group->count; r++) {
         bool first = true;
@@ -64,7 +63,7 @@ static int write_insert(struct sb_writer *writer, const struct sb_plan_group *gr
     for (uint16_t i = 0; i < group->rel->rel->col_count; i++)
         if (group->rel->cols[i].written)
             put_column(writer, group, i, false);
-    return sb_writer_arrays_run(writer, sb_buf_view(sql), ret_rows, err);
+    return sb_writer_arrays_run(writer, sb_sql_view(sql), ret_rows, err);
 }
 
 static int write_update(struct sb_writer *writer, const struct sb_plan_group *group, struct sb_buf *sql,
@@ -73,12 +72,12 @@ static int write_update(struct sb_writer *writer, const struct sb_plan_group *gr
     put_keys(writer, group);
     if (!sb_sql_set_update(group->rel, group->present, sql)) {
         sb_sql_set_count(group->rel, sql); /* nothing to set: the rows must be there all the same */
-        return sb_writer_arrays_count(writer, sb_buf_view(sql), ret_rows, err);
+        return sb_writer_arrays_count(writer, sb_sql_view(sql), ret_rows, err);
     }
     for (uint16_t i = 0; i < group->rel->rel->col_count; i++)
         if (sb_sql_in_set(group->rel, group->present, i))
             put_column(writer, group, i, false);
-    return sb_writer_arrays_run(writer, sb_buf_view(sql), ret_rows, err);
+    return sb_writer_arrays_run(writer, sb_sql_view(sql), ret_rows, err);
 }
 
 /* 0, SB_SETS_EXACT or -1. */
@@ -88,18 +87,18 @@ static int write_group(
     struct sb_buf sql SB_CLEANUP(sb_buf_clear);
     int64_t rows = 0, expected = (int64_t)group->count;
     int rc = -1;
-    sb_buf_init(&sql, SQL_MAX_BYTES);
+    sb_buf_init(&sql, SB_SQL_MAX_BYTES);
     switch (group->kind) {
     case SB_PLAN_ABSENT:
         put_keys(writer, group);
         sb_sql_set_count(group->rel, &sql);
         expected = 0;
-        rc = sb_writer_arrays_count(writer, sb_buf_view(&sql), &rows, err);
+        rc = sb_writer_arrays_count(writer, sb_sql_view(&sql), &rows, err);
         break;
     case SB_PLAN_DELETE:
         put_keys(writer, group);
         sb_sql_set_delete(group->rel, &sql);
-        rc = sb_writer_arrays_run(writer, sb_buf_view(&sql), &rows, err);
+        rc = sb_writer_arrays_run(writer, sb_sql_view(&sql), &rows, err);
         break;
     case SB_PLAN_UPDATE:
         rc = write_update(writer, group, &sql, &rows, err);

@@ -2,6 +2,11 @@
 
 #include "pg/ident.h"
 
+struct sb_view sb_sql_view(const struct sb_buf *sql)
+{
+    return sql->failed ? sb_view(NULL, 0) : sb_buf_view(sql);
+}
+
 static void put_target(const struct sb_apply_rel *rel, struct sb_buf *sql)
 {
     sb_ident_put_table(sql, rel->target_schema, rel->target_name);

@@ -18,6 +18,11 @@
 #include "apply/batch.h"
 #include "apply/target.h"
 
+enum { SB_SQL_MAX_BYTES = 4 * 1024 * 1024 }; /* 1,600 columns with the longest names, quoted and compared */
+
+/* What was put together, for the writer; empty if it did not fit, which the writer refuses (SB-LIMIT). */
+struct sb_view sb_sql_view(const struct sb_buf *sql);
+
 /* SELECT count(*) of the key list's rows that exist. $1.. key arrays. */
 void sb_sql_set_count(const struct sb_apply_rel *rel, struct sb_buf *sql);
 void sb_sql_set_delete(const struct sb_apply_rel *rel, struct sb_buf *sql);

@@ -2,20 +2,16 @@
 
 #include "apply/sql.h"
 
-enum { SQL_MAX_BYTES = 16 * 1024 * 1024 };
-
 static int run(struct sb_writer *writer, const struct sb_buf *sql, struct sb_err *err)
 {
     int64_t rows;
-    if (sql->failed)
-        return sb_err_set(err, SB_E_LIMIT, "a TRUNCATE is larger than %d bytes", SQL_MAX_BYTES);
-    return sb_writer_one(writer, sb_buf_view(sql), NULL, 0, &rows, err);
+    return sb_writer_one(writer, sb_sql_view(sql), NULL, 0, &rows, err);
 }
 
 int sb_truncate_write(struct sb_writer *writer, const struct sb_batch_change *change, struct sb_err *err)
 {
     struct sb_buf sql SB_CLEANUP(sb_buf_clear);
-    sb_buf_init(&sql, SQL_MAX_BYTES);
+    sb_buf_init(&sql, SB_SQL_MAX_BYTES);
     if (change->cuts == NULL) {
         sb_sql_truncate(change->truncated_rels, change->chg.truncated_count, change->chg.cascade,
             change->chg.restart_identity, &sql);

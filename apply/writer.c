@@ -201,10 +201,18 @@ int sb_writer_forget(struct sb_writer *writer, struct sb_err *err)
     return exec_simple(writer, "DEALLOCATE ALL", "could not drop prepared statements", err);
 }
 
+static int statement_too_large(struct sb_err *err)
+{
+    return sb_err_set(
+        err, SB_E_LIMIT, "a statement for a table with so many and such long names does not fit");
+}
+
 /* Prepare on first use. With arrays every parameter is text[] by its cast; otherwise the server infers the
  * columns' types. */
 static int prepared(struct sb_writer *writer, struct sb_view sql, char ret_name[24], struct sb_err *err)
 {
+    if (sql.ptr == NULL)
+        return statement_too_large(err);
     size_t number = (size_t)(uintptr_t)sb_map_get(writer->statements, sql);
     if (number == 0) {
         if (sb_map_count(writer->statements) >= STATEMENTS_MAX && sb_writer_forget(writer, err) != 0)
@@ -416,6 +424,8 @@ int sb_writer_arrays_fetch(
 
 int sb_writer_copy_begin(struct sb_writer *writer, struct sb_view sql, struct sb_err *err)
 {
+    if (sql.ptr == NULL)
+        return statement_too_large(err);
     PGresult *result = PQexec(writer->raw, sql.ptr);
     int rc = PQresultStatus(result) == PGRES_COPY_IN
                  ? 0

@@ -242,6 +242,12 @@ def test_a_commit_below_the_stamp_that_it_does_not_show(clusters, switchback):
     finish(old, new, product)
 
 
+HELD = """
+SELECT relation::regclass::text FROM pg_locks
+WHERE mode = 'AccessShareLock' AND granted AND relation IN ('item'::regclass, 'other'::regclass)
+"""
+
+
 def test_a_truncate_waits_for_the_chunk_or_is_seen_by_it(clusters, switchback):
     """A33: no snapshot is older than the lock."""
     tables = ["CREATE TABLE item (id int PRIMARY KEY, v int)", "CREATE TABLE other (id int PRIMARY KEY, v int)"]
@@ -253,10 +259,10 @@ def test_a_truncate_waits_for_the_chunk_or_is_seen_by_it(clusters, switchback):
     with old.connect(autocommit=False) as session:  # a TRUNCATE under way: the copy waits, and then sees it
         session.execute("TRUNCATE other")
         session.execute("INSERT INTO other SELECT g, 1 FROM generate_series(30, 60) g")
-        thaw(copy)
-        frozen(copy)  # it has the stamp of one table; of which one, the locks say
-        held = old.value("SELECT relation::regclass::text FROM pg_locks WHERE mode = 'AccessShareLock' AND granted AND relation IN ('item'::regclass, 'other'::regclass)")
-        assert held == "item", "a chunk got its lock beside a TRUNCATE"
+        copy.signal(signal.SIGCONT)  # to the next point, perhaps before anybody could see it run
+        held = wait_until(lambda: old.sql(HELD), 30, "the copy to hold a table")
+        assert held == [("item",)], "a chunk got its lock beside a TRUNCATE"
+        frozen(copy)  # it has the stamp of that table
         thread = threading.Thread(target=old.sql, args=("TRUNCATE item",))
         thread.start()
         wait_until(lambda: old.value(waits, "item") == 1, 20, "the TRUNCATE to wait for the chunk")

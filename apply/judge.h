@@ -1,0 +1,32 @@
+/*
+ * The judge: what the initial copy has already is not applied again. Asks the stamps (apply/stamps has the
+ * rule) about each change until a commit lies beyond them all; from there on everything is newer.
+ */
+#ifndef SB_APPLY_JUDGE_H
+#define SB_APPLY_JUDGE_H
+
+#include "apply/batch.h"
+#include "apply/progress.h"
+#include "apply/stamps.h"
+#include "schemas/frame.h"
+
+struct sb_judge {
+    struct sb_conn *conn;
+    struct sb_stamps
+        *stamps; /* NULL: there are none. Kept when passed: TRUNCATEs in a batch point into them */
+    bool active; /* commits are not beyond them yet */
+};
+
+/* The stamps that commits behind this progress must be judged by. */
+int sb_judge_init(
+    struct sb_judge *judge, struct sb_conn *conn, const struct sb_progress *progress, struct sb_err *err);
+void sb_judge_clear(struct sb_judge *judge);
+
+/* A commit, or a change of it, has been read: is it beyond all stamps? */
+void sb_judge_pass(struct sb_judge *judge, const struct sb_frame *frame);
+/* Is the change newer than the copied rows? If not it is to be skipped; what is only partly newer becomes
+ * that part. What that takes lives in arena. SB-COPY-INCOMPLETE if it cannot be told. */
+int sb_judge_change(const struct sb_judge *judge, const struct sb_frame *frame,
+    struct sb_batch_change *change, struct sb_arena *arena, bool *ret_skip, struct sb_err *err);
+
+#endif

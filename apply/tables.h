@@ -1,0 +1,23 @@
+/*
+ * The target's tables that a lane has met: for each shape of a table in the stream (its schema id), that
+ * shape joined with the target's catalog. Read when first met, kept for the life of an incarnation; the stamp
+ * in each (apply/target) says when one is out of date.
+ */
+#ifndef SB_APPLY_TABLES_H
+#define SB_APPLY_TABLES_H
+
+#include "apply/relation.h"
+#include "apply/writer.h"
+
+struct sb_tables;
+
+/* conn and writer are the caller's and live longer. */
+int sb_tables_new(
+    struct sb_conn *conn, struct sb_writer *writer, struct sb_tables **ret_tables, struct sb_err *err);
+void sb_tables_free(struct sb_tables *tables); /* NULL is fine */
+
+/* SB-TARGET-STRUCTURE if the target has no such table or lacks a column; SB-LIMIT. Belongs to tables. */
+int sb_tables_of(struct sb_tables *tables, const struct sb_relation *rel, const struct sb_apply_rel **ret_rel,
+    struct sb_err *err);
+
+#endif
