@@ -54,8 +54,8 @@ def frozen(stage):
 
 
 def thaw(stage):
+    """When this returns it runs, or has come to its next point: the kernel wakes a stopped process in kill()."""
     stage.signal(signal.SIGCONT)
-    wait_until(lambda: process.stat(stage.pid)[1] != "T", 10, f"{stage} to go on")
 
 
 # -- kills
@@ -259,7 +259,7 @@ def test_a_truncate_waits_for_the_chunk_or_is_seen_by_it(clusters, switchback):
     with old.connect(autocommit=False) as session:  # a TRUNCATE under way: the copy waits, and then sees it
         session.execute("TRUNCATE other")
         session.execute("INSERT INTO other SELECT g, 1 FROM generate_series(30, 60) g")
-        copy.signal(signal.SIGCONT)  # to the next point, perhaps before anybody could see it run
+        thaw(copy)
         held = wait_until(lambda: old.sql(HELD), 30, "the copy to hold a table")
         assert held == [("item",)], "a chunk got its lock beside a TRUNCATE"
         frozen(copy)  # it has the stamp of that table
