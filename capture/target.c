@@ -17,6 +17,7 @@ enum {
     SILENT_MS = 1000,
     ASK_MAX_MS = 3000,
     ASK_POLL_MS = 10,
+    STUCK_MS = 100, /* a flush that has not moved for so long does not move by itself */
 };
 
 /* A progress row and the position that must be flushed before it counts. */
@@ -35,7 +36,10 @@ struct sb_target {
     int64_t next_ping_ms;
     int64_t next_open_ms;
     int64_t retry_ms;
-    bool waiting; /* for the flush of `pending` */
+    bool waiting;       /* for the flush of `pending` */
+    int64_t waiting_ms; /* since when */
+    bool stuck;         /* it has not moved by itself */
+    bool nudging;       /* what was asked is that it move */
     struct reading pending;
     bool down_said;
     bool has_copy; /* the control schema has a table of copies */
@@ -56,7 +60,7 @@ static void hang_up(struct sb_target *target)
     sb_conn_close(target->conn);
     target->conn = NULL;
     target->asked = false;
-    target->waiting = false;
+    target->waiting = target->stuck = target->nudging = false;
 }
 
 void sb_target_free(struct sb_target *target)
@@ -119,7 +123,8 @@ static int call_up(struct sb_target *target, struct sb_err *err)
 {
     if (sb_conn_ping(&target->options.endpoint) != SB_PING_UP)
         return sb_err_set(err, SB_E_TARGET_UNAVAILABLE, "the target does not accept connections");
-    if (sb_conn_open(&target->options.endpoint, target->options.purpose, 0, &target->conn, err) != 0 ||
+    if (sb_conn_open(&target->options.endpoint, target->options.purpose, SB_CONN_LOCAL_COMMIT, &target->conn,
+            err) != 0 ||
         check_identity(target, err) != 0)
         return -1;
     if (target->down_said)
@@ -154,6 +159,18 @@ static int ask(struct sb_target *target, int64_t now_ms, struct sb_err *err)
     target->asked = true;
     target->asked_ms = now_ms;
     return sb_conn_send(target->conn, text, 2, params, err);
+}
+
+/* An idle server leaves the last page of its WAL unflushed for as long as it likes. A commit of our own,
+ * written locally and synchronously, flushes all that lies before it. */
+static int nudge(struct sb_target *target, int64_t now_ms, struct sb_err *err)
+{
+    target->stuck = false;
+    target->waiting_ms = now_ms;
+    target->nudging = target->asked = true;
+    target->asked_ms = now_ms;
+    return sb_conn_send(target->conn,
+        "SELECT pg_catalog.pg_logical_emit_message(true, 'switchback.flush', '')", 0, NULL, err);
 }
 
 static bool uuid_is(const struct sb_rows *rows, int col, const struct sb_uuid *want)
@@ -191,10 +208,11 @@ static int read_answer(const struct sb_target *target, const struct sb_rows *row
     return 0;
 }
 
-static int weigh(struct sb_target *target, const struct reading *now, struct sb_progress *ret_progress)
+static int weigh(
+    struct sb_target *target, const struct reading *now, int64_t now_ms, struct sb_progress *ret_progress)
 {
     if (now->flush_lsn >= now->insert_lsn) {
-        target->waiting = false;
+        target->waiting = target->stuck = false;
         *ret_progress = now->progress;
         return SB_TARGET_PROGRESS;
     }
@@ -202,9 +220,12 @@ static int weigh(struct sb_target *target, const struct reading *now, struct sb_
     bool flushed = target->waiting && now->flush_lsn >= target->pending.insert_lsn;
     if (flushed)
         *ret_progress = target->pending.progress;
-    if (flushed || !target->waiting)
+    if (flushed || !target->waiting) {
         target->pending = *now;
+        target->waiting_ms = now_ms;
+    }
     target->waiting = true;
+    target->stuck = now_ms - target->waiting_ms >= STUCK_MS;
     return flushed ? SB_TARGET_PROGRESS : 0;
 }
 
@@ -222,10 +243,15 @@ static int take_answer(
             err, SB_E_TARGET_UNAVAILABLE, "the target gave no answer for %d s", ANSWER_MAX_MS / 1000);
     }
     target->asked = false;
+    if (target->nudging) { /* refused or not: the next answer tells */
+        target->nudging = false;
+        target->next_ask_ms = now_ms;
+        return 0;
+    }
     target->next_ask_ms = now_ms + target->options.interval_ms;
     if (rc != 0 || read_answer(target, rows, &reading, err) != 0)
         return -1;
-    return weigh(target, &reading, ret_progress);
+    return weigh(target, &reading, now_ms, ret_progress);
 }
 
 /* A target that is shutting down, smartly, waits for every session to leave: ours goes at once. */
@@ -248,7 +274,9 @@ static int turn_up(
         return -1;
     if (target->asked)
         return take_answer(target, now_ms, ret_progress, err);
-    return now_ms < target->next_ask_ms ? 0 : ask(target, now_ms, err);
+    if (now_ms < target->next_ask_ms)
+        return 0;
+    return target->stuck ? nudge(target, now_ms, err) : ask(target, now_ms, err);
 }
 
 int sb_target_turn(

@@ -568,3 +568,19 @@ def test_killed_at_every_point_loses_and_repeats_nothing(rig, ack):
     it.catch_up()
     assert [int(one["after"]["id"]) for one in it.whole_changes()] == list(range(1, it.items + 1))
     it.verify()
+
+
+def test_an_idle_target_is_made_to_flush(rig):
+    """WAL that is in no commit stays unflushed on an idle server; capture must not wait for it to move by itself."""
+    it = rig()
+    stage = it.follow()
+    it.insert(3)
+    it.catch_up()
+    last = it.commits()[-1]
+    assert stage.stop() == 0
+    it.applied(last)
+    it.new.reload(wal_writer_delay="10s")
+    it.new.sql("SELECT pg_logical_emit_message(false, 'test', 'in no commit')")
+    assert it.new.value("SELECT pg_current_wal_insert_lsn() > pg_current_wal_flush_lsn()"), "it was flushed by itself"
+    it.follow()
+    assert it.product.log_contains(rf'msg="capture holds the slot".* progress={last["commit_lsn"]} ')
