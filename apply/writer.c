@@ -157,11 +157,6 @@ void sb_writer_rollback(struct sb_writer *writer)
     writer->in_transaction = false;
 }
 
-bool sb_writer_in_transaction(const struct sb_writer *writer)
-{
-    return writer->in_transaction;
-}
-
 int sb_writer_savepoint(struct sb_writer *writer, struct sb_err *err)
 {
     return exec_simple(writer, "SAVEPOINT sb", "could not set a savepoint", err);

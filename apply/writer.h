@@ -33,7 +33,6 @@ int sb_writer_begin(struct sb_writer *writer, struct sb_err *err);
 int sb_writer_commit(struct sb_writer *writer, struct sb_err *err);
 /* Best effort: a dead session has rolled back by itself. */
 void sb_writer_rollback(struct sb_writer *writer);
-bool sb_writer_in_transaction(const struct sb_writer *writer);
 int sb_writer_savepoint(struct sb_writer *writer, struct sb_err *err); /* one at a time */
 int sb_writer_release(struct sb_writer *writer, struct sb_err *err);   /* keep what was done since */
 int sb_writer_rollback_to(

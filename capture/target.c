@@ -71,11 +71,6 @@ void sb_target_free(struct sb_target *target)
     free(target);
 }
 
-bool sb_target_is_up(const struct sb_target *target)
-{
-    return target->conn != NULL;
-}
-
 /* -- up and down -------------------------------------------------------------------------------------------
  */
 

@@ -51,6 +51,5 @@ enum { SB_TARGET_PROGRESS = 1 };
  * SB_TARGET_PROGRESS with a progress that is flushed, or -1. */
 int sb_target_turn(
     struct sb_target *target, int64_t now_ms, struct sb_progress *ret_progress, struct sb_err *err);
-bool sb_target_is_up(const struct sb_target *target);
 
 #endif

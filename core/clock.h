@@ -14,10 +14,6 @@ int64_t sb_clock_wall_us(void); /* since 1970-01-01 UTC */
 
 /* PostgreSQL counts microseconds from 2000-01-01 (docs: protocol-logicalrep-message-formats). */
 #define SB_PG_EPOCH_US INT64_C(946684800000000)
-static inline int64_t sb_clock_from_pg_us(int64_t pg_us)
-{
-    return pg_us + SB_PG_EPOCH_US;
-}
 
 enum { SB_TIME_TEXT_BYTES = 32 };
 /* "2026-11-24T03:27:00.123456Z"; returns out. */

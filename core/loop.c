@@ -194,11 +194,6 @@ void sb_loop_stop(struct sb_loop *loop, const struct sb_err *err)
         loop->stop_err = *err;
 }
 
-bool sb_loop_stopped(const struct sb_loop *loop)
-{
-    return loop->stopped;
-}
-
 static int64_t next_wait_ms(const struct sb_loop *loop, int64_t max_wait_ms)
 {
     int64_t wait_ms = max_wait_ms;

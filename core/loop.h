@@ -51,6 +51,5 @@ int sb_loop_run(
     struct sb_loop *loop, struct sb_err *err); /* until stopped; 0 or -1 as sb_loop_stop was told */
 int sb_loop_turn(struct sb_loop *loop, int64_t max_wait_ms, struct sb_err *err); /* one turn; 0, or -1 */
 void sb_loop_stop(struct sb_loop *loop, const struct sb_err *err);               /* NULL err: a clean stop */
-bool sb_loop_stopped(const struct sb_loop *loop);
 
 #endif
