@@ -20,6 +20,7 @@
 enum {
     TURN_RECORDS = 4096, /* read in a turn before signals and timers get their chance */
     TICK_MS = 1000,      /* pause flag, housekeeping */
+    COPY_TICK_MS = 200,  /* is the copy complete? */
     POLL_MS = 20,        /* where the store has no descriptor to wait for */
     GATHER_MS = 100,     /* how old a batch may get at the stream's end while records flood in */
     RATE_MS = 20,        /* the least time over which their rate is judged */
@@ -391,8 +392,8 @@ static int wait_for_copy(struct stage *stage, bool *ret_stop, struct sb_err *err
     int rc = -1;
     stage->loop = sb_loop_new(err);
     if (stage->loop != NULL && sb_loop_signals(stage->loop, signals, on_wait_signal, &wait, err) == 0 &&
-        (tick = sb_loop_timer(stage->loop, TICK_MS, on_wait_tick, &wait, err)) != NULL) {
-        sb_loop_timer_set(stage->loop, tick, 0, TICK_MS);
+        (tick = sb_loop_timer(stage->loop, COPY_TICK_MS, on_wait_tick, &wait, err)) != NULL) {
+        sb_loop_timer_set(stage->loop, tick, 0, COPY_TICK_MS);
         rc = sb_loop_run(stage->loop, err);
     }
     sb_loop_free(stage->loop);
