@@ -111,8 +111,8 @@ static int reached_end(struct stage *stage, int64_t now_ms, struct sb_err *err)
     return 0;
 }
 
-/* All that was copied is passed: the structure is completed now, and nobody writes to the tables meanwhile. What is
- * gathered and not whole is read again from the progress. */
+/* All that was copied is passed: the structure is completed now, and nobody writes to the tables meanwhile.
+ * What is gathered and not whole is read again from the progress. */
 static int hold_if_passed(struct stage *stage, struct sb_err *err)
 {
     if (stage->hold_lsn == 0 || sb_lane_is_large(stage->lane) ||
@@ -352,8 +352,8 @@ static void on_wait_tick(void *arg)
     sb_report_state(SB_STATE_WAITING, copied.why);
 }
 
-/* Nothing is applied while rows are copied, or while the rest of the structure is made: 0 once there is nothing to wait for, or told to stop (then the
- * signal is known to core/loop). */
+/* Nothing is applied while rows are copied, or while the rest of the structure is made: 0 once there is
+ * nothing to wait for, or told to stop (then the signal is known to core/loop). */
 static int wait_for_copy(struct stage *stage, bool *ret_stop, struct sb_err *err)
 {
     static const int signals[] = {SIGTERM, SIGINT, 0};

@@ -14,15 +14,17 @@ static bool no_table(const struct sb_err *err)
 }
 
 /* "schema: indexes 3 of 12"; of the phase that is not done yet. */
-static int steps_read(
-    struct sb_conn *conn, const char *migration, const char *direction, struct sb_copied *copied, struct sb_err *err)
+static int steps_read(struct sb_conn *conn, const char *migration, const char *direction,
+    struct sb_copied *copied, struct sb_err *err)
 {
     SB_CLEANUP(sb_rows_freep)
     struct sb_rows *rows = NULL;
     const char *params[] = {migration, direction};
     if (sb_conn_query(conn,
-            "SELECT phase, count(*) FILTER (WHERE done_at IS NOT NULL), count(*) FROM switchback.copy_step WHERE "
-            "migration = $1 AND direction = $2 GROUP BY phase HAVING count(*) FILTER (WHERE done_at IS NULL) > 0 "
+            "SELECT phase, count(*) FILTER (WHERE done_at IS NOT NULL), count(*) FROM switchback.copy_step "
+            "WHERE "
+            "migration = $1 AND direction = $2 GROUP BY phase HAVING count(*) FILTER (WHERE done_at IS NULL) "
+            "> 0 "
             "ORDER BY phase",
             2, params, &rows, err) != 0)
         return sb_err_add(err, "could not read switchback.copy_step");
@@ -45,7 +47,8 @@ int sb_copied_read(struct sb_conn *conn, const char *migration, const char *dire
             "SELECT c.state = 'pending', count(t.relation), count(t.relation) FILTER (WHERE t.chunks <= "
             "(SELECT count(*) "
             "FROM switchback.chunk k WHERE k.migration = $1 AND k.direction = $2 AND k.relation = "
-            "t.relation)), pg_catalog.to_jsonb(c) ->> 'structure' = 'pending', c.last_h, (SELECT min(p.commit_lsn) FROM "
+            "t.relation)), pg_catalog.to_jsonb(c) ->> 'structure' = 'pending', c.last_h, (SELECT "
+            "min(p.commit_lsn) FROM "
             "switchback.progress p WHERE p.migration = $1 AND p.direction = $2) "
             "FROM switchback.copy c LEFT JOIN switchback.copy_table t USING (migration, direction) "
             "WHERE migration = $1 AND direction = $2 GROUP BY c.migration, c.direction",
@@ -58,8 +61,8 @@ int sb_copied_read(struct sb_conn *conn, const char *migration, const char *dire
     bool tables_done = sb_rows_i64(rows, 0, 1) > 0 && sb_rows_i64(rows, 0, 1) == sb_rows_i64(rows, 0, 2);
     ret_copied->waits = rows_pending || (structure_pending && applied >= last_h);
     ret_copied->hold_lsn = structure_pending ? (last_h == 0 ? 1 : last_h) : 0;
-    snprintf(ret_copied->why, sizeof ret_copied->why, "initial copy: %s of %s tables", sb_rows_get(rows, 0, 2),
-        sb_rows_get(rows, 0, 1));
+    snprintf(ret_copied->why, sizeof ret_copied->why, "initial copy: %s of %s tables",
+        sb_rows_get(rows, 0, 2), sb_rows_get(rows, 0, 1));
     if (!ret_copied->waits || !structure_pending || (rows_pending && !tables_done))
         return 0;
     return steps_read(conn, migration, direction, ret_copied, err);

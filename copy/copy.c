@@ -542,15 +542,15 @@ static int applied_read(struct copy *copy, uint64_t *ret_lsn, struct sb_err *err
     struct sb_rows *rows = NULL;
     const char *params[] = {copy->claim.migration, copy->claim.direction};
     if (sb_conn_query(copy->claim.target,
-            "SELECT min(commit_lsn) FROM switchback.progress WHERE migration = $1 AND direction = $2", 2, params,
-            &rows, err) != 0)
+            "SELECT min(commit_lsn) FROM switchback.progress WHERE migration = $1 AND direction = $2", 2,
+            params, &rows, err) != 0)
         return sb_err_add(err, "could not read the progress row");
     *ret_lsn = sb_rows_lsn(rows, 0, 0);
     return 0;
 }
 
-/* Only then do all rows stand at one moment. On a source where nobody writes the commit that gets apply there is
- * ours. */
+/* Only then do all rows stand at one moment. On a source where nobody writes the commit that gets apply there
+ * is ours. */
 static int await_apply(struct copy *copy, struct sb_err *err)
 {
     char why[160], applied_text[SB_LSN_TEXT_BYTES], last_text[SB_LSN_TEXT_BYTES];

@@ -5,8 +5,8 @@
  *
  * Runs one incarnation: reads whether a copy is pending, claims it, plans what the ledger has not
  * (copy/plan), copies, plans once more, and when nothing is missing says so in switchback.copy. Where the
- * structure is the copy's business, too (copy/schema), the tables are made before that, and the rest of it once
- * apply has passed the copy. 0: the copy is complete, or there is none, or the stage was told to stop
+ * structure is the copy's business, too (copy/schema), the tables are made before that, and the rest of it
+ * once apply has passed the copy. 0: the copy is complete, or there is none, or the stage was told to stop
  * (sb_loop_stop_signal). -1: see the error; crash-only, nothing needs to be done before it dies.
  */
 #ifndef SB_COPY_COPY_H

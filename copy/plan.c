@@ -246,8 +246,8 @@ static bool bound_take(
     return true;
 }
 
-static int keep_cut(
-    const struct planner *planner, struct sb_copy_table *table, const struct sb_rows *planned, struct sb_err *err)
+static int keep_cut(const struct planner *planner, struct sb_copy_table *table, const struct sb_rows *planned,
+    struct sb_err *err)
 {
     enum sb_key_kind kind;
     if (!sb_key_kind_find(sb_rows_get(planned, 0, 1), &kind))

@@ -56,8 +56,8 @@ static int no_room(const struct begin *begin, struct sb_err *err)
 static bool chosen_by(const struct sb_config_list *patterns, const struct sb_rows *rows, int row)
 {
     for (size_t i = 0; i < patterns->count; i++)
-        if (sb_pattern_match(
-                patterns->items[i], sb_view_str(sb_rows_get(rows, row, 1)), sb_view_str(sb_rows_get(rows, row, 2))))
+        if (sb_pattern_match(patterns->items[i], sb_view_str(sb_rows_get(rows, row, 1)),
+                sb_view_str(sb_rows_get(rows, row, 2))))
             return true;
     return false;
 }
@@ -107,7 +107,8 @@ static int relations_read(struct begin *begin, struct sb_err *err)
             .parent = (uint32_t)sb_rows_u64(rows, row, 5),
             .kind = sb_rows_get(rows, row, 3)[0],
             .filled = sb_rows_bool(rows, row, 4),
-            .travels = chosen_by(&config->tables.include, rows, row) && !chosen_by(&config->tables.exclude, rows, row),
+            .travels = chosen_by(&config->tables.include, rows, row) &&
+                       !chosen_by(&config->tables.exclude, rows, row),
             .name = sb_arena_str(begin->arena, sb_view_str(sb_rows_get(rows, row, 6)))};
         if (begin->relations[row].name == NULL)
             return no_room(begin, err);
@@ -127,7 +128,8 @@ static bool is_narrow(const struct sb_config *config)
 /* -- the programs ---------------------------------------------------------------------------------------- */
 
 /* It did not do what it should: because the source went away, or because the source or it will not. */
-static int program_failed(const struct begin *begin, const char *what, const struct sb_child_end *end, struct sb_err *err)
+static int program_failed(
+    const struct begin *begin, const char *what, const struct sb_child_end *end, struct sb_err *err)
 {
     struct sb_err gone;
     if (sb_conn_query(begin->schema->source, "SELECT", 0, NULL, NULL, &gone) != 0) {
@@ -135,7 +137,8 @@ static int program_failed(const struct begin *begin, const char *what, const str
         return sb_err_add(err, "while %s ran", what);
     }
     enum sb_code code = strstr(end->words, "permission denied") != NULL ? SB_E_ACCESS : SB_E_PG_DUMP;
-    if (end->status > 128 || strstr(end->words, "lock timeout") != NULL || strstr(end->words, "connection to") != NULL)
+    if (end->status > 128 || strstr(end->words, "lock timeout") != NULL ||
+        strstr(end->words, "connection to") != NULL)
         code = SB_E_SOURCE_UNAVAILABLE;
     sb_err_set(err, code, "%s ended with %d: %s", what, end->status, end->words);
     return sb_err_hint(err, "Mend what it complains of, then `switchback resume`.");
@@ -160,8 +163,9 @@ static int dump(struct begin *begin, struct sb_err *err)
     snprintf(making, sizeof making, "%s.new", begin->archive);
     snprintf(file, sizeof file, "--file=%s", making);
     sb_buf_putf(&password, "PGPASSWORD=%s", source.password == NULL ? "" : source.password);
-    const char *const argv[] = {begin->programs.dump, "--format=custom", "--schema-only", "--no-subscriptions",
-        "--exclude-schema=switchback", "--lock-wait-timeout=30000", encoding, file, "--dbname", sb_buf_str(&words), NULL};
+    const char *const argv[] = {begin->programs.dump, "--format=custom", "--schema-only",
+        "--no-subscriptions", "--exclude-schema=switchback", "--lock-wait-timeout=30000", encoding, file,
+        "--dbname", sb_buf_str(&words), NULL};
     const char *const env[] = {"LC_ALL=C", source.password == NULL ? NULL : sb_buf_str(&password), NULL};
     const struct sb_child child = {.argv = argv, .env = env, .stop = schema->stop};
     int rc = sb_child_run(&child, &end, err);
@@ -181,7 +185,8 @@ static int print(struct begin *begin, const char *section, struct sb_buf *out, s
 {
     const char *const listing[] = {begin->programs.restore, "--list", begin->archive, NULL};
     const char *const printing[] = {begin->programs.restore, "--verbose", "--no-owner", "--no-privileges",
-        "--no-tablespaces", "--no-security-labels", "--no-subscriptions", section, "--file=-", begin->archive, NULL};
+        "--no-tablespaces", "--no-security-labels", "--no-subscriptions", section, "--file=-", begin->archive,
+        NULL};
     const char *const env[] = {"LC_ALL=C", NULL};
     const struct sb_child child = {
         .argv = section == NULL ? listing : printing, .env = env, .stop = begin->schema->stop, .out = out};
@@ -197,12 +202,13 @@ static int structure_read(struct begin *begin, struct sb_err *err)
     if (sb_pg_programs_find(
             config->copy.pg_bin, sb_conn_version(begin->schema->source) / 10000, &begin->programs, err) != 0)
         return -1;
-    SB_INFO("the structure is read", SB_STR("program", begin->programs.dump), SB_NUM("major", begin->programs.major));
+    SB_INFO("the structure is read", SB_STR("program", begin->programs.dump),
+        SB_NUM("major", begin->programs.major));
     if (dump(begin, err) != 0 || print(begin, NULL, &begin->list, err) != 0 ||
         print(begin, "--section=pre-data", &begin->pre, err) != 0 ||
         print(begin, "--section=post-data", &begin->post, err) != 0 ||
-        sb_toc_parse(sb_buf_view(&begin->list), sb_buf_view(&begin->pre), sb_buf_view(&begin->post), begin->arena,
-            &begin->toc, err) != 0 ||
+        sb_toc_parse(sb_buf_view(&begin->list), sb_buf_view(&begin->pre), sb_buf_view(&begin->post),
+            begin->arena, &begin->toc, err) != 0 ||
         relations_read(begin, err) != 0)
         return -1;
     return sb_toc_choose(&begin->toc, travels, begin, is_narrow(config), begin->arena, err);
@@ -217,9 +223,9 @@ static int refused(const struct sb_toc_entry *entry, struct sb_err *err)
     sb_toc_put_what(entry, &what);
     if (sb_err_class(err) != SB_CLASS_RETRY && err->code != SB_E_ACCESS) {
         err->code = SB_E_TARGET_STRUCTURE;
-        sb_err_hint(err,
-            "Nothing was made. Mend on the target what it complains of, then `switchback resume`; or make the tables "
-            "yourself and prepare anew with copy.schema: off.");
+        sb_err_hint(err, "Nothing was made. Mend on the target what it complains of, then `switchback "
+                         "resume`; or make the tables "
+                         "yourself and prepare anew with copy.schema: off.");
     }
     return sb_err_add(err, "could not make %s", sb_buf_str(&what));
 }
@@ -228,8 +234,9 @@ static int refused(const struct sb_toc_entry *entry, struct sb_err *err)
 static void statement_put(const struct sb_toc_entry *entry, struct sb_buf *sql)
 {
     static const char making[] = "CREATE SCHEMA ";
-    const char *at =
-        sb_view_eq_str(entry->type, "SCHEMA") ? memmem(entry->sql.ptr, entry->sql.len, making, sizeof making - 1) : NULL;
+    const char *at = sb_view_eq_str(entry->type, "SCHEMA")
+                         ? memmem(entry->sql.ptr, entry->sql.len, making, sizeof making - 1)
+                         : NULL;
     if (at == NULL) {
         sb_buf_put_view(sql, entry->sql);
         return;
@@ -244,7 +251,8 @@ static int make_entry(struct begin *begin, const struct sb_toc_entry *entry, str
     sb_buf_reset(&begin->sql);
     statement_put(entry, &begin->sql);
     if (begin->sql.failed)
-        return sb_err_set(err, SB_E_LIMIT, "a statement of the structure is larger than %d bytes", SQL_MAX_BYTES);
+        return sb_err_set(
+            err, SB_E_LIMIT, "a statement of the structure is larger than %d bytes", SQL_MAX_BYTES);
     if (sb_conn_exec(begin->schema->claim->target, sb_buf_str(&begin->sql), err) != 0)
         return refused(entry, err);
     return 0;
@@ -252,7 +260,8 @@ static int make_entry(struct begin *begin, const struct sb_toc_entry *entry, str
 
 /* -- what is left ---------------------------------------------------------------------------------------- */
 
-static int step_add(struct begin *begin, enum sb_toc_phase phase, int wave, const char *what, const char *sql, struct sb_err *err)
+static int step_add(struct begin *begin, enum sb_toc_phase phase, int wave, const char *what, const char *sql,
+    struct sb_err *err)
 {
     const struct sb_copy_claim *claim = begin->schema->claim;
     char number[16], wave_text[16];
@@ -261,7 +270,8 @@ static int step_add(struct begin *begin, enum sb_toc_phase phase, int wave, cons
     const char *params[] = {
         claim->migration, claim->direction, number, sb_steps_phase_name(phase), wave_text, what, sql};
     return sb_conn_query(claim->target,
-        "INSERT INTO switchback.copy_step (migration, direction, step, phase, wave, what, sql) VALUES ($1, $2, $3, $4, "
+        "INSERT INTO switchback.copy_step (migration, direction, step, phase, wave, what, sql) VALUES ($1, "
+        "$2, $3, $4, "
         "$5, $6, $7)",
         7, params, NULL, err);
 }
@@ -274,11 +284,13 @@ static int entry_leave(struct begin *begin, const struct sb_toc_entry *entry, st
     sb_buf_reset(&begin->sql);
     sb_buf_put_view(&begin->sql, entry->sql);
     if (begin->sql.failed || what.failed)
-        return sb_err_set(err, SB_E_LIMIT, "a statement of the structure is larger than %d bytes", SQL_MAX_BYTES);
+        return sb_err_set(
+            err, SB_E_LIMIT, "a statement of the structure is larger than %d bytes", SQL_MAX_BYTES);
     return step_add(begin, entry->phase, entry->wave, sb_buf_str(&what), sb_buf_str(&begin->sql), err);
 }
 
-/* pg_dump without rows leaves materialized views empty; what they hold on the source comes from the tables. */
+/* pg_dump without rows leaves materialized views empty; what they hold on the source comes from the tables.
+ */
 static int refresh_leave(struct begin *begin, const struct sb_toc_entry *entry, struct sb_err *err)
 {
     char what[768], sql[768];
@@ -294,7 +306,8 @@ static int analyze_leave(struct begin *begin, const struct sb_toc_entry *entry, 
 {
     char what[768], sql[768];
     const struct relation *relation = relation_of(begin, entry->oid);
-    if (relation == NULL || (relation->kind != 'r' && relation->kind != 'p') || entry->phase == SB_TOC_LEFT_OUT)
+    if (relation == NULL || (relation->kind != 'r' && relation->kind != 'p') ||
+        entry->phase == SB_TOC_LEFT_OUT)
         return 0;
     snprintf(what, sizeof what, "the statistics of table %s", relation->name);
     snprintf(sql, sizeof sql, "ANALYZE %s", relation->name);
@@ -332,14 +345,16 @@ static int make_in(struct begin *begin, struct sb_err *err)
     for (size_t i = 0; i < begin->toc.count; i++) {
         if (begin->schema->stop())
             return sb_err_set(err, SB_E_SHUTDOWN, "told to stop while the tables were made");
-        if (begin->toc.entries[i].phase == SB_TOC_BEFORE && make_entry(begin, &begin->toc.entries[i], err) != 0)
+        if (begin->toc.entries[i].phase == SB_TOC_BEFORE &&
+            make_entry(begin, &begin->toc.entries[i], err) != 0)
             return -1;
     }
     if (leave_rest(begin, err) != 0)
         return -1;
     return sb_conn_query(claim->target,
-        "UPDATE switchback.copy SET structure_begun_at = pg_catalog.now() WHERE migration = $1 AND direction = $2", 2,
-        params, NULL, err);
+        "UPDATE switchback.copy SET structure_begun_at = pg_catalog.now() WHERE migration = $1 AND direction "
+        "= $2",
+        2, params, NULL, err);
 }
 
 static int make(struct begin *begin, struct sb_err *err)
@@ -389,19 +404,25 @@ static int sequences_set(const struct sb_schema *schema, struct sb_err *err)
     SB_CLEANUP(sb_rows_freep)
     struct sb_rows *rows = NULL;
     if (sb_conn_query(schema->source,
-            "SELECT schemaname, sequencename, CASE WHEN cycle THEN last_value::numeric WHEN increment_by > 0 THEN "
-            "LEAST(max_value, last_value + increment_by::numeric * 1000) ELSE GREATEST(min_value, last_value + "
-            "increment_by::numeric * 1000) END::bigint FROM pg_catalog.pg_sequences WHERE last_value IS NOT NULL AND "
+            "SELECT schemaname, sequencename, CASE WHEN cycle THEN last_value::numeric WHEN increment_by > 0 "
+            "THEN "
+            "LEAST(max_value, last_value + increment_by::numeric * 1000) ELSE GREATEST(min_value, last_value "
+            "+ "
+            "increment_by::numeric * 1000) END::bigint FROM pg_catalog.pg_sequences WHERE last_value IS NOT "
+            "NULL AND "
             "schemaname <> 'switchback'",
             0, NULL, &rows, err) != 0)
         return sb_err_add(err, "could not read the source's sequences");
     for (int row = 0; row < sb_rows_count(rows); row++) {
-        const char *params[] = {sb_rows_get(rows, row, 0), sb_rows_get(rows, row, 1), sb_rows_get(rows, row, 2)};
+        const char *params[] = {
+            sb_rows_get(rows, row, 0), sb_rows_get(rows, row, 1), sb_rows_get(rows, row, 2)};
         if (sb_conn_query(schema->claim->target,
                 "SELECT pg_catalog.setval(s.seqrelid, $3::bigint) FROM pg_catalog.pg_sequence s"
                 " JOIN pg_catalog.pg_class c ON c.oid = s.seqrelid JOIN pg_catalog.pg_namespace n"
-                " ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2 AND $3::bigint BETWEEN s.seqmin AND "
-                "s.seqmax AND coalesce(($3::numeric - pg_catalog.pg_sequence_last_value(s.seqrelid)) * s.seqincrement > "
+                " ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2 AND $3::bigint BETWEEN "
+                "s.seqmin AND "
+                "s.seqmax AND coalesce(($3::numeric - pg_catalog.pg_sequence_last_value(s.seqrelid)) * "
+                "s.seqincrement > "
                 "0, true)",
                 3, params, NULL, err) != 0)
             return sb_err_add(err, "could not set sequence \"%s\".\"%s\"", params[0], params[1]);
@@ -419,7 +440,8 @@ int sb_schema_complete(const struct sb_schema *schema, struct sb_err *err)
         return -1;
     SB_FAULT("copy-before-whole");
     if (sb_conn_query(claim->target,
-            "UPDATE switchback.copy SET structure = 'complete' WHERE migration = $1 AND direction = $2 AND structure = "
+            "UPDATE switchback.copy SET structure = 'complete' WHERE migration = $1 AND direction = $2 AND "
+            "structure = "
             "'pending' AND state = 'complete' AND incarnation = $3 RETURNING 1",
             3, params, &rows, err) != 0)
         return -1;

@@ -46,7 +46,8 @@ void sb_steps_put_words(const struct sb_steps_sight *sight, struct sb_buf *out)
 static int send(struct crew *crew, struct session *session, struct sb_err *err)
 {
     if (crew->sql.failed)
-        return sb_err_set(err, SB_E_LIMIT, "a statement of the structure is larger than %d bytes", SQL_MAX_BYTES);
+        return sb_err_set(
+            err, SB_E_LIMIT, "a statement of the structure is larger than %d bytes", SQL_MAX_BYTES);
     return sb_conn_send_script(session->conn, sb_buf_str(&crew->sql), err);
 }
 
@@ -69,7 +70,8 @@ static int make(struct crew *crew, struct session *session, struct sb_err *err)
         "SET LOCAL session_replication_role = replica; SET LOCAL check_function_bodies = off; SET LOCAL "
         "client_min_messages = error;\n");
     sb_buf_put_str(&crew->sql, sb_rows_get(crew->rows, session->row, COL_SQL));
-    sb_buf_put_str(&crew->sql, "\n; UPDATE switchback.copy_step SET done_at = pg_catalog.now() WHERE migration = ");
+    sb_buf_put_str(
+        &crew->sql, "\n; UPDATE switchback.copy_step SET done_at = pg_catalog.now() WHERE migration = ");
     sb_literal_put(&crew->sql, sb_view_str(claim->migration));
     sb_buf_put_str(&crew->sql, " AND direction = ");
     sb_literal_put(&crew->sql, sb_view_str(claim->direction));
@@ -84,7 +86,8 @@ static int refused(const struct crew *crew, const struct session *session, struc
     if (sb_err_class(err) != SB_CLASS_RETRY && err->code != SB_E_ACCESS) {
         err->code = SB_E_TARGET_STRUCTURE;
         sb_err_hint(err,
-            "Mend on the target what it complains of, then `switchback resume`. To go on without it, on the target: "
+            "Mend on the target what it complains of, then `switchback resume`. To go on without it, on the "
+            "target: "
             "UPDATE switchback.copy_step SET done_at = now() WHERE migration = '%s' AND step = %s;",
             crew->steps->claim->migration, step);
     }
@@ -119,8 +122,8 @@ static int hire(struct crew *crew, size_t wanted, struct sb_err *err)
     for (; crew->session_count < wanted; crew->session_count++) {
         struct session *session = &crew->sessions[crew->session_count];
         *session = (struct session){.doing = IDLE};
-        if (sb_conn_open(&crew->steps->target, crew->steps->claim->purpose, SB_CONN_LOCAL_COMMIT, &session->conn,
-                err) != 0)
+        if (sb_conn_open(&crew->steps->target, crew->steps->claim->purpose, SB_CONN_LOCAL_COMMIT,
+                &session->conn, err) != 0)
             return -1;
     }
     return 0;
@@ -154,7 +157,8 @@ static int wave(struct crew *crew, struct sb_err *err)
             return 0;
         for (size_t i = 0; i < hands; i++)
             files[i] = (struct pollfd){
-                .fd = crew->sessions[i].doing == IDLE ? -1 : sb_conn_fd(crew->sessions[i].conn), .events = POLLIN};
+                .fd = crew->sessions[i].doing == IDLE ? -1 : sb_conn_fd(crew->sessions[i].conn),
+                .events = POLLIN};
         poll(files, hands, TURN_MS);
         for (size_t i = 0; i < hands; i++)
             if (files[i].revents != 0 && take(crew, &crew->sessions[i], err) != 0)
@@ -182,10 +186,12 @@ static int phase_read(struct crew *crew, struct sb_err *err)
     struct sb_rows *total = NULL;
     const char *params[] = {claim->migration, claim->direction, sb_steps_phase_name(crew->sight.phase)};
     if (sb_conn_query(claim->target,
-            "SELECT count(*) FROM switchback.copy_step WHERE migration = $1 AND direction = $2 AND phase = $3", 3,
-            params, &total, err) != 0 ||
+            "SELECT count(*) FROM switchback.copy_step WHERE migration = $1 AND direction = $2 AND phase = "
+            "$3",
+            3, params, &total, err) != 0 ||
         sb_conn_query(claim->target,
-            "SELECT step, wave, what, sql FROM switchback.copy_step WHERE migration = $1 AND direction = $2 AND "
+            "SELECT step, wave, what, sql FROM switchback.copy_step WHERE migration = $1 AND direction = $2 "
+            "AND "
             "phase = $3 AND done_at IS NULL ORDER BY wave, step",
             3, params, &crew->rows, err) != 0)
         return sb_err_add(err, "could not read switchback.copy_step");

@@ -1,7 +1,8 @@
 /*
- * What the initial copy still has to make of the target's structure (switchback.copy_step), made: step by step,
- * each in a transaction of its own that also says that it is done, and holds the claim (copy/control.h). So a kill
- * costs the steps under way and nothing else, and whoever comes next does what is left.
+ * What the initial copy still has to make of the target's structure (switchback.copy_step), made: step by
+ * step, each in a transaction of its own that also says that it is done, and holds the claim
+ * (copy/control.h). So a kill costs the steps under way and nothing else, and whoever comes next does what is
+ * left.
  *
  * Waits for its sessions; asks every 100 ms whether to go on.
  */

@@ -150,10 +150,10 @@ static bool words_take(struct sb_view line, struct sb_toc_entry *entry)
     return true;
 }
 
-/* Is this a header, of an entry that is listed behind the one before? A function's text may hold what looks like
- * one. rest then begins behind it. 0, 1: it is none, -1 with err. */
-static int header_take(struct reader *reader, struct sb_view *rest, size_t *from, struct sb_toc_entry *ret_entry,
-    struct sb_err *err)
+/* Is this a header, of an entry that is listed behind the one before? A function's text may hold what looks
+ * like one. rest then begins behind it. 0, 1: it is none, -1 with err. */
+static int header_take(struct reader *reader, struct sb_view *rest, size_t *from,
+    struct sb_toc_entry *ret_entry, struct sb_err *err)
 {
     struct sb_toc_entry entry = {.id = 0};
     struct sb_view text = behind(*rest, strlen(header_mark));
@@ -251,7 +251,8 @@ int sb_toc_parse(struct sb_view list, struct sb_view pre, struct sb_view post, s
 
 bool sb_toc_is_relation(const struct sb_toc_entry *entry)
 {
-    return entry->class_oid == RELATION_CLASS && (is(entry->type, "TABLE") || is(entry->type, "FOREIGN TABLE"));
+    return entry->class_oid == RELATION_CLASS &&
+           (is(entry->type, "TABLE") || is(entry->type, "FOREIGN TABLE"));
 }
 
 void sb_toc_put_what(const struct sb_toc_entry *entry, struct sb_buf *out)
@@ -422,8 +423,8 @@ static void phase_set(struct chooser *chooser, struct sb_toc_entry *entry)
     entry->phase = entry->wave <= SB_TOC_WAVE_KEYS_ATTACH ? SB_TOC_KEYS : SB_TOC_REST;
 }
 
-int sb_toc_choose(struct sb_toc *toc, sb_toc_travels_fn *travels, void *arg, bool narrow, struct sb_arena *arena,
-    struct sb_err *err)
+int sb_toc_choose(struct sb_toc *toc, sb_toc_travels_fn *travels, void *arg, bool narrow,
+    struct sb_arena *arena, struct sb_err *err)
 {
     struct chooser chooser = {.toc = toc,
         .by_id = sb_arena_alloc(arena, (toc->count + 1) * sizeof *chooser.by_id),

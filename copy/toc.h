@@ -1,16 +1,16 @@
 /*
- * The table of contents of a database's structure: what pg_dump wrote and pg_restore prints, cut into its entries,
- * and which of them belongs to which moment of an initial copy. Pure.
+ * The table of contents of a database's structure: what pg_dump wrote and pg_restore prints, cut into its
+ * entries, and which of them belongs to which moment of an initial copy. Pure.
  *
  *     before   types, functions, tables, views ...: before any row
  *     keys     what apply needs to find rows, and indexes that nothing can violate: before apply begins
- *     rest     whatever rows could violate or set off, and all else: once apply has passed the last stamp. Before
- *              that rows of different moments stand side by side, and a unique constraint or a foreign key may be
+ *     rest     whatever rows could violate or set off, and all else: once apply has passed the last stamp.
+ * Before that rows of different moments stand side by side, and a unique constraint or a foreign key may be
  *              violated although nothing is wrong.
  *
- * Within keys and rest, entries have waves, which follow one another. What waits for nothing but its table goes in
- * one wave together, by several sessions; what may wait for something of its own kind goes one by one in the order
- * of pg_dump.
+ * Within keys and rest, entries have waves, which follow one another. What waits for nothing but its table
+ * goes in one wave together, by several sessions; what may wait for something of its own kind goes one by one
+ * in the order of pg_dump.
  */
 #ifndef SB_COPY_TOC_H
 #define SB_COPY_TOC_H
@@ -22,13 +22,13 @@
 
 enum sb_toc_phase { SB_TOC_LEFT_OUT, SB_TOC_BEFORE, SB_TOC_KEYS, SB_TOC_REST };
 enum {
-    SB_TOC_WAVE_KEYS = 1,   /* together */
+    SB_TOC_WAVE_KEYS = 1, /* together */
     SB_TOC_WAVE_KEYS_ATTACH,
-    SB_TOC_WAVE_INDEXES,    /* together: unique and exclusion */
+    SB_TOC_WAVE_INDEXES, /* together: unique and exclusion */
     SB_TOC_WAVE_ATTACH,
     SB_TOC_WAVE_OTHERS,
-    SB_TOC_WAVE_REFRESH,    /* of materialized views; not made here */
-    SB_TOC_WAVE_ANALYZE,    /* together; not made here */
+    SB_TOC_WAVE_REFRESH, /* of materialized views; not made here */
+    SB_TOC_WAVE_ANALYZE, /* together; not made here */
 };
 bool sb_toc_wave_is_wide(int wave); /* together */
 
@@ -50,18 +50,18 @@ struct sb_toc {
     size_t count;
 };
 
-/* list: `pg_restore --list`; pre, post: `pg_restore --verbose --file=-` with --section=pre-data and post-data. Views
- * point into pre and post. SB-PG-DUMP if it does not read as pg_restore's. */
+/* list: `pg_restore --list`; pre, post: `pg_restore --verbose --file=-` with --section=pre-data and
+ * post-data. Views point into pre and post. SB-PG-DUMP if it does not read as pg_restore's. */
 int sb_toc_parse(struct sb_view list, struct sb_view pre, struct sb_view post, struct sb_arena *arena,
     struct sb_toc *ret_toc, struct sb_err *err);
 
 /* Does the table with this oid on the source travel? */
 typedef bool sb_toc_travels_fn(void *arg, uint32_t oid);
 /* Fills phase and wave. Left out is what is ours, what the target must decide by itself (subscriptions, user
- * mappings, comments on extensions), tables that do not travel and all that depends on them. narrow: of the rest only
- * what the travelling tables need, and what belongs to them. */
-int sb_toc_choose(struct sb_toc *toc, sb_toc_travels_fn *travels, void *arg, bool narrow, struct sb_arena *arena,
-    struct sb_err *err);
+ * mappings, comments on extensions), tables that do not travel and all that depends on them. narrow: of the
+ * rest only what the travelling tables need, and what belongs to them. */
+int sb_toc_choose(struct sb_toc *toc, sb_toc_travels_fn *travels, void *arg, bool narrow,
+    struct sb_arena *arena, struct sb_err *err);
 
 /* "TABLE public.item" */
 void sb_toc_put_what(const struct sb_toc_entry *entry, struct sb_buf *out);

@@ -1,4 +1,5 @@
-/* The named fault points, sorted: SB_FAULT_POINT("apply-after-commit")
+/* The named fault points, sorted: SB_FAULT_POINT(name). No include guard: included for its rows. */
+SB_FAULT_POINT("apply-after-commit")
 SB_FAULT_POINT("apply-after-progress")
 SB_FAULT_POINT("apply-after-read")
 SB_FAULT_POINT("apply-after-write")
@@ -43,4 +44,3 @@ SB_FAULT_POINT("setup-after-stream")
 SB_FAULT_POINT("setup-after-target")
 SB_FAULT_POINT("stream-after-commit")
 SB_FAULT_POINT("stream-before-commit")
-SB_FAULT_POINT(name). No include guard: included for its rows. */

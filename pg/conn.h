@@ -80,8 +80,8 @@ int sb_conn_poll(
 /* Between two statements: 0 if the session is there, -1 (..-UNAVAILABLE) if the server has ended it. Does not
  * wait. */
 int sb_conn_check(struct sb_conn *conn, struct sb_err *err);
-/* The connection string that a program of PostgreSQL's own takes to open the same session, with our defaults and
- * without the password, which goes as PGPASSWORD. */
+/* The connection string that a program of PostgreSQL's own takes to open the same session, with our defaults
+ * and without the password, which goes as PGPASSWORD. */
 int sb_conn_words(
     const struct sb_endpoint *endpoint, const char *purpose, struct sb_buf *out, struct sb_err *err);
 

@@ -80,12 +80,15 @@ static int not_found(const struct search *search, const char *dir, struct sb_err
         sb_err_set(err, SB_E_PG_DUMP, "no pg_dump with its pg_restore was found (%s)", where);
     else
         sb_err_set(err, SB_E_PG_DUMP,
-            "the source is PostgreSQL %d, and the newest pg_dump found (%s) is of PostgreSQL %d, which reads no "
+            "the source is PostgreSQL %d, and the newest pg_dump found (%s) is of PostgreSQL %d, which reads "
+            "no "
             "newer server",
             search->wanted, search->best.dump, search->best.major);
     return sb_err_hint(err,
-        "Install the client programs of PostgreSQL %d or later (Debian: apt install postgresql-client-%d), or "
-        "name the directory that holds them in copy.pg_bin. Or make the tables on the target yourself and set "
+        "Install the client programs of PostgreSQL %d or later (Debian: apt install postgresql-client-%d), "
+        "or "
+        "name the directory that holds them in copy.pg_bin. Or make the tables on the target yourself and "
+        "set "
         "copy.schema: off.",
         search->wanted, search->wanted);
 }

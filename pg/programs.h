@@ -1,6 +1,6 @@
 /*
- * PostgreSQL's own programs on this machine: pg_dump, which reads its own and older servers but no newer ones,
- * and the pg_restore beside it.
+ * PostgreSQL's own programs on this machine: pg_dump, which reads its own and older servers but no newer
+ * ones, and the pg_restore beside it.
  */
 #ifndef SB_PG_PROGRAMS_H
 #define SB_PG_PROGRAMS_H

@@ -191,7 +191,8 @@ static int move_read(struct sb_checkup *up)
         return -1;
     if (row.structure_pending)
         up->move = row.structure_begun ? SB_MOVE_BEGUN : SB_MOVE_PLANNED;
-    else if (!row.found && !up->capture.found && sb_scope_is_moved(up->config, up->pair_count, up->pairs_there))
+    else if (!row.found && !up->capture.found &&
+             sb_scope_is_moved(up->config, up->pair_count, up->pairs_there))
         up->move = SB_MOVE_PLANNED;
     return 0;
 }

@@ -137,16 +137,18 @@ static int names_check(struct sb_checkup *up)
 
 static int by_copy(struct sb_checkup *up)
 {
-    return sb_checkup_tell(up, SB_RESULT_INFO, SB_OK, NULL, "the initial copy makes the tables, keys and all");
+    return sb_checkup_tell(
+        up, SB_RESULT_INFO, SB_OK, NULL, "the initial copy makes the tables, keys and all");
 }
 
 /* Made by hand or by the copy, but not half by either. */
 static const char *partly_words(struct sb_checkup *up)
 {
-    bool partly = up->config->copy.initial && up->config->copy.schema == SB_SCHEMA_AUTO && up->pairs_there > 0 &&
-                  !up->capture.found;
+    bool partly = up->config->copy.initial && up->config->copy.schema == SB_SCHEMA_AUTO &&
+                  up->pairs_there > 0 && !up->capture.found;
     return partly ? sb_checkup_text(up,
-                        ", which has %zu of the %zu tables: the initial copy makes all of them where there is none, "
+                        ", which has %zu of the %zu tables: the initial copy makes all of them where there "
+                        "is none, "
                         "and none where there is one",
                         up->pairs_there, up->pair_count)
                   : "";
@@ -156,8 +158,8 @@ static int missing_check(struct sb_checkup *up)
 {
     struct sb_buf sql;
     if (up->move != SB_MOVE_NOTHING)
-        return sb_checkup_tell(up, SB_RESULT_INFO, SB_OK, NULL, "the target has %zu of the %zu tables: the initial copy %s",
-            up->pairs_there, up->pair_count,
+        return sb_checkup_tell(up, SB_RESULT_INFO, SB_OK, NULL,
+            "the target has %zu of the %zu tables: the initial copy %s", up->pairs_there, up->pair_count,
             up->move == SB_MOVE_BEGUN ? "has made them, and makes what belongs to them" : "makes them");
     const char *partly = partly_words(up);
     if (partly == NULL)

@@ -49,7 +49,7 @@ struct sb_checkup {
     size_t pair_count;
     size_t pairs_there; /* those whose namesake is there */
     enum sb_move move;
-    bool narrow; /* patterns choose some tables only */
+    bool narrow;             /* patterns choose some tables only */
     const char *source_oids; /* of the published tables and their namesakes: "{1,2}" */
     const char *target_oids;
     const struct sb_check *running;

@@ -163,7 +163,8 @@ int sb_control_copy(struct sb_conn *target, const char *migration, enum sb_direc
     SB_CLEANUP(sb_rows_freep)
     struct sb_rows *rows = NULL;
     if (row_read(target, "copy",
-            "SELECT pg_catalog.to_jsonb(c) ->> 'structure' = 'pending', pg_catalog.to_jsonb(c) ->> 'structure_begun_at'"
+            "SELECT pg_catalog.to_jsonb(c) ->> 'structure' = 'pending', pg_catalog.to_jsonb(c) ->> "
+            "'structure_begun_at'"
             " IS NOT NULL FROM switchback.copy c WHERE migration = $1 AND direction = $2",
             migration, direction, &rows, err) < 0)
         return -1;

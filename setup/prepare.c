@@ -157,8 +157,8 @@ static int tables_there(struct prepare *prep, size_t *ret_there, struct sb_err *
     return 0;
 }
 
-/* Whether there is an initial copy, and whether it makes the tables, is decided once: what was prepared before there
- * was one has none. */
+/* Whether there is an initial copy, and whether it makes the tables, is decided once: what was prepared
+ * before there was one has none. */
 static int copy_step(struct prepare *prep, struct sb_err *err)
 {
     struct sb_copy_row row;
@@ -172,11 +172,12 @@ static int copy_step(struct prepare *prep, struct sb_err *err)
     bool moved = sb_scope_is_moved(prep->config, prep->scope.published, there);
     sb_buf_reset(&prep->sql);
     sb_buf_putf(&prep->sql,
-        "INSERT INTO switchback.copy (migration, direction, state, structure) VALUES ('%s', '%s', '%s', '%s');",
-        prep->config->migration, sb_direction_name(prep->direction), prep->config->copy.initial ? "pending" : "none",
-        moved ? "pending" : "none");
+        "INSERT INTO switchback.copy (migration, direction, state, structure) VALUES ('%s', '%s', '%s', "
+        "'%s');",
+        prep->config->migration, sb_direction_name(prep->direction),
+        prep->config->copy.initial ? "pending" : "none", moved ? "pending" : "none");
     return step_run(prep, SB_AT_TARGET,
-        moved                       ? "plan the initial copy, of the tables and of their rows"
+        moved                        ? "plan the initial copy, of the tables and of their rows"
         : prep->config->copy.initial ? "plan the initial copy"
                                      : "write down that there is no initial copy",
         err);

@@ -35,7 +35,7 @@ def test_everything_arrives_under_load(clusters, switchback):
     with Load(old, richdb.step(ROWS), writers=3) as load:
         product.run()
         wait_whole(new, product)
-        wait_until(lambda: load.done > 300, 60, "some load")
+        wait_until(lambda: load.failure or load.done > 300, 60, "some load")
     assert_exact(old, new, product, installed()[15])
     chunks = dict(new.sql("SELECT relation, count(*) FROM switchback.chunk GROUP BY 1"))
     assert chunks['"public"."seat"'] > 5, "a table with a second unique constraint was not cut"
