@@ -350,6 +350,7 @@ static int open_pipes(struct copy *copy, struct sb_err *err)
     for (; copy->worker_count < wanted; copy->worker_count++) {
         struct worker *worker = &copy->workers[copy->worker_count];
         *worker = (struct worker){.over = copy};
+        sb_wiring_copy_origin(copy->config, copy->direction, copy->worker_count + 1, copy->options.origin);
         if (sb_pipe_open(&copy->options, &worker->pipe, err) != 0)
             return -1;
         worker->source =
@@ -519,8 +520,8 @@ static int on_steps(void *arg, const struct sb_steps_sight *sight, struct sb_err
 static int make_steps(struct copy *copy, enum sb_toc_phase phase, struct sb_err *err)
 {
     const struct sb_steps steps = {.claim = &copy->claim,
-        .target = copy->options.target,
-        .jobs = (size_t)copy->config->copy.jobs,
+        .config = copy->config,
+        .direction = copy->direction,
         .turn = on_steps,
         .arg = copy};
     copy->sight_ms = 0;
@@ -557,8 +558,12 @@ static int await_apply(struct copy *copy, struct sb_err *err)
     uint64_t applied = 0;
     int64_t nudge_ms = 0;
     for (;;) {
-        if (applied_read(copy, &applied, err) != 0)
+        if (sb_copy_status_read(&copy->claim, &copy->status, err) != 0 ||
+            applied_read(copy, &applied, err) != 0)
             return -1;
+        if (copy->status.rows != SB_COPY_COMPLETE)
+            return sb_err_set(
+                err, SB_E_TARGET_UNAVAILABLE, "rows are to be copied again before the structure is made");
         if (applied >= copy->status.last_h)
             return 0;
         snprintf(why, sizeof why, "schema: waits for apply to pass the copied rows, it is at %s of %s",
@@ -616,9 +621,12 @@ static int run_pending(struct copy *copy, struct sb_err *err)
         return -1;
     if (copy->status.rows == SB_COPY_PENDING && copy_rows(copy, err) != 0)
         return -1;
-    if (copy->status.rows != SB_COPY_COMPLETE || copy->status.structure != SB_COPY_PENDING)
+    if (copy->status.rows != SB_COPY_COMPLETE)
         return 0;
-    return make_rest(copy, err);
+    if (copy->status.structure == SB_COPY_PENDING && make_rest(copy, err) != 0)
+        return -1;
+    sb_copy_drop_origins(&copy->claim, copy->config, copy->direction);
+    return 0;
 }
 
 static int run(struct copy *copy, struct sb_err *err)
@@ -652,6 +660,7 @@ int sb_copy_run(const struct sb_config *config, enum sb_direction direction, str
         sb_direction_name(direction));
     copy->claim = (struct sb_copy_claim){
         .migration = config->migration, .direction = sb_direction_name(direction), .purpose = copy->purpose};
+    sb_wiring_copy_origin(config, direction, 0, copy->claim.origin);
     rc = run(copy, err);
     sb_witness_free(copy->witness);
     sb_conn_close(copy->claim.target);

@@ -260,7 +260,7 @@ static int checkup_run(struct sb_checkup *up)
             return -1;
     }
     const struct sb_check *const tables[] = {sb_check_source, sb_check_target, sb_check_tables,
-        sb_check_schema, sb_check_refusals, sb_check_stream, sb_check_coverage};
+        sb_check_schema, sb_check_refusals, sb_check_way_back, sb_check_stream, sb_check_coverage};
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
         if (checks_run(up, tables[i]) < 0)
             return -1;
