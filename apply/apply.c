@@ -20,7 +20,6 @@
 enum {
     TURN_RECORDS = 4096, /* read in a turn before signals and timers get their chance */
     TICK_MS = 1000,      /* pause flag, housekeeping */
-    COPY_TICK_MS = 200,  /* is the copy complete? */
     POLL_MS = 20,        /* where the store has no descriptor to wait for */
     GATHER_MS = 100,     /* how old a batch may get at the stream's end while records flood in */
     RATE_MS = 20,        /* the least time over which their rate is judged */
@@ -116,6 +115,22 @@ static int reached_end(struct stage *stage, int64_t now_ms, struct sb_err *err)
     return 0;
 }
 
+/* All that was copied is passed: the structure is completed now, and nobody writes to the tables meanwhile.
+ * What is gathered and not whole is read again from the progress. */
+static int hold_if_passed(struct stage *stage, struct sb_err *err)
+{
+    if (stage->hold_lsn == 0 || stage->recopy || sb_lane_is_large(stage->lane) ||
+        sb_lane_progress(stage->lane)->position.commit_lsn < stage->hold_lsn)
+        return 0;
+    if (flush(stage, err) != 0)
+        return -1;
+    SB_INFO("apply waits here for the rest of the structure",
+        SB_LSN("commit_lsn", sb_lane_progress(stage->lane)->position.commit_lsn));
+    stage->held = true;
+    sb_loop_stop(stage->loop, NULL);
+    return 0;
+}
+
 /* The lane has met a suspect: the rest of the stream, as far as it goes now, may have more of them. */
 static int survey(struct stage *stage, int64_t now_ms, struct sb_err *err)
 {
@@ -126,22 +141,6 @@ static int survey(struct stage *stage, int64_t now_ms, struct sb_err *err)
     if (sb_lane_ask_again(stage->lane, err) != 0)
         return -1;
     stage->recopy = true;
-    sb_loop_stop(stage->loop, NULL);
-    return 0;
-}
-
-/* All that was copied is passed: the structure is completed now, and nobody writes to the tables meanwhile.
- * What is gathered and not whole is read again from the progress. */
-static int hold_if_passed(struct stage *stage, struct sb_err *err)
-{
-    if (stage->hold_lsn == 0 || stage->recopy || sb_lane_is_large(stage->lane) ||
-        sb_lane_surveys(stage->lane) || sb_lane_progress(stage->lane)->position.commit_lsn < stage->hold_lsn)
-        return 0;
-    if (flush(stage, err) != 0)
-        return -1;
-    SB_INFO("apply waits here for the rest of the structure",
-        SB_LSN("commit_lsn", sb_lane_progress(stage->lane)->position.commit_lsn));
-    stage->held = true;
     sb_loop_stop(stage->loop, NULL);
     return 0;
 }
@@ -387,10 +386,10 @@ static void on_wait_tick(void *arg)
         return;
     }
     wait->over = !copied.waits;
+    stage->hold_lsn = copied.hold_lsn;
     if (copied.waits && !wait->told)
         sb_metric_add(SB_M_COPY_WAITS, 1); /* a supervisor goes by it */
     wait->told = true;
-    stage->hold_lsn = copied.hold_lsn;
     if (wait->over) {
         sb_loop_stop(stage->loop, NULL);
         return;
@@ -408,8 +407,8 @@ static int wait_for_copy(struct stage *stage, bool *ret_stop, struct sb_err *err
     int rc = -1;
     stage->loop = sb_loop_new(err);
     if (stage->loop != NULL && sb_loop_signals(stage->loop, signals, on_wait_signal, &wait, err) == 0 &&
-        (tick = sb_loop_timer(stage->loop, COPY_TICK_MS, on_wait_tick, &wait, err)) != NULL) {
-        sb_loop_timer_set(stage->loop, tick, 0, COPY_TICK_MS);
+        (tick = sb_loop_timer(stage->loop, TICK_MS, on_wait_tick, &wait, err)) != NULL) {
+        sb_loop_timer_set(stage->loop, tick, 0, TICK_MS);
         rc = sb_loop_run(stage->loop, err);
     }
     sb_loop_free(stage->loop);
@@ -589,7 +588,7 @@ static int run_once(
             again->offset = find_superseding(&stage, err);
     }
     again->wanted =
-        again->offset >= 0 || (rc == 0 && (stage.held || stage.recopy) && sb_loop_stop_signal() == 0);
+        again->offset >= 0 || (rc == 0 && (stage.recopy || stage.held) && sb_loop_stop_signal() == 0);
     sb_loop_free(stage.loop);
     sb_lane_free(stage.lane);
     sb_stream_close(stage.stream);

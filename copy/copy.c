@@ -520,8 +520,8 @@ static int on_steps(void *arg, const struct sb_steps_sight *sight, struct sb_err
 static int make_steps(struct copy *copy, enum sb_toc_phase phase, struct sb_err *err)
 {
     const struct sb_steps steps = {.claim = &copy->claim,
-        .target = copy->options.target,
-        .jobs = (size_t)copy->config->copy.jobs,
+        .config = copy->config,
+        .direction = copy->direction,
         .turn = on_steps,
         .arg = copy};
     copy->sight_ms = 0;
@@ -561,9 +561,9 @@ static int await_apply(struct copy *copy, struct sb_err *err)
         if (sb_copy_status_read(&copy->claim, &copy->status, err) != 0 ||
             applied_read(copy, &applied, err) != 0)
             return -1;
-        if (copy->status.rows == SB_COPY_PENDING) /* apply met some on its way, and waits for them */
-            return sb_err_set(err, SB_E_TARGET_UNAVAILABLE,
-                "rows are to be copied again before the rest of the structure is made");
+        if (copy->status.rows != SB_COPY_COMPLETE)
+            return sb_err_set(
+                err, SB_E_TARGET_UNAVAILABLE, "rows are to be copied again before the structure is made");
         if (applied >= copy->status.last_h)
             return 0;
         snprintf(why, sizeof why, "schema: waits for apply to pass the copied rows, it is at %s of %s",
@@ -610,7 +610,6 @@ static int copy_rows(struct copy *copy, struct sb_err *err)
         return -1;
     if (sb_copy_complete(&copy->claim, err) != 0)
         return -1;
-    sb_copy_drop_origins(&copy->claim, copy->config, copy->direction);
     SB_INFO("the initial copy is complete", SB_NUM("tables", copy->plan.table_count),
         SB_NUM("rows", copy->plan.rows_done), SB_NUM("chunks", copy->plan.chunks_done));
     return sb_copy_status_read(&copy->claim, &copy->status, err);
@@ -622,9 +621,12 @@ static int run_pending(struct copy *copy, struct sb_err *err)
         return -1;
     if (copy->status.rows == SB_COPY_PENDING && copy_rows(copy, err) != 0)
         return -1;
-    if (copy->status.rows != SB_COPY_COMPLETE || copy->status.structure != SB_COPY_PENDING)
+    if (copy->status.rows != SB_COPY_COMPLETE)
         return 0;
-    return make_rest(copy, err);
+    if (copy->status.structure == SB_COPY_PENDING && make_rest(copy, err) != 0)
+        return -1;
+    sb_copy_drop_origins(&copy->claim, copy->config, copy->direction);
+    return 0;
 }
 
 static int run(struct copy *copy, struct sb_err *err)

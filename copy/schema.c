@@ -6,6 +6,7 @@
 #include "core/fault.h"
 #include "core/log.h"
 #include "pg/ident.h"
+#include "pg/origin.h"
 #include "pg/programs.h"
 
 #include <errno.h>
@@ -398,53 +399,22 @@ int sb_schema_begin(const struct sb_schema *schema, struct sb_err *err)
 
 /* -- the end --------------------------------------------------------------------------------------------- */
 
-/* Where the source's stand, and some steps on, so that no number is given out twice; never back. */
-static int sequences_set(const struct sb_schema *schema, struct sb_err *err)
-{
-    SB_CLEANUP(sb_rows_freep)
-    struct sb_rows *rows = NULL;
-    if (sb_conn_query(schema->source,
-            "SELECT schemaname, sequencename, CASE WHEN cycle THEN last_value::numeric WHEN increment_by > 0 "
-            "THEN "
-            "LEAST(max_value, last_value + increment_by::numeric * 1000) ELSE GREATEST(min_value, last_value "
-            "+ "
-            "increment_by::numeric * 1000) END::bigint FROM pg_catalog.pg_sequences WHERE last_value IS NOT "
-            "NULL AND "
-            "schemaname <> 'switchback'",
-            0, NULL, &rows, err) != 0)
-        return sb_err_add(err, "could not read the source's sequences");
-    for (int row = 0; row < sb_rows_count(rows); row++) {
-        const char *params[] = {
-            sb_rows_get(rows, row, 0), sb_rows_get(rows, row, 1), sb_rows_get(rows, row, 2)};
-        if (sb_conn_query(schema->claim->target,
-                "SELECT pg_catalog.setval(s.seqrelid, $3::bigint) FROM pg_catalog.pg_sequence s"
-                " JOIN pg_catalog.pg_class c ON c.oid = s.seqrelid JOIN pg_catalog.pg_namespace n"
-                " ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2 AND $3::bigint BETWEEN "
-                "s.seqmin AND "
-                "s.seqmax AND coalesce(($3::numeric - pg_catalog.pg_sequence_last_value(s.seqrelid)) * "
-                "s.seqincrement > "
-                "0, true)",
-                3, params, NULL, err) != 0)
-            return sb_err_add(err, "could not set sequence \"%s\".\"%s\"", params[0], params[1]);
-    }
-    return 0;
-}
-
 int sb_schema_complete(const struct sb_schema *schema, struct sb_err *err)
 {
     const struct sb_copy_claim *claim = schema->claim;
     SB_CLEANUP(sb_rows_freep)
     struct sb_rows *rows = NULL;
     const char *params[] = {claim->migration, claim->direction, claim->incarnation};
-    if (sequences_set(schema, err) != 0)
-        return -1;
     SB_FAULT("copy-before-whole");
+    if (sb_copy_take_origin(claim, claim->target, claim->origin, err) != 0)
+        return -1;
     if (sb_conn_query(claim->target,
             "UPDATE switchback.copy SET structure = 'complete' WHERE migration = $1 AND direction = $2 AND "
             "structure = "
             "'pending' AND state = 'complete' AND incarnation = $3 RETURNING 1",
             3, params, &rows, err) != 0)
         return -1;
+    sb_origin_give_back(claim->target);
     SB_FAULT("copy-after-whole");
     return sb_rows_count(rows) == 1 ? 0 : sb_err_set(err, SB_E_EPOCH_STALE, "another copy has taken over");
 }

@@ -23,7 +23,7 @@ struct sb_schema {
 /* The tables are not there: make them, and all that comes before rows. SB-PG-DUMP, SB-TARGET-STRUCTURE; then
  * nothing was made. */
 int sb_schema_begin(const struct sb_schema *schema, struct sb_err *err);
-/* Everything is made: set the sequences, and say so (structure: complete). */
+/* Everything is made: say so (structure: complete). */
 int sb_schema_complete(const struct sb_schema *schema, struct sb_err *err);
 
 #endif

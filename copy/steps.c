@@ -3,6 +3,7 @@
 #include "core/fault.h"
 #include "core/log.h"
 #include "pg/ident.h"
+#include "pg/origin.h"
 
 #include <inttypes.h>
 #include <poll.h>
@@ -75,7 +76,8 @@ static int make(struct crew *crew, struct session *session, struct sb_err *err)
     sb_literal_put(&crew->sql, sb_view_str(claim->migration));
     sb_buf_put_str(&crew->sql, " AND direction = ");
     sb_literal_put(&crew->sql, sb_view_str(claim->direction));
-    sb_buf_putf(&crew->sql, " AND step = %s; COMMIT", sb_rows_get(crew->rows, session->row, COL_STEP));
+    sb_buf_putf(&crew->sql, " AND step = %s; ", sb_rows_get(crew->rows, session->row, COL_STEP));
+    sb_origin_put_commit(0, &crew->sql);
     SB_FAULT("copy-before-step");
     return send(crew, session, err);
 }
@@ -119,11 +121,15 @@ static int take(struct crew *crew, struct session *session, struct sb_err *err)
 
 static int hire(struct crew *crew, size_t wanted, struct sb_err *err)
 {
-    for (; crew->session_count < wanted; crew->session_count++) {
-        struct session *session = &crew->sessions[crew->session_count];
+    const struct sb_steps *steps = crew->steps;
+    struct sb_endpoint target = sb_wiring_target(steps->config, steps->direction);
+    char origin[SB_NAME_BYTES];
+    while (crew->session_count < wanted) {
+        struct session *session = &crew->sessions[crew->session_count++];
         *session = (struct session){.doing = IDLE};
-        if (sb_conn_open(&crew->steps->target, crew->steps->claim->purpose, SB_CONN_LOCAL_COMMIT,
-                &session->conn, err) != 0)
+        sb_wiring_copy_origin(steps->config, steps->direction, crew->session_count, origin);
+        if (sb_conn_open(&target, steps->claim->purpose, SB_CONN_LOCAL_COMMIT, &session->conn, err) != 0 ||
+            sb_copy_take_origin(steps->claim, session->conn, origin, err) != 0)
             return -1;
     }
     return 0;
@@ -145,7 +151,8 @@ static int wave(struct crew *crew, struct sb_err *err)
 {
     struct pollfd files[SESSIONS_MAX];
     bool wide = sb_toc_wave_is_wide((int)sb_rows_i64(crew->rows, crew->next, COL_WAVE)), busy = false;
-    size_t steps = (size_t)(crew->end - crew->next), hands = wide ? crew->steps->jobs : 1;
+    size_t steps = (size_t)(crew->end - crew->next),
+           hands = wide ? (size_t)crew->steps->config->copy.jobs : 1;
     hands = hands > SESSIONS_MAX ? SESSIONS_MAX : hands;
     hands = hands > steps ? steps : hands;
     if (hire(crew, hands, err) != 0)

@@ -18,8 +18,8 @@ struct sb_steps_sight { /* of one phase */
 };
 struct sb_steps {
     const struct sb_copy_claim *claim;
-    struct sb_endpoint target;
-    size_t jobs; /* sessions at the same time */
+    const struct sb_config *config;
+    enum sb_direction direction;
     /* Not 0: no more; err says why. Called often. */
     int (*turn)(void *arg, const struct sb_steps_sight *sight, struct sb_err *err);
     void *arg;

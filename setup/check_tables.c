@@ -339,6 +339,8 @@ int sb_checkup_labels_compare(struct sb_checkup *up, const struct sb_rows *from,
 /* A row with a label that the target lacks would stop apply. */
 static int enum_check(struct sb_checkup *up)
 {
+    if (up->move != SB_MOVE_NOTHING)
+        return by_copy(up);
     SB_CLEANUP(sb_rows_freep)
     struct sb_rows *source = NULL, *target = NULL;
     if (up->move != SB_MOVE_NOTHING)
