@@ -520,7 +520,11 @@ static void beat_if_due(struct capture *cap, int64_t now_ms)
         now_ms - cap->last_commit_ms < cap->config->capture.heartbeat_interval_ms)
         return;
     cap->last_commit_ms = now_ms;
-    sb_source_heartbeat(cap->op->source, cap->op->open.epoch);
+    struct sb_signal beat = {.kind = SB_SIGNAL_HEARTBEAT,
+        .migration = sb_view_str(cap->config->migration),
+        .direction = sb_view_str(cap->op->direction),
+        .epoch = cap->op->open.epoch};
+    sb_source_signal(cap->op->source, &beat);
 }
 
 /* A session that confirms nothing more would hold up a smart or fast stop without bound. */
