@@ -121,8 +121,8 @@ static int origins_check(struct sb_checkup *up)
             "%" PRId64 " of %" PRId64 " replication origins exist%s", used, most,
             ours != 0 ? ", one of them ours" : "");
     return sb_checkup_tell(up, SB_RESULT_FAIL, SB_E_TARGET_CONFIG,
-        sb_checkup_text(
-            up, "ALTER SYSTEM SET %s = %" PRId64 "; -- then restart the target", setting, used + 4),
+        sb_checkup_text(up, "ALTER SYSTEM SET %s = %" PRId64 "; -- then restart the %s", setting, used + 4,
+            up->target.name),
         "%" PRId64 " replication origins exist and %s is %" PRId64, used, setting, most);
 }
 

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { SQL_MAX_BYTES = 64 * 1024 * 1024, LOCK_TIMEOUT_S = 5 };
+enum { SQL_MAX_BYTES = 64 * 1024 * 1024, LOCK_TIMEOUT_S = 5, FIRST_OWNERSHIP = 1 };
 
 /* What is there, read once at the beginning and refreshed by the steps that change it. */
 struct prepare {
@@ -29,6 +29,8 @@ struct prepare {
     struct sb_server_id source_id;
     struct sb_prepared capture;
     struct sb_progress_row progress;
+    struct sb_ownership_row source_owner;
+    struct sb_ownership_row target_owner;
     struct sb_slot_row slot;
     struct sb_publications pubs;
     struct sb_scope scope;
@@ -87,6 +89,26 @@ static int control_step(struct prepare *prep, enum sb_place place, struct sb_err
     return prep->script->dry_run ? 0 : sb_control_read(conn, (enum sb_side)place, control, err);
 }
 
+/* Where nothing was ever decided the old side owns. */
+static int ownership_step(struct prepare *prep, enum sb_place place, struct sb_err *err)
+{
+    bool source = place == SB_AT_SOURCE;
+    const struct sb_ownership_row *mine = source ? &prep->source_owner : &prep->target_owner,
+                                  *other = source ? &prep->target_owner : &prep->source_owner;
+    if (mine->found)
+        return 0;
+    if (other->found && other->epoch != FIRST_OWNERSHIP)
+        return sb_err_set(err, SB_E_PROGRESS_LOST,
+            "the %s has no ownership row of migration \"%s\", and the other side is at ownership epoch "
+            "%" PRIu64,
+            sb_place_name(place), prep->config->migration, other->epoch);
+    sb_buf_reset(&prep->sql);
+    sb_buf_putf(&prep->sql,
+        "INSERT INTO switchback.ownership (migration, owner, epoch) VALUES ('%s', 'old', %d);",
+        prep->config->migration, FIRST_OWNERSHIP);
+    return step_run(prep, place, "write down that the old side owns the data", err);
+}
+
 static int publications_step(struct prepare *prep, struct sb_err *err)
 {
     struct sb_buf mend;
@@ -128,18 +150,19 @@ static int progress_step(struct prepare *prep, struct sb_err *err)
         return 0;
     sb_buf_reset(&prep->sql);
     sb_buf_putf(&prep->sql,
-        "INSERT INTO switchback.progress (migration, direction, lane, stream_uuid, source_uuid)\n"
-        "VALUES ('%s', '%s', 0, '%s', '%s');",
+        "INSERT INTO switchback.progress (migration, direction, lane, stream_uuid, source_uuid, "
+        "ownership_epoch)\n"
+        "SELECT '%s', '%s', 0, '%s', '%s', epoch FROM switchback.ownership WHERE migration = '%s';",
         prep->config->migration, sb_direction_name(prep->direction),
         prep->script->dry_run ? "(a new random uuid)" : prep->stream_text,
-        uuid_or(prep->source_control.uuid, "(switchback.identity of the source)"));
+        uuid_or(prep->source_control.uuid, "(switchback.identity of the source)"), prep->config->migration);
     return step_run(prep, SB_AT_TARGET, "begin the progress at nothing", err);
 }
 
 /* Whether there is an initial copy is decided once: what was prepared before there was one has none. */
 static int copy_step(struct prepare *prep, struct sb_err *err)
 {
-    bool found;
+    bool found, initial = prep->direction == SB_FORWARD && prep->config->copy.initial;
     if (sb_control_copy(prep->target, prep->config->migration, prep->direction, &found, err) < 0)
         return -1;
     if (found || prep->capture.found)
@@ -147,11 +170,9 @@ static int copy_step(struct prepare *prep, struct sb_err *err)
     sb_buf_reset(&prep->sql);
     sb_buf_putf(&prep->sql,
         "INSERT INTO switchback.copy (migration, direction, state) VALUES ('%s', '%s', '%s');",
-        prep->config->migration, sb_direction_name(prep->direction),
-        prep->config->copy.initial ? "pending" : "none");
+        prep->config->migration, sb_direction_name(prep->direction), initial ? "pending" : "none");
     return step_run(prep, SB_AT_TARGET,
-        prep->config->copy.initial ? "plan the initial copy" : "write down that there is no initial copy",
-        err);
+        initial ? "plan the initial copy" : "write down that there is no initial copy", err);
 }
 
 static int state_dir_make(struct prepare *prep, struct sb_err *err)
@@ -316,6 +337,8 @@ static int state_read(struct prepare *prep, struct sb_err *err)
         sb_catalog_server_id(prep->source, &prep->source_id, err) < 0 ||
         sb_control_capture(prep->source, migration, prep->direction, &prep->capture, err) < 0 ||
         sb_control_progress(prep->target, migration, prep->direction, &prep->progress, err) < 0 ||
+        sb_control_ownership(prep->source, migration, &prep->source_owner, err) < 0 ||
+        sb_control_ownership(prep->target, migration, &prep->target_owner, err) < 0 ||
         sb_control_slot(prep->source, prep->names.slot, &prep->slot, err) < 0 ||
         sb_control_origin(prep->target, prep->names.origin, &prep->origin_oid, err) < 0 ||
         sb_publications_read(prep->source, &prep->names, prep->script->arena, &prep->pubs, err) < 0)
@@ -344,6 +367,9 @@ static int steps_run(struct prepare *prep, struct sb_err *err)
     if (control_step(prep, SB_AT_SOURCE, err) < 0 || identities_differ(prep, err) < 0)
         return -1;
     SB_FAULT("setup-after-source");
+    if (ownership_step(prep, SB_AT_TARGET, err) < 0 || ownership_step(prep, SB_AT_SOURCE, err) < 0)
+        return -1;
+    SB_FAULT("setup-after-ownership");
     if (publications_step(prep, err) < 0)
         return -1;
     SB_FAULT("setup-after-publications");
@@ -364,7 +390,9 @@ static int steps_run(struct prepare *prep, struct sb_err *err)
 
 static int prepare_run(struct prepare *prep, struct sb_err *err)
 {
-    if (!prep->script->dry_run && sb_control_lock(prep->source, prep->config->migration, err) < 0)
+    /* On the old side, whatever the direction, where `remove` takes it too. */
+    struct sb_conn *old = prep->direction == SB_FORWARD ? prep->source : prep->target;
+    if (!prep->script->dry_run && sb_control_lock(old, prep->config->migration, err) < 0)
         return -1;
     if (state_read(prep, err) < 0)
         return -1;

@@ -85,6 +85,8 @@ class Switchback:
             "http": {"listen": ""},
             "log": {"level": "debug"},
             "copy": {"initial": False},  # tests of the copy turn it on
+            # Tests of the way back turn it on; elsewhere what travels is the test's own transactions and nothing else.
+            "reverse": {"enabled": False},
         }
         (self.folder / "state").mkdir(mode=0o700)
         if broker is not None:
