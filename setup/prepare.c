@@ -42,12 +42,20 @@ struct prepare {
 
 /* -- steps ----------------------------------------------------------------------------------------------- */
 
+/* As the configuration calls the sides: "source" is the old one in both directions. */
+static enum sb_place place_named(const struct prepare *prep, enum sb_place place)
+{
+    if (prep->direction == SB_FORWARD || place == SB_AT_STREAM)
+        return place;
+    return place == SB_AT_SOURCE ? SB_AT_TARGET : SB_AT_SOURCE;
+}
+
 static int step_add(struct prepare *prep, enum sb_place place, const char *what, struct sb_err *err)
 {
     if (prep->sql.failed)
         return sb_err_set(err, SB_E_LIMIT,
             "%s: the statement is larger than %d bytes, or a name is not UTF-8", what, SQL_MAX_BYTES);
-    return sb_script_add(prep->script, place, what, sb_buf_str(&prep->sql), err);
+    return sb_script_add(prep->script, place_named(prep, place), what, sb_buf_str(&prep->sql), err);
 }
 
 /* The statements in prep->sql in one transaction, then the step is on the script; in a dry run only that. */
@@ -101,7 +109,7 @@ static int ownership_step(struct prepare *prep, enum sb_place place, struct sb_e
         return sb_err_set(err, SB_E_PROGRESS_LOST,
             "the %s has no ownership row of migration \"%s\", and the other side is at ownership epoch "
             "%" PRIu64,
-            sb_place_name(place), prep->config->migration, other->epoch);
+            sb_place_name(place_named(prep, place)), prep->config->migration, other->epoch);
     sb_buf_reset(&prep->sql);
     sb_buf_putf(&prep->sql,
         "INSERT INTO switchback.ownership (migration, owner, epoch) VALUES ('%s', 'old', %d);",

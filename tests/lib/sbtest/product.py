@@ -162,11 +162,13 @@ class Switchback:
         return self.verb("status", "--json", timeout=20).json()
 
     def _stage(self, name):
+        absent = {"state": "absent", "pid": None, "why": "", "error": None}
         stage, _, direction = name.partition("-")
         for one in self.status()["directions"]:
             if one["direction"] == (direction or "forward"):
-                # The copy is not there until it was started.
-                return one["stages"].get(stage, {"state": "absent", "pid": None, "why": "", "error": None})
+                return one["stages"].get(stage, absent)  # the copy is not there until it was started
+        if direction == "reverse":
+            return absent  # nor is the way back
         raise AssertionError(f"status knows no direction of {name}")
 
     def pid(self, name):
