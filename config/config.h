@@ -71,6 +71,12 @@ struct sb_config {
         int64_t max_rate_bytes_s; /* 0: no limit */
     } copy;
     struct {
+        bool keep_ahead;
+        int64_t margin_s;
+        int64_t least_values;
+        int64_t interval_ms;
+    } sequences;
+    struct {
         int64_t batch_max_rows;
         int64_t batch_max_bytes;
         int64_t batch_max_ms;

@@ -30,6 +30,7 @@ const struct sb_section sb_sections[] = {
     {"kafka", "Settings for librdkafka, passed through under its own names."},
     {"capture", "Reading changes from the source."},
     {"copy", "The initial copy of the rows that the source's tables hold already (docs/COPY.md)."},
+    {"sequences", "Keeping the sequences of the side that does not own the data ahead (docs/SEQUENCES.md)."},
     {"apply", "Writing changes to the target."},
     {"reverse", "The way back, from the target to the source (docs/WAY-BACK.md)."},
     {"canary", "The messages that prove the way in both directions."},
@@ -251,6 +252,42 @@ const struct sb_option sb_options[] = {
         .help =
             "The most the initial copy reads from the source in a second, all sessions together; 0 for as "
             "much as it can."},
+
+    {.path = "sequences.keep_ahead",
+        .type = SB_OPTION_BOOL,
+        .field = FIELD(sequences.keep_ahead),
+        .value = "true",
+        .help =
+            "Whether `switchback run` moves the sequences of the side that does not own the data, so that "
+            "they are ahead of the owner's and can be used at once when it takes over."},
+    {.path = "sequences.margin_s",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(sequences.margin_s),
+        .value = "300",
+        .min = 1,
+        .max = 86400,
+        .unit = "s",
+        .help =
+            "How far ahead, as time: the values that are used in so many seconds at the highest rate that "
+            "was measured lately."},
+    {.path = "sequences.least_values",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(sequences.least_values),
+        .value = "100000",
+        .min = 1,
+        .max = INT64_C(1000000000000),
+        .unit = "values",
+        .help =
+            "How far ahead at least, whatever the rate: more than one statement may use between two looks. "
+            "Near the end of what a sequence can count it is less."},
+    {.path = "sequences.interval_ms",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(sequences.interval_ms),
+        .value = "2000",
+        .min = 100,
+        .max = 60000,
+        .unit = "ms",
+        .help = "How often both sides are looked at; each time takes a session on either for a moment."},
 
     {.path = "apply.batch_max_rows",
         .type = SB_OPTION_NUMBER,

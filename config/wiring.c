@@ -62,6 +62,13 @@ bool sb_wiring_is_our_origin(const char *migration, struct sb_view name)
     return name.len > (size_t)len && memcmp(name.ptr, ours, (size_t)len) == 0;
 }
 
+void sb_wiring_copy_origin(
+    const struct sb_config *config, enum sb_direction direction, size_t n, char ret_name[SB_NAME_BYTES])
+{
+    snprintf(ret_name, SB_NAME_BYTES, PREFIX "%.31s_%s_copy_%zu", config->migration,
+        direction_names[direction], n % 1000);
+}
+
 /* Of the configuration: paths there are short enough for what is put behind them. */
 static const char *stream_path(
     const struct sb_config *config, enum sb_direction direction, char ret_path[SB_PATH_BYTES])

@@ -33,6 +33,10 @@ void sb_wiring_names(const struct sb_config *config, enum sb_direction direction
 /* Is this an origin of that migration's, of either direction, of its copy sessions, of whatever else we write
  * with? Every origin of ours is called switchback_<migration>_<what>. The loop filter goes by it. */
 bool sb_wiring_is_our_origin(const char *migration, struct sb_view name);
+/* Of the copy's sessions: <origin>_copy_<n>; 0 for what it writes into the control schema, 1 to copy.jobs for
+ * its pipes. */
+void sb_wiring_copy_origin(
+    const struct sb_config *config, enum sb_direction direction, size_t n, char ret_name[SB_NAME_BYTES]);
 
 /* ret_options points into config and into ret_path (used when stream.path is not set, and for the reverse
  * direction, whose file is stream.path with ".reverse" behind it). */

@@ -69,7 +69,7 @@ static int check_all(const struct sb_config *config, struct sb_arena *arena, str
 {
     struct sb_report report;
     sb_report_init(&report, arena);
-    if (sb_check_way_back(config, &report, err) != 0)
+    if (sb_check_arming(config, &report, err) != 0)
         return -1;
     for (size_t i = 0; i < report.count; i++) {
         const struct sb_report_row *row = &report.rows[i];

@@ -246,14 +246,14 @@ static int sides_read(struct sb_checkup *up)
 static int checkup_run(struct sb_checkup *up)
 {
     const struct sb_check *const tables[] = {sb_check_source, sb_check_target, sb_check_tables,
-        sb_check_refusals, sb_check_stream, sb_check_coverage};
+        sb_check_refusals, sb_check_way_back, sb_check_stream, sb_check_coverage};
     if (sides_read(up) < 0)
         return -1;
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
         if (sb_checkup_table_run(up, tables[i]) < 0)
             return -1;
     }
-    return up->direction == SB_FORWARD && up->config->reverse.enabled ? sb_checkup_way_back(up, false) : 0;
+    return up->direction == SB_FORWARD && up->config->reverse.enabled ? sb_checkup_arming(up, false) : 0;
 }
 
 static void checkup_begin(struct sb_checkup *up, const struct sb_config *config, enum sb_direction direction,
@@ -280,11 +280,11 @@ int sb_check_run(
     return done;
 }
 
-int sb_check_way_back(const struct sb_config *config, struct sb_report *report, struct sb_err *err)
+int sb_check_arming(const struct sb_config *config, struct sb_report *report, struct sb_err *err)
 {
     struct sb_checkup up;
     checkup_begin(&up, config, SB_FORWARD, report, err);
-    int done = sides_read(&up) < 0 ? -1 : sb_checkup_way_back(&up, true);
+    int done = sides_read(&up) < 0 ? -1 : sb_checkup_arming(&up, true);
     checkup_end(&up);
     return done;
 }

@@ -20,6 +20,6 @@ int sb_check_run(const struct sb_config *config, enum sb_direction direction, st
 
 /* The way back alone (the checks way_back.*) and only what it cannot be armed without: what is missing fails.
  * In sb_check_run of the forward direction the same checks and some more warn, where reverse.enabled. */
-int sb_check_way_back(const struct sb_config *config, struct sb_report *report, struct sb_err *err);
+int sb_check_arming(const struct sb_config *config, struct sb_report *report, struct sb_err *err);
 
 #endif

@@ -260,40 +260,61 @@ static int key_check(struct sb_checkup *up)
     return 0;
 }
 
-/* Labels of enums that the target lacks: a row with one would stop apply. */
-static int enum_check(struct sb_checkup *up)
+int sb_checkup_labels(
+    struct sb_checkup *up, struct sb_conn *conn, const char *oids, struct sb_rows **ret_labels)
 {
-    static const char sql[] =
+    const char *const params[] = {oids};
+    return sb_conn_query(conn,
         "SELECT DISTINCT t.typname, e.enumlabel, pg_catalog.quote_ident(n.nspname) || '.' ||"
         " pg_catalog.quote_ident(t.typname), pg_catalog.quote_literal(e.enumlabel)"
         " FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid"
         " JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace"
         " JOIN pg_catalog.pg_enum e ON e.enumtypid = t.oid"
         " WHERE a.attrelid = ANY ($1::pg_catalog.oid[]) AND a.attnum > 0 AND NOT a.attisdropped"
-        " ORDER BY 1, 2";
-    const char *const of_source[] = {up->source_oids}, *const of_target[] = {up->target_oids};
-    SB_CLEANUP(sb_rows_freep)
-    struct sb_rows *source = NULL, *target = NULL;
-    if (sb_conn_query(up->source.conn, sql, 1, of_source, &source, up->err) < 0 ||
-        sb_conn_query(up->target.conn, sql, 1, of_target, &target, up->err) < 0)
-        return -1;
-    for (int i = 0; i < sb_rows_count(source); i++) {
-        const char *type = sb_rows_get(source, i, 0), *label = sb_rows_get(source, i, 1), *there = NULL;
-        bool found = false;
-        for (int j = 0; j < sb_rows_count(target); j++) {
-            if (strcmp(sb_rows_get(target, j, 0), type) != 0)
-                continue;
-            there = sb_rows_get(target, j, 2);
-            found = found || strcmp(sb_rows_get(target, j, 1), label) == 0;
-        }
-        if (found || there == NULL)
+        " ORDER BY 1, 2",
+        1, params, ret_labels, up->err);
+}
+
+/* The type's name where it is, NULL if it is not there; ret_has: and has the label. */
+static const char *label_find(const struct sb_rows *rows, const char *type, const char *label, bool *ret_has)
+{
+    const char *there = NULL;
+    *ret_has = false;
+    for (int row = 0; row < sb_rows_count(rows); row++) {
+        if (strcmp(sb_rows_get(rows, row, 0), type) != 0)
+            continue;
+        there = sb_rows_get(rows, row, 2);
+        *ret_has = *ret_has || strcmp(sb_rows_get(rows, row, 1), label) == 0;
+    }
+    return there;
+}
+
+int sb_checkup_labels_compare(struct sb_checkup *up, const struct sb_rows *from, const struct sb_rows *to,
+    enum sb_result result, const char *where)
+{
+    for (int row = 0; row < sb_rows_count(from); row++) {
+        const char *type = sb_rows_get(from, row, 0), *label = sb_rows_get(from, row, 1);
+        bool has;
+        const char *there = label_find(to, type, label, &has);
+        if (has || there == NULL)
             continue; /* a type that is not there at all is a mismatch of the column */
-        if (sb_checkup_tell(up, SB_RESULT_FAIL, SB_E_TARGET_STRUCTURE,
-                sb_checkup_text(up, "ALTER TYPE %s ADD VALUE %s;", there, sb_rows_get(source, i, 3)),
-                "enum \"%s\" lacks the label \"%s\" on the target", type, label) < 0)
+        if (sb_checkup_tell(up, result, SB_E_TARGET_STRUCTURE,
+                sb_checkup_text(up, "ALTER TYPE %s ADD VALUE %s;", there, sb_rows_get(from, row, 3)),
+                "enum \"%s\" lacks the label \"%s\" on the %s", type, label, where) < 0)
             return -1;
     }
     return 0;
+}
+
+/* A row with a label that the target lacks would stop apply. */
+static int enum_check(struct sb_checkup *up)
+{
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *source = NULL, *target = NULL;
+    if (sb_checkup_labels(up, up->source.conn, up->source_oids, &source) < 0 ||
+        sb_checkup_labels(up, up->target.conn, up->target_oids, &target) < 0)
+        return -1;
+    return sb_checkup_labels_compare(up, source, target, SB_RESULT_FAIL, "target");
 }
 
 /* What is there already cannot be told from what the copy would bring. */

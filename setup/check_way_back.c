@@ -1,74 +1,146 @@
-/* What the way back will need, told before the migration runs. Its source is the new side, its target the old
- * one, so these are the checks of a source and a target with the sides in each other's places. */
+/*
+ * What the other side cannot hold, so that a hand-off could not be taken back: of a newer server's
+ * abilities, and of columns, widths and labels that are on the target only. Everything here works forward.
+ */
+#include "pg/ident.h"
+#include "pg/type.h"
+#include "pg/version_limits.h"
 #include "setup/checkup.h"
 
 #include <string.h>
 
-struct way {
-    const char *id;
-    const char *what;
-    const char *of; /* the check that looks */
-    bool later;     /* not needed for arming, only once ownership has gone to the new side */
-};
+enum { NAMES_MAX = 5, WORDS_MAX_BYTES = 64 * 1024 };
 
-static const struct way ways[] = {
-    {"way_back.wal_level", "the new side writes WAL for logical decoding", "source.wal_level", false},
-    {"way_back.slots", "a replication slot is free on the new side", "source.slots", false},
-    {"way_back.walsenders", "a walsender is free on the new side", "source.walsenders", false},
-    {"way_back.replication", "our role may replicate from the new side", "source.replication", false},
-    {"way_back.session", "a replication session with the new side can be opened", "source.session", false},
-    {"way_back.create", "our role may make publications on the new side", "source.create", false},
-    {"way_back.owner", "our role may publish the new side's tables", "source.owner", false},
-    {"way_back.retention", "the new side's slot can keep WAL for long enough", "source.retention", false},
-    {"way_back.standbys", "commits of the new side do not wait for us", "source.standbys", false},
-    {"way_back.origins", "a replication origin is free on the old side", "target.origins", false},
-    {"way_back.origin_rights", "our role may use replication origins on the old side", "target.origin_rights",
-        false},
-    {"way_back.control", "our role may make the control schema on the old side", "target.create", false},
-    {"way_back.replica_role", "our role may apply to the old side without firing triggers",
-        "target.replica_role", true},
-    {"way_back.rights", "our role may write the old side's tables", "target.rights", true},
-};
+/* -- versions -------------------------------------------------------------------------------------------- */
 
-static const struct sb_check *find(const char *id)
+static const char *names_of(struct sb_checkup *up, const struct sb_rows *rows)
 {
-    const struct sb_check *const tables[] = {sb_check_source, sb_check_target};
-    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
-        for (const struct sb_check *check = tables[i]; check->id != NULL; check++)
-            if (strcmp(check->id, id) == 0)
-                return check;
-    return NULL;
+    struct sb_buf buf;
+    int count = sb_rows_count(rows);
+    sb_buf_init(&buf, WORDS_MAX_BYTES);
+    for (int row = 0; row < count && row < NAMES_MAX; row++)
+        sb_buf_putf(&buf, "%s%s", row > 0 ? ", " : "", sb_rows_get(rows, row, 0));
+    if (count > NAMES_MAX)
+        sb_buf_putf(&buf, " and %d more", count - NAMES_MAX);
+    const char *text = buf.failed ? NULL : sb_arena_str(up->arena, sb_buf_view(&buf));
+    sb_buf_clear(&buf);
+    return text;
 }
 
-static int way_run(struct sb_checkup *back, const struct way *way)
+/* What the one has and the other cannot hold. */
+static int limits_tell(struct sb_checkup *up, struct sb_conn *has, struct sb_conn *lacks, const char *oids)
 {
-    const struct sb_check *of = find(way->of);
-    const struct sb_check table[] = {{way->id, way->what, of->needs, of->run}, {.id = NULL}};
-    return sb_checkup_table_run(back, table);
-}
-
-int sb_checkup_way_back(struct sb_checkup *up, bool strict)
-{
-    struct sb_checkup back = *up;
-    if (up->source.conn == NULL || up->target.conn == NULL)
-        return 0; /* told already: a side that does not answer is a finding of its own */
-    back.direction = SB_REVERSE;
-    back.source = up->target;
-    back.target = up->source;
-    back.source_oids = up->target_oids;
-    back.target_oids = up->source_oids;
-    back.advisory = !strict;
-    sb_wiring_names(up->config, SB_REVERSE, &back.names);
-    if (sb_control_read(back.source.conn, SB_SIDE_SOURCE, &back.source.control, up->err) < 0 ||
-        sb_control_read(back.target.conn, SB_SIDE_TARGET, &back.target.control, up->err) < 0 ||
-        sb_control_capture(back.source.conn, up->config->migration, SB_REVERSE, &back.capture, up->err) < 0 ||
-        sb_control_slot(back.source.conn, back.names.slot, &back.slot, up->err) < 0)
-        return -1;
-    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
-        if (strict && ways[i].later)
+    const char *const params[] = {oids};
+    for (const struct sb_version_limit *limit = sb_version_limits; limit->id != NULL; limit++) {
+        SB_CLEANUP(sb_rows_freep)
+        struct sb_rows *rows = NULL;
+        if (!sb_version_limit_bites(limit, sb_conn_version(has), sb_conn_version(lacks)))
             continue;
-        if (way_run(&back, &ways[i]) < 0)
+        if (sb_conn_query(has, limit->sql, 1, params, &rows, up->err) < 0)
+            return sb_err_add(up->err, "looking for %s", limit->what);
+        if (sb_rows_count(rows) == 0)
+            continue;
+        const char *names = names_of(up, rows);
+        if (names == NULL)
+            return sb_checkup_full(up);
+        if (sb_checkup_tell(up, limit->values ? SB_RESULT_INFO : SB_RESULT_WARN, SB_E_TARGET_STRUCTURE, NULL,
+                "%s (%s; %s) is not known to PostgreSQL %d, the version of the %s: %s", limit->what,
+                limit->id, names, sb_conn_version(lacks) / 10000, sb_side_name(sb_conn_side(lacks)),
+                limit->loss) < 0)
             return -1;
     }
     return 0;
 }
+
+static int holds_check(struct sb_checkup *up)
+{
+    return limits_tell(up, up->source.conn, up->target.conn, up->source_oids);
+}
+
+static int back_holds_check(struct sb_checkup *up)
+{
+    return limits_tell(up, up->target.conn, up->source.conn, up->target_oids);
+}
+
+/* -- structure ------------------------------------------------------------------------------------------- */
+
+/* action and behind stand around the column's name, in a statement for the source. */
+static int column_tell(struct sb_checkup *up, const struct sb_cat_table *source,
+    const struct sb_cat_column *col, const char *action, const char *behind, bool with_type,
+    const char *words)
+{
+    struct sb_buf sql;
+    sb_buf_init(&sql, WORDS_MAX_BYTES);
+    sb_buf_put_str(&sql, "ALTER TABLE ");
+    sb_ident_put_table(&sql, source->schema, source->name);
+    sb_buf_putf(&sql, " %s ", action);
+    sb_ident_put(&sql, col->name);
+    sb_buf_putf(&sql, "%s%s;", behind, with_type ? col->type_full.ptr : "");
+    const char *statement = sql.failed ? NULL : sb_arena_str(up->arena, sb_buf_view(&sql));
+    sb_buf_clear(&sql);
+    if (statement == NULL || words == NULL)
+        return sb_checkup_full(up);
+    return sb_checkup_tell(up, SB_RESULT_WARN, SB_E_TARGET_STRUCTURE, statement, "\"%s\".\"%s\": %s",
+        source->schema.ptr, source->name.ptr, words);
+}
+
+/* A column of the target, seen from the way back. What does not even fit forward is told elsewhere. */
+static int column_check(
+    struct sb_checkup *up, const struct sb_cat_table *source, const struct sb_cat_column *there)
+{
+    const struct sb_cat_column *here = sb_cat_column(source, there->name);
+    if (there->generated)
+        return 0;
+    if (here == NULL)
+        return column_tell(up, source, there, "ADD COLUMN", " ", true,
+            sb_checkup_text(up,
+                "column \"%s\" is on the target only: what is written into it does not come back",
+                there->name.ptr));
+    if (here->generated || !sb_type_fits(here, there))
+        return 0;
+    if (!sb_type_fits(there, here))
+        return column_tell(up, source, there, "ALTER COLUMN", " TYPE ", true,
+            sb_checkup_text(up,
+                "column \"%s\" is %s on the target and %s on the source: what only the target can hold does "
+                "not come back",
+                there->name.ptr, there->type_full.ptr, here->type_full.ptr));
+    if (here->not_null && !there->not_null)
+        return column_tell(up, source, there, "ALTER COLUMN", " DROP NOT NULL", false,
+            sb_checkup_text(up,
+                "column \"%s\" may be NULL on the target but not on the source: such a row does not come "
+                "back",
+                there->name.ptr));
+    return 0;
+}
+
+static int back_structure_check(struct sb_checkup *up)
+{
+    for (size_t i = 0; i < up->pair_count; i++) {
+        const struct sb_cat_table *target = up->pairs[i].target;
+        for (size_t c = 0; target != NULL && c < target->col_count; c++) {
+            if (column_check(up, up->pairs[i].source->table, &target->cols[c]) < 0)
+                return -1;
+        }
+    }
+    return 0;
+}
+
+/* Labels that only the target has. */
+static int back_enum_check(struct sb_checkup *up)
+{
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *source = NULL, *target = NULL;
+    if (sb_checkup_labels(up, up->source.conn, up->source_oids, &source) < 0 ||
+        sb_checkup_labels(up, up->target.conn, up->target_oids, &target) < 0)
+        return -1;
+    return sb_checkup_labels_compare(up, target, source, SB_RESULT_WARN, "source");
+}
+
+const struct sb_check sb_check_way_back[] = {
+    {"tables.holds", "the target's version can hold what the source's has", SB_NEED_ALL, holds_check},
+    {"way_back.holds", "the source's version can hold what the target's has", SB_NEED_ALL, back_holds_check},
+    {"way_back.structure", "the source's tables can hold the target's rows", SB_NEED_ALL,
+        back_structure_check},
+    {"way_back.enum", "the source knows the target's enum labels", SB_NEED_ALL, back_enum_check},
+    {NULL, NULL, 0, NULL},
+};

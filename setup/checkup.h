@@ -67,6 +67,12 @@ const char *sb_checkup_text(struct sb_checkup *up, const char *fmt, ...)
 /* Quoted, in the arena; NULL when it is full. */
 const char *sb_checkup_ident(struct sb_checkup *up, const char *ident);
 const char *sb_checkup_table(struct sb_checkup *up, struct sb_view schema, struct sb_view name);
+/* Enum labels of the tables' columns: type, label, the type's name and the label quoted. */
+int sb_checkup_labels(
+    struct sb_checkup *up, struct sb_conn *conn, const char *oids, struct sb_rows **ret_labels);
+/* Tells which of `from` are not in `to`, though the type is; where: the side of `to`. */
+int sb_checkup_labels_compare(struct sb_checkup *up, const struct sb_rows *from, const struct sb_rows *to,
+    enum sb_result result, const char *where);
 int sb_checkup_full(struct sb_checkup *up); /* -1 with SB-LIMIT */
 
 /* The tables of checks, in the order they run; each ends with an id of NULL. */
@@ -74,6 +80,7 @@ extern const struct sb_check sb_check_source[];
 extern const struct sb_check sb_check_target[];
 extern const struct sb_check sb_check_tables[];
 extern const struct sb_check sb_check_refusals[];
+extern const struct sb_check sb_check_way_back[];
 extern const struct sb_check sb_check_stream[];
 extern const struct sb_check sb_check_coverage[];
 
@@ -81,6 +88,6 @@ extern const struct sb_check sb_check_coverage[];
 int sb_checkup_table_run(struct sb_checkup *up, const struct sb_check *checks);
 /* The way back's checks, on a checkup of the forward direction: its sides change places. strict: only what
  * arming cannot do without, and what is missing fails instead of warning. */
-int sb_checkup_way_back(struct sb_checkup *up, bool strict);
+int sb_checkup_arming(struct sb_checkup *up, bool strict);
 
 #endif

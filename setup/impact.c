@@ -84,11 +84,12 @@ static int put_target(struct impact *impact, struct sb_err *err)
         return -1;
     sb_buf_putf(impact->out,
         "%s:\n"
-        "  origins: one more than the %s that exist; each takes an entry of max_replication_slots\n"
-        "    (PostgreSQL 18: max_active_replication_origins) for good\n"
+        "  origins: one more than the %s that exist%s; each takes an\n"
+        "    entry of max_replication_slots (PostgreSQL 18: max_active_replication_origins) for good\n"
         "  sessions: one of apply, one of capture (which asks how far the %s has flushed)\n"
         "%s",
-        impact->target_name, setting(rows, 0), impact->target_name,
+        impact->target_name, setting(rows, 0),
+        impact->forward ? ", and one a session while rows are copied" : "", impact->target_name,
         impact->forward ? "  apply writes with session_replication_role = replica: ordinary triggers, rules "
                           "and foreign keys "
                           "do\n"

@@ -45,6 +45,10 @@ START_TEST(names_are_whole_and_differ_for_the_longest_migration)
     ck_assert_str_eq(reverse.origin, "switchback_abcdefghijklmnopqrstuvwxyz01234_reverse");
     ck_assert(sb_wiring_is_our_origin(config.migration, sb_view_str(forward.origin)));
     ck_assert(sb_wiring_is_our_origin(config.migration, sb_view_str(reverse.origin)));
+    char copy[SB_NAME_BYTES];
+    sb_wiring_copy_origin(&config, SB_REVERSE, 64, copy);
+    ck_assert_str_eq(copy, "switchback_abcdefghijklmnopqrstuvwxyz01234_reverse_copy_64");
+    ck_assert(sb_wiring_is_our_origin(config.migration, sb_view_str(copy)));
     ck_assert_uint_lt(strlen(forward.publication_keyless), 64); /* NAMEDATALEN */
 }
 END_TEST
