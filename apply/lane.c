@@ -26,6 +26,7 @@ struct sb_lane {
     struct sb_joiner *joiner;
     struct sb_arena *scratch; /* lifetime: a record that is not gathered */
     struct sb_flight flight;
+    struct sb_canary canary;      /* of the transaction in flight */
     struct sb_suspects *suspects; /* NULL: none was met */
     uint64_t taken;
 };
@@ -156,9 +157,20 @@ static int truncated_relations(struct sb_lane *lane, struct sb_batch_change *cha
     return 0;
 }
 
+/* An observer looks the owner's row up where it can; where there is no such table there is no row. */
+static int observed_relation(struct sb_lane *lane, struct sb_batch_change *change, struct sb_err *err)
+{
+    if (change->chg.op == SB_OP_TRUNCATE ||
+        sb_tables_of(lane->tables, change->chg.rel, &change->rel, err) == 0)
+        return 0;
+    return sb_err_class(err) == SB_CLASS_DATA ? 0 : -1;
+}
+
 /* The target's tables of a change; a transaction that is to be skipped needs none. */
 static int change_relations(struct sb_lane *lane, struct sb_batch_change *change, struct sb_err *err)
 {
+    if (sb_delivery_observes(lane->delivery))
+        return observed_relation(lane, change, err);
     if (sb_delivery_skips(lane->delivery, lane->flight.commit_lsn, lane->flight.xid))
         return 0;
     return change->chg.op == SB_OP_TRUNCATE ? truncated_relations(lane, change, err)
@@ -246,13 +258,25 @@ static int take_change(struct sb_lane *lane, const struct sb_record *whole, bool
     return batch_is_full(lane) ? sb_delivery_grow(lane->delivery, &lane->flight, err) : 0;
 }
 
-static int take_message(struct sb_lane *lane, const struct sb_record *whole, struct sb_err *err)
+static void note_canary(struct sb_lane *lane, const struct sb_message *msg)
+{
+    struct sb_signal signal = sb_signal_read(msg);
+    if (signal.kind == SB_SIGNAL_CANARY && sb_view_eq_str(signal.migration, lane->config->migration) &&
+        sb_view_eq_str(signal.direction, sb_direction_name(lane->direction)))
+        lane->canary = (struct sb_canary){signal.epoch, signal.number, signal.sent_us};
+}
+
+static int take_message(struct sb_lane *lane, const struct sb_record *whole, bool repeat, struct sb_err *err)
 {
     struct sb_message msg;
     sb_arena_reset(lane->scratch);
     if (sb_codec_read_message(lane->codec, whole->body, lane->scratch, &msg, err) != 0)
         return -1;
-    return sb_proof_message(lane->proof, &whole->frame, &msg, err);
+    if (sb_proof_message(lane->proof, &whole->frame, &msg, err) != 0)
+        return -1;
+    if (!repeat)
+        note_canary(lane, &msg);
+    return 0;
 }
 
 static int take_open(struct sb_lane *lane, const struct sb_record *whole, struct sb_err *err)
@@ -284,7 +308,9 @@ static int take_commit(struct sb_lane *lane, const struct sb_record *whole, stru
         .commit_us = commit.commit_us,
         .timeline = whole->frame.timeline,
         .position = sb_proof_position(lane->proof),
-        .next_offset = whole->offset + 1};
+        .next_offset = whole->offset + 1,
+        .canary = lane->canary};
+    lane->canary = (struct sb_canary){0};
     if (sb_delivery_is_large(lane->delivery))
         return sb_delivery_commit_large(lane->delivery, &lane->flight, &txn, err);
     if (sb_batch_commit(lane->batch, &txn, err) != 0)
@@ -302,7 +328,7 @@ static int take_whole(struct sb_lane *lane, const struct sb_record *whole, bool 
     case SB_KIND_CHANGE:
         return take_change(lane, whole, repeat, err);
     case SB_KIND_MESSAGE:
-        return take_message(lane, whole, err);
+        return take_message(lane, whole, repeat, err);
     case SB_KIND_COMMIT:
         return take_commit(lane, whole, err);
     case SB_KIND_IMAGE:
@@ -326,6 +352,7 @@ int sb_lane_take(struct sb_lane *lane, const struct sb_record *record, struct sb
     }
     if (verdict == SB_VERDICT_ABANDON) {
         sb_joiner_reset(lane->joiner);
+        lane->canary = (struct sb_canary){0};
         sb_delivery_abandon(lane->delivery);
     }
     int rc = sb_joiner_feed(lane->joiner, record, &whole, err);

@@ -89,6 +89,12 @@ struct sb_config {
         int64_t lock_timeout_ms;
     } apply;
     struct {
+        bool enabled;
+    } reverse;
+    struct {
+        int64_t interval_s;
+    } canary;
+    struct {
         const char *listen; /* "127.0.0.1:9187"; empty: no HTTP */
     } http;
     struct {

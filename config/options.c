@@ -33,6 +33,8 @@ const struct sb_section sb_sections[] = {
     {"copy", "The initial copy of the rows that the source's tables hold already (docs/COPY.md)."},
     {"sequences", "Keeping the sequences of the side that does not own the data ahead (docs/SEQUENCES.md)."},
     {"apply", "Writing changes to the target."},
+    {"reverse", "The way back, from the target to the source (docs/WAY-BACK.md)."},
+    {"canary", "The messages that prove the way in both directions."},
     {"http", "The read-only HTTP server of `switchback run`: metrics, health and status."},
     {"log", "The log on standard error."},
 };
@@ -372,6 +374,26 @@ const struct sb_option sb_options[] = {
         .help =
             "How long a write waits for a lock that somebody else holds on the target, before it is rolled "
             "back and tried again."},
+
+    {.path = "reverse.enabled",
+        .type = SB_OPTION_BOOL,
+        .field = FIELD(reverse.enabled),
+        .value = "true",
+        .help =
+            "Whether `switchback run` arms the way back once the new side is whole: changes of the new side "
+            "are then captured, too, and writes that nobody but us should make there are found. Nothing "
+            "of them is written to the old side while it owns the data."},
+
+    {.path = "canary.interval_s",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(canary.interval_s),
+        .value = "3",
+        .min = 1,
+        .max = 3600,
+        .unit = "s",
+        .help =
+            "How often a small message of ours is sent through each direction while `reverse.enabled`, to "
+            "prove that it arrives and that the way back leaves out what is ours."},
 
     {.path = "http.listen",
         .type = SB_OPTION_LISTEN,

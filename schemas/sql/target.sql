@@ -16,7 +16,20 @@ CREATE TABLE IF NOT EXISTS switchback.progress (
     transactions bigint NOT NULL DEFAULT 0,   -- applied so far
     changes bigint NOT NULL DEFAULT 0,
     conflicts bigint NOT NULL DEFAULT 0,
+    rogue_writes bigint NOT NULL DEFAULT 0,   -- changes that an observer found and did not apply
+    rogue_transactions bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (migration, direction, lane)
+) WITH (fillfactor = 10);
+
+-- The newest canary that arrived, written in the target transaction that echoes it.
+CREATE TABLE IF NOT EXISTS switchback.canary (
+    migration text NOT NULL,
+    direction text NOT NULL,
+    epoch bigint NOT NULL,        -- of the capture that sent it
+    number bigint NOT NULL,       -- counted from 1 within the epoch
+    sent_at timestamptz NOT NULL, -- by the clock of the machine that sent it
+    applied_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    PRIMARY KEY (migration, direction)
 ) WITH (fillfactor = 10);
 
 -- An operator's wishes, read by apply between batches.
@@ -114,12 +127,15 @@ CREATE TABLE IF NOT EXISTS switchback.conflict (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     migration text NOT NULL,
     direction text NOT NULL,
-    kind text NOT NULL,            -- insert_exists, update_missing, delete_missing, multiple_unique_conflicts, row_differs
+    kind text NOT NULL,            -- insert_exists, update_missing, delete_missing, multiple_unique_conflicts, row_differs,
+                                   -- rogue_write: somebody else wrote on the side that does not own
+    op text,                       -- insert, update, delete, truncate
     relation text NOT NULL,
     key jsonb,
     source_row jsonb,              -- as the stream has it; columns that did not travel are not there
     target_row jsonb,              -- as it was found
-    resolution text NOT NULL,      -- owner (the stream's version was written), none (nothing to do), hold
+    resolution text NOT NULL,      -- owner (the stream's version was written), none (nothing to do), hold,
+                                   -- open (a rogue write: the owner's row was left alone)
     commit_lsn pg_lsn NOT NULL,
     ordinal bigint NOT NULL,
     xid bigint NOT NULL,
