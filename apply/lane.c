@@ -1,5 +1,6 @@
 #include "apply/lane.h"
 
+#include "apply/ddl.h"
 #include "apply/delivery.h"
 #include "apply/judge.h"
 #include "apply/tables.h"
@@ -7,6 +8,7 @@
 #include "core/metrics.h"
 #include "schemas/codec.h"
 #include "schemas/digest.h"
+#include "schemas/signal.h"
 #include "stream/parts.h"
 
 #include <stdlib.h>
@@ -17,6 +19,7 @@ struct sb_lane {
     struct sb_delivery *delivery;
     struct sb_batch *batch; /* the delivery's */
     struct sb_tables *tables;
+    struct sb_ddl_desk *ddl;
     struct sb_judge judge;
     struct sb_codec *codec;
     struct sb_proof *proof;
@@ -38,6 +41,7 @@ static int lane_build(
     lane->batch = sb_delivery_batch(lane->delivery);
     if (sb_judge_init(&lane->judge, conn, progress, err) != 0 ||
         sb_tables_new(conn, sb_delivery_writer(lane->delivery), &lane->tables, err) != 0 ||
+        sb_ddl_desk_new(lane->config, direction, conn, lane->delivery, lane->tables, &lane->ddl, err) != 0 ||
         sb_codec_new(&lane->codec, err) != 0)
         return -1;
     lane->proof = sb_proof_new(&progress->stream, 0, &progress->position, err);
@@ -69,6 +73,7 @@ void sb_lane_free(struct sb_lane *lane)
 {
     if (lane == NULL)
         return;
+    sb_ddl_desk_free(lane->ddl);
     sb_tables_free(lane->tables);
     sb_delivery_free(lane->delivery);
     sb_judge_clear(&lane->judge);
@@ -201,13 +206,19 @@ static int take_change(struct sb_lane *lane, const struct sb_record *whole, bool
     return batch_is_full(lane) ? sb_delivery_grow(lane->delivery, &lane->flight, err) : 0;
 }
 
-static int take_message(struct sb_lane *lane, const struct sb_record *whole, struct sb_err *err)
+static int take_message(struct sb_lane *lane, const struct sb_record *whole, bool repeat, struct sb_err *err)
 {
     struct sb_message msg;
     sb_arena_reset(lane->scratch);
     if (sb_codec_read_message(lane->codec, whole->body, lane->scratch, &msg, err) != 0)
         return -1;
-    return sb_proof_message(lane->proof, &whole->frame, &msg, err);
+    if (sb_proof_message(lane->proof, &whole->frame, &msg, err) != 0)
+        return -1;
+    struct sb_signal signal = sb_signal_read(&msg);
+    if (repeat || signal.kind != SB_SIGNAL_DDL)
+        return 0;
+    lane->flight = (struct sb_flight){.commit_lsn = whole->frame.commit_lsn, .xid = whole->frame.xid};
+    return sb_ddl_take(lane->ddl, &lane->flight, whole->frame.ordinal, signal.body, lane->scratch, err);
 }
 
 static int take_open(struct sb_lane *lane, const struct sb_record *whole, struct sb_err *err)
@@ -255,7 +266,7 @@ static int take_whole(struct sb_lane *lane, const struct sb_record *whole, bool 
     case SB_KIND_CHANGE:
         return take_change(lane, whole, repeat, err);
     case SB_KIND_MESSAGE:
-        return take_message(lane, whole, err);
+        return take_message(lane, whole, repeat, err);
     case SB_KIND_COMMIT:
         return take_commit(lane, whole, err);
     case SB_KIND_IMAGE:

@@ -44,6 +44,16 @@ void sb_tables_free(struct sb_tables *tables)
     free(tables);
 }
 
+int sb_tables_forget(struct sb_tables *tables, struct sb_err *err)
+{
+    struct sb_map *empty = sb_map_new(SHAPES_MAX);
+    if (empty == NULL)
+        return sb_err_set(err, SB_E_NO_MEMORY, "no memory for the target's tables");
+    sb_map_free(tables->rels);
+    tables->rels = empty;
+    return 0;
+}
+
 static int make(struct sb_tables *tables, const struct sb_relation *rel, struct sb_apply_rel **ret_rel,
     struct sb_err *err)
 {

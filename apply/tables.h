@@ -16,6 +16,9 @@ int sb_tables_new(
     struct sb_conn *conn, struct sb_writer *writer, struct sb_tables **ret_tables, struct sb_err *err);
 void sb_tables_free(struct sb_tables *tables); /* NULL is fine */
 
+/* The target's tables may be others now: they are read anew when met again. What was given out stays. */
+int sb_tables_forget(struct sb_tables *tables, struct sb_err *err);
+
 /* SB-TARGET-STRUCTURE if the target has no such table or lacks a column; SB-LIMIT. Belongs to tables. */
 int sb_tables_of(struct sb_tables *tables, const struct sb_relation *rel, const struct sb_apply_rel **ret_rel,
     struct sb_err *err);

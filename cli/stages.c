@@ -3,6 +3,7 @@
 #include "apply/apply.h"
 #include "capture/capture.h"
 #include "copy/copy.h"
+#include "ops/control.h"
 
 struct sb_stage_spec sb_cli_stage(bool capture, enum sb_direction direction)
 {
@@ -30,4 +31,18 @@ int sb_cli_direction(const struct sb_cli *cli, enum sb_direction *ret_direction,
         return sb_err_set(err, SB_E_USAGE, "--direction is forward or reverse");
     *ret_direction = direction;
     return 0;
+}
+
+int sb_cli_wake(const struct sb_config *config)
+{
+    char path[SB_PATH_BYTES];
+    struct sb_page *page;
+    struct sb_reading now;
+    struct sb_err ignored;
+    sb_wiring_page_path(config, path);
+    if (sb_page_open(path, false, &page, &ignored) < 0)
+        return 0;
+    sb_reading_take(page, &now);
+    sb_page_close(page);
+    return sb_control_wake(&now);
 }

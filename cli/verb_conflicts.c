@@ -1,12 +1,10 @@
 /* switchback conflicts list, poison show|skip: what apply could not simply write. Read from the target's
  * control schema. */
+#include "cli/rows.h"
 #include "cli/verbs.h"
-#include "config/wiring.h"
 #include "core/log.h"
-#include "pg/conn.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,52 +32,6 @@ const struct sb_opt sb_opts_poison[] = {
     {.name = NULL},
 };
 
-static int connect_target(const struct sb_config *config, struct sb_conn **ret_conn, struct sb_err *err)
-{
-    struct sb_endpoint target = sb_wiring_target(config, SB_FORWARD);
-    return sb_conn_open(&target, "switchback cli", 0, ret_conn, err);
-}
-
-/* Rows as a JSON array of objects (columns whose name ends in _row or key are JSON already), or as lines of
- * name: value. */
-static void print_rows(const struct sb_rows *rows, const char *const *names, int columns, bool json)
-{
-    json_t *all = json_array();
-    for (int row = 0; row < sb_rows_count(rows); row++) {
-        json_t *object = json_object();
-        for (int col = 0; col < columns; col++) {
-            const char *value = sb_rows_get(rows, row, col);
-            json_t *parsed =
-                value != NULL && (value[0] == '{' || value[0] == '[') ? json_loads(value, 0, NULL) : NULL;
-            json_object_set_new(object, names[col],
-                parsed != NULL  ? parsed
-                : value == NULL ? json_null()
-                                : json_string(value));
-            if (!json && value != NULL)
-                printf("%-12s %s\n", names[col], value);
-        }
-        if (!json)
-            printf("\n");
-        json_array_append_new(all, object);
-    }
-    if (json) {
-        json_dumpf(all, stdout, JSON_INDENT(2));
-        printf("\n");
-    }
-    json_decref(all);
-}
-
-static int query(const struct sb_config *config, const char *sql, int count, const char *const *params,
-    struct sb_rows **ret_rows, struct sb_err *err)
-{
-    struct sb_conn *conn;
-    if (connect_target(config, &conn, err) != 0)
-        return -1;
-    int rc = sb_conn_query(conn, sql, count, params, ret_rows, err);
-    sb_conn_close(conn);
-    return rc;
-}
-
 int sb_verb_conflicts(const struct sb_cli *cli, struct sb_err *err)
 {
     static const char *const names[] = {"id", "found", "kind", "table", "key", "source_row", "target_row",
@@ -92,13 +44,13 @@ int sb_verb_conflicts(const struct sb_cli *cli, struct sb_err *err)
         return -1;
     snprintf(limit_text, sizeof limit_text, "%" PRId64, limit);
     const char *params[] = {cli->config->migration, limit_text};
-    if (query(cli->config,
+    if (sb_cli_query(cli->config,
             "SELECT id, found_at, kind, relation, key, source_row, target_row, resolution, commit_lsn, "
             "ordinal, xid FROM "
             "switchback.conflict WHERE migration = $1 ORDER BY id DESC LIMIT $2::bigint",
             2, params, &rows, err) != 0)
         return -1;
-    print_rows(rows, names, sizeof names / sizeof *names, cli->json);
+    sb_cli_print_rows(rows, names, sizeof names / sizeof *names, cli->json);
     if (!cli->json)
         printf("%d conflict%s\n", sb_rows_count(rows), sb_rows_count(rows) == 1 ? "" : "s");
     return 0;
@@ -111,13 +63,13 @@ static int poison_show(const struct sb_config *config, bool json, struct sb_err 
     struct sb_rows *rows SB_CLEANUP(sb_rows_freep)
     = NULL;
     const char *params[] = {config->migration};
-    if (query(config,
+    if (sb_cli_query(config,
             "SELECT direction, commit_lsn, xid, ordinal, relation, error_id, sqlstate, reason, found_at, "
             "skip_requested_by, skip_reason "
             "FROM switchback.poison WHERE migration = $1 ORDER BY direction, lane",
             1, params, &rows, err) != 0)
         return -1;
-    print_rows(rows, names, sizeof names / sizeof *names, json);
+    sb_cli_print_rows(rows, names, sizeof names / sizeof *names, json);
     if (!json && sb_rows_count(rows) == 0)
         printf("no transaction is in the way\n");
     return sb_rows_count(rows) == 0 ? 0 : 1;
@@ -134,7 +86,7 @@ static int poison_skip(
     if (!sb_lsn_parse(lsn, &position))
         return sb_err_set(err, SB_E_USAGE, "\"%s\" is not a position as 16/B374D848", lsn);
     const char *params[] = {config->migration, lsn, user == NULL ? "unknown" : user, reason};
-    if (query(config,
+    if (sb_cli_query(config,
             "UPDATE switchback.poison SET skip_requested_by = session_user || ' (' || $3 || ')', skip_reason "
             "= $4 WHERE migration = $1 AND "
             "commit_lsn = $2::pg_lsn RETURNING xid, relation",

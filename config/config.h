@@ -19,6 +19,7 @@ enum sb_config_store { SB_CONFIG_EMBEDDED, SB_CONFIG_KAFKA };
 enum sb_config_ack { SB_ACK_TARGET, SB_ACK_STREAM };
 enum sb_config_mode { SB_MODE_AUTO, SB_MODE_EXACT };
 enum sb_config_conflict { SB_CONFLICT_OWNER, SB_CONFLICT_HOLD };
+enum sb_config_ddl { SB_DDL_APPLY, SB_DDL_HOLD, SB_DDL_IGNORE };
 enum sb_config_log_format { SB_CONFIG_LOGFMT, SB_CONFIG_JSON };
 
 struct sb_config_list { /* of strings */
@@ -79,6 +80,9 @@ struct sb_config {
         int64_t open_transaction_idle_max_s;
         int64_t lock_timeout_ms;
     } apply;
+    struct {
+        enum sb_config_ddl policy;
+    } ddl;
     struct {
         const char *listen; /* "127.0.0.1:9187"; empty: no HTTP */
     } http;

@@ -14,6 +14,7 @@
 static const char *const stores[] = {"embedded", "kafka", NULL};
 static const char *const acks[] = {"target", "stream", NULL};
 static const char *const modes[] = {"auto", "exact", NULL};
+static const char *const ddl_policies[] = {"apply", "hold", "ignore", NULL};
 static const char *const conflicts[] = {"owner", "hold", NULL};
 static const char *const log_formats[] = {"logfmt", "json", NULL};
 static const char *const log_levels[] = {"debug", "info", "warning", "error", NULL};
@@ -31,6 +32,7 @@ const struct sb_section sb_sections[] = {
     {"capture", "Reading changes from the source."},
     {"copy", "The initial copy of the rows that the source's tables hold already (docs/COPY.md)."},
     {"apply", "Writing changes to the target."},
+    {"ddl", "DDL of the source, at its place among the changes (docs/DDL.md)."},
     {"http", "The read-only HTTP server of `switchback run`: metrics, health and status."},
     {"log", "The log on standard error."},
 };
@@ -313,6 +315,18 @@ const struct sb_option sb_options[] = {
         .help =
             "How long a write waits for a lock that somebody else holds on the target, before it is rolled "
             "back and tried again."},
+
+    {.path = "ddl.policy",
+        .type = SB_OPTION_CHOICE,
+        .field = FIELD(ddl.policy),
+        .value = "apply",
+        .choices = ddl_policies,
+        .help =
+            "What becomes of DDL that the source ran on tables of the migration (docs/DDL.md): `apply`, what "
+            "only adds and is safe is run on the target at its place in the stream, everything else is "
+            "held until an operator decides; `hold`, everything is held; `ignore`, nothing is run or held, "
+            "and `switchback prepare` makes no event triggers. A row that the target's table cannot take "
+            "stops apply in any case."},
 
     {.path = "http.listen",
         .type = SB_OPTION_LISTEN,
