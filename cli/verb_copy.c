@@ -14,7 +14,7 @@ enum { BAR_CELLS = 24, LINE_EVERY = 20 /* sights, where nobody watches a termina
 
 const struct sb_opt sb_opts_copy[] = {
     {"again", 0, "TABLE", NULL,
-        "do not copy, but have this table emptied and copied again; apply must not run"},
+        "do not copy, but have this table emptied and copied again, while everything runs"},
     {"direction", 0, "forward|reverse", NULL, "forward unless given"},
     {.name = NULL},
 };
@@ -70,7 +70,8 @@ int sb_verb_copy(const struct sb_cli *cli, struct sb_err *err)
         if (sb_copy_again(cli->config, direction, again, err) != 0)
             return -1;
         fprintf(stderr,
-            "%s is copied again when `switchback run` (or `copy`) starts, or at `switchback resume`\n",
+            "%s is copied again as soon as apply runs (halted: at `switchback resume`); where the stages run "
+            "alone, run `switchback copy` then\n",
             again);
         return 0;
     }

@@ -17,7 +17,8 @@ struct sb_copy_claim {
     struct sb_conn *target; /* the caller's */
     const char *migration;
     const char *direction;
-    const char *purpose; /* application_name of our sessions */
+    const char *purpose;        /* application_name of our sessions */
+    char origin[SB_NAME_BYTES]; /* of this session's transactions; held for each of them only */
     char incarnation[SB_UUID_TEXT_BYTES];
 };
 
@@ -27,6 +28,10 @@ int sb_copy_state_read(const struct sb_copy_claim *claim, enum sb_copy_state *re
 /* Fills incarnation. Waits some seconds for an earlier one's transactions, then ends its sessions and says
  * SB-TARGET-UNAVAILABLE, to be tried again. */
 int sb_copy_claim(struct sb_copy_claim *claim, struct sb_err *err);
+/* An origin for a session that stays (a pipe's). Waits some seconds for an earlier copy's session to let go,
+ * then ends its sessions: SB-TARGET-UNAVAILABLE. */
+int sb_copy_take_origin(
+    const struct sb_copy_claim *claim, struct sb_conn *conn, const char *origin, struct sb_err *err);
 /* The statements that begin a transaction that writes rows; its last one returns a row as long as the claim
  * stands. */
 void sb_copy_put_begin(const struct sb_copy_claim *claim, struct sb_buf *sql);
@@ -37,9 +42,14 @@ void sb_copy_rollback(const struct sb_copy_claim *claim);
 
 /* Everything is in the ledger: state complete, committed and flushed. */
 int sb_copy_complete(const struct sb_copy_claim *claim, struct sb_err *err);
+/* The origins that it needs no more, unless a logical slot on the target has yet to tell transactions of
+ * them.
+ */
+void sb_copy_drop_origins(
+    const struct sb_copy_claim *claim, const struct sb_config *config, enum sb_direction direction);
 
-/* `switchback copy --again`: forget a table's chunks and rows, and let the copy be pending again. Refuses
- * while an applier is connected. relation: schema.table, or quoted. */
+/* `switchback copy --again`: wish for a table to be copied again (switchback.copy_wish); apply takes the wish
+ * between two of its transactions. relation: schema.table, or quoted. */
 int sb_copy_again(
     const struct sb_config *config, enum sb_direction direction, const char *relation, struct sb_err *err);
 

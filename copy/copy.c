@@ -344,6 +344,7 @@ static int open_pipes(struct copy *copy, struct sb_err *err)
     for (; copy->worker_count < wanted; copy->worker_count++) {
         struct worker *worker = &copy->workers[copy->worker_count];
         *worker = (struct worker){.over = copy};
+        sb_wiring_copy_origin(copy->config, copy->direction, copy->worker_count + 1, copy->options.origin);
         if (sb_pipe_open(&copy->options, &worker->pipe, err) != 0)
             return -1;
         worker->source =
@@ -480,6 +481,7 @@ static int run_pending(struct copy *copy, struct sb_err *err)
     }
     if (sb_copy_complete(&copy->claim, err) != 0)
         return -1;
+    sb_copy_drop_origins(&copy->claim, copy->config, copy->direction);
     SB_INFO("the initial copy is complete", SB_NUM("tables", copy->plan.table_count),
         SB_NUM("rows", copy->plan.rows_done), SB_NUM("chunks", copy->plan.chunks_done));
     return 0;
@@ -517,6 +519,7 @@ int sb_copy_run(const struct sb_config *config, enum sb_direction direction, str
         sb_direction_name(direction));
     copy->claim = (struct sb_copy_claim){
         .migration = config->migration, .direction = sb_direction_name(direction), .purpose = copy->purpose};
+    sb_wiring_copy_origin(config, direction, 0, copy->claim.origin);
     rc = run(copy, err);
     sb_witness_free(copy->witness);
     sb_conn_close(copy->claim.target);

@@ -205,3 +205,13 @@ int sb_control_origin(struct sb_conn *target, const char *name, uint32_t *ret_oi
     *ret_oid = sb_rows_count(rows) == 0 ? 0 : (uint32_t)sb_rows_u64(rows, 0, 0);
     return 0;
 }
+
+int sb_control_origins(
+    struct sb_conn *target, const char *name, struct sb_rows **ret_names, struct sb_err *err)
+{
+    const char *const params[] = {name};
+    return sb_conn_query(target,
+        "SELECT roname FROM pg_catalog.pg_replication_origin WHERE roname = $1"
+        " OR roname ~ ('^' || $1 || '_copy_[0-9]+$') ORDER BY 1",
+        1, params, ret_names, err);
+}

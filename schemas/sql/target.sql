@@ -71,6 +71,24 @@ CREATE TABLE IF NOT EXISTS switchback.chunk (
     copied_at timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
 CREATE INDEX IF NOT EXISTS chunk_relation ON switchback.chunk (migration, direction, relation);
+-- Without, a publication of all tables on the target would make our DELETE fail.
+ALTER TABLE switchback.chunk REPLICA IDENTITY FULL;
+
+-- What is to be copied again while everything runs, written by whoever has a reason:
+--   INSERT INTO switchback.copy_wish (migration, direction, relation, reason) VALUES (...);
+-- Apply takes it between two of its transactions, deletes the rows, waits until they are copied, and goes on.
+CREATE TABLE IF NOT EXISTS switchback.copy_wish (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    migration text NOT NULL,
+    direction text NOT NULL,
+    relation text NOT NULL,        -- "schema"."name", quoted
+    key bytea,                     -- canonical leading key (schemas/key): only rows of it; NULL: the whole table
+    reason text NOT NULL,
+    asked_by text NOT NULL DEFAULT session_user,
+    asked_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    done_at timestamptz            -- when the rows were deleted and the copy was pending again
+);
+CREATE INDEX IF NOT EXISTS copy_wish_pending ON switchback.copy_wish (migration, direction) WHERE done_at IS NULL;
 
 -- Rows found other than expected, with both versions.
 CREATE TABLE IF NOT EXISTS switchback.conflict (
