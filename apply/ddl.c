@@ -19,6 +19,11 @@ struct sb_ddl_desk {
     struct sb_delivery *delivery;
     struct sb_tables *tables;
     bool keyed; /* the target knows how the source signs */
+    struct {
+        bool found, skipped;
+        uint64_t commit_lsn, ordinal;
+    } stood;     /* at a changed table, the incarnation before */
+    bool wished; /* tables are to be copied again behind the transaction in flight */
 };
 
 /* One command on the desk. */
@@ -44,7 +49,9 @@ int sb_ddl_desk_new(const struct sb_config *config, enum sb_direction direction,
         .conn = conn,
         .delivery = delivery,
         .tables = tables};
-    if (sb_ddl_book_keyed(conn, config->migration, desk->direction, &desk->keyed, err) != 0) {
+    if (sb_ddl_book_keyed(conn, config->migration, desk->direction, &desk->keyed, err) != 0 ||
+        sb_ddl_book_stood(conn, config->migration, desk->direction, &desk->stood.found,
+            &desk->stood.commit_lsn, &desk->stood.ordinal, err) != 0) {
         sb_ddl_desk_free(desk);
         return -1;
     }
@@ -193,6 +200,22 @@ static int prove(struct command *command, struct sb_err *err)
     return hold(command, err);
 }
 
+/* A decided command has changed rows that do not travel: its tables are copied again, before anything else.
+ */
+static int copy_again(struct command *command, struct sb_err *err)
+{
+    bool wished = false;
+    if (sb_view_eq_str(command->entry.copied_again, "{}"))
+        return 0;
+    if (sb_ddl_book_wish(command->desk->conn, &command->entry, &wished, err) != 0)
+        return -1;
+    if (!wished)
+        SB_WARN("DDL changed rows that do not travel, and without an initial copy nobody copies them again",
+            SB_STR("tables", command->entry.copied_again.ptr));
+    command->desk->wished = command->desk->wished || wished;
+    return 0;
+}
+
 static int run(struct command *command, bool approved, struct sb_err *err)
 {
     struct sb_ddl_desk *desk = command->desk;
@@ -208,9 +231,9 @@ static int run(struct command *command, bool approved, struct sb_err *err)
         SB_STR("relations", command->entry.relations.ptr), SB_LSN("commit_lsn", command->flight->commit_lsn),
         SB_STR("by", approved ? "operator" : "rule"));
     command->entry.reason = approved ? command->judgement.reason : "";
-    return sb_ddl_book_pass(desk->conn, &command->entry, false, err) != 0
-               ? -1
-               : sb_tables_forget(desk->tables, err);
+    if (sb_ddl_book_pass(desk->conn, &command->entry, false, err) != 0 || copy_again(command, err) != 0)
+        return -1;
+    return sb_tables_forget(desk->tables, err);
 }
 
 static int skip(struct command *command, struct sb_err *err)
@@ -219,7 +242,8 @@ static int skip(struct command *command, struct sb_err *err)
         return -1;
     SB_WARN("DDL skipped by operator", SB_STR("tag", command->ddl.tag.ptr),
         SB_STR("relations", command->entry.relations.ptr), SB_LSN("commit_lsn", command->flight->commit_lsn));
-    return sb_ddl_book_pass(command->desk->conn, &command->entry, true, err);
+    return sb_ddl_book_pass(command->desk->conn, &command->entry, true, err) != 0 ? -1
+                                                                                  : copy_again(command, err);
 }
 
 /* -- taking -----------------------------------------------------------------------------------------------
@@ -277,4 +301,98 @@ int sb_ddl_take(struct sb_ddl_desk *desk, const struct sb_flight *flight, uint64
         return 0;
     }
     return sb_ddl_read(json, arena, &command.ddl, err) != 0 ? -1 : decide(&command, ordinal, err);
+}
+
+bool sb_ddl_desk_wishes(const struct sb_ddl_desk *desk)
+{
+    return desk->wished;
+}
+
+/* -- without a message ------------------------------------------------------------------------------------
+ */
+
+static void changed_entry(struct sb_ddl_desk *desk, const struct sb_ddl_at *at, struct sb_buf *relations,
+    struct sb_ddl_entry *ret_entry)
+{
+    struct sb_buf name SB_CLEANUP(sb_buf_clear);
+    sb_buf_init(&name, LIST_MAX_BYTES);
+    sb_buf_init(relations, LIST_MAX_BYTES);
+    sb_buf_put_str(relations, "{");
+    table_put(relations, &name, at->rel->schema, at->rel->name);
+    sb_buf_put_str(relations, "}");
+    *ret_entry = (struct sb_ddl_entry){.place = {.migration = desk->config->migration,
+                                           .direction = desk->direction,
+                                           .commit_lsn = at->flight->commit_lsn,
+                                           .xid = at->flight->xid,
+                                           .ordinal = at->ordinal},
+        .relation = true,
+        .tag = sb_view_str("ALTER TABLE"),
+        .path = sb_view_str("{}"),
+        .copied_again = sb_view_str("{}"),
+        .relations = sb_buf_view(relations),
+        .reason = ""};
+}
+
+bool sb_ddl_stood_at(const struct sb_ddl_desk *desk, const struct sb_ddl_at *at)
+{
+    return desk->stood.found && desk->stood.commit_lsn == at->flight->commit_lsn &&
+           desk->stood.ordinal == at->ordinal;
+}
+
+int sb_ddl_look_again(struct sb_ddl_desk *desk, const struct sb_ddl_at *at, struct sb_err *err)
+{
+    struct sb_buf relations SB_CLEANUP(sb_buf_clear);
+    struct sb_ddl_entry entry;
+    enum sb_ddl_decision decision;
+    changed_entry(desk, at, &relations, &entry);
+    if (sb_ddl_book_decision(desk->conn, &entry, &decision, err) != 0)
+        return -1;
+    sb_tables_next(desk->tables, decision == SB_DDL_SKIPPED);
+    desk->stood.skipped = decision == SB_DDL_SKIPPED;
+    return 0;
+}
+
+int sb_ddl_passes(struct sb_ddl_desk *desk, const struct sb_ddl_at *at, struct sb_err *err)
+{
+    struct sb_buf relations SB_CLEANUP(sb_buf_clear);
+    struct sb_ddl_entry entry;
+    changed_entry(desk, at, &relations, &entry);
+    desk->stood.found = false;
+    SB_INFO("a table that had changed is taken", SB_STR("table", entry.relations.ptr),
+        SB_STR("how", desk->stood.skipped ? "as it is, an operator said so" : "the target's fits now"));
+    if (sb_delivery_grow(desk->delivery, at->flight, err) != 0)
+        return -1;
+    return sb_ddl_book_pass(desk->conn, &entry, desk->stood.skipped, err);
+}
+
+struct changed {
+    struct sb_conn *conn;
+    struct sb_ddl_entry entry;
+    char id[24];
+};
+
+static int record_changed(void *arg, struct sb_err *err)
+{
+    struct changed *changed = arg;
+    return sb_ddl_book_hold(changed->conn, &changed->entry, changed->id, err);
+}
+
+int sb_ddl_changed(struct sb_ddl_desk *desk, const struct sb_ddl_at *at, struct sb_err *err)
+{
+    struct sb_buf relations SB_CLEANUP(sb_buf_clear);
+    struct changed changed = {.conn = desk->conn};
+    struct sb_err stand_err;
+    char lsn[SB_LSN_TEXT_BYTES];
+    changed_entry(desk, at, &relations, &changed.entry);
+    changed.entry.reason = err->text;
+    if (sb_delivery_stand(desk->delivery, record_changed, &changed, &stand_err) != 0) {
+        *err = stand_err;
+        return -1;
+    }
+    sb_err_add(err, "commit %s", sb_lsn_text(at->flight->commit_lsn, lsn));
+    return sb_err_hint(err,
+        "Alter the target's table as the source's was, then `switchback resume`; or take it as it is: "
+        "`switchback ddl skip %s --reason ...`.%s",
+        changed.id,
+        desk->keyed ? "" : " With event triggers on the source DDL comes through the stream: docs/DDL.md.");
 }

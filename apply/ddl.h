@@ -27,4 +27,24 @@ void sb_ddl_desk_free(struct sb_ddl_desk *desk); /* NULL is fine */
 int sb_ddl_take(struct sb_ddl_desk *desk, const struct sb_flight *flight, uint64_t ordinal,
     struct sb_view body, struct sb_arena *arena, struct sb_err *err);
 
+/* Are tables to be copied again once the transaction in flight is applied? */
+bool sb_ddl_desk_wishes(const struct sb_ddl_desk *desk);
+
+/* -- a table that changed without a message -------------------------------------------------------------- */
+
+struct sb_ddl_at { /* a change, and the table as the stream has it there */
+    const struct sb_flight *flight;
+    uint64_t ordinal;
+    const struct sb_relation *rel;
+};
+
+/* The target's table does not fit: err says what. Held and written down; always -1. */
+int sb_ddl_changed(struct sb_ddl_desk *desk, const struct sb_ddl_at *at, struct sb_err *err);
+/* Is it the change that an incarnation before stood at? Then, before the target's table is looked at: as
+ * strictly as without knowing the shape before, or not at all, if an operator has said so; and behind it, if
+ * it fits. */
+bool sb_ddl_stood_at(const struct sb_ddl_desk *desk, const struct sb_ddl_at *at);
+int sb_ddl_look_again(struct sb_ddl_desk *desk, const struct sb_ddl_at *at, struct sb_err *err);
+int sb_ddl_passes(struct sb_ddl_desk *desk, const struct sb_ddl_at *at, struct sb_err *err);
+
 #endif

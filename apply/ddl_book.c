@@ -92,6 +92,32 @@ int sb_ddl_book_decision(struct sb_conn *conn, const struct sb_ddl_entry *entry,
     return 0;
 }
 
+int sb_ddl_book_stood(struct sb_conn *conn, const char *migration, const char *direction, bool *ret_found,
+    uint64_t *ret_commit_lsn, uint64_t *ret_ordinal, struct sb_err *err)
+{
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *there = NULL, *rows = NULL;
+    const char *params[] = {migration, direction};
+    *ret_found = false;
+    if (sb_conn_query(
+            conn, "SELECT pg_catalog.to_regclass('switchback.ddl') IS NOT NULL", 0, NULL, &there, err) != 0)
+        return -1;
+    if (!sb_rows_bool(there, 0, 0))
+        return 0; /* prepared before there was one */
+    if (sb_conn_query(conn,
+            "SELECT commit_lsn, ordinal FROM switchback.ddl WHERE migration = $1 AND direction = $2 AND kind "
+            "= "
+            "'relation' AND passed_at IS NULL ORDER BY id DESC LIMIT 1",
+            2, params, &rows, err) != 0)
+        return sb_err_add(err, "could not read switchback.ddl");
+    *ret_found = sb_rows_count(rows) > 0;
+    if (*ret_found) {
+        *ret_commit_lsn = sb_rows_lsn(rows, 0, 0);
+        *ret_ordinal = sb_rows_u64(rows, 0, 1);
+    }
+    return 0;
+}
+
 #define COLUMNS                                                                                              \
     "INSERT INTO switchback.ddl AS d (migration, direction, commit_lsn, ordinal, xid, kind, tag, "           \
     "relations, "                                                                                            \
@@ -131,6 +157,23 @@ int sb_ddl_book_hold(
             &rows, err) != 0)
         return -1;
     snprintf(ret_id, 24, "%s", sb_rows_get(rows, 0, 0));
+    return 0;
+}
+
+int sb_ddl_book_wish(
+    struct sb_conn *conn, const struct sb_ddl_entry *entry, bool *ret_wished, struct sb_err *err)
+{
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    const char *params[] = {entry->place.migration, entry->place.direction, entry->copied_again.ptr};
+    if (sb_conn_query(conn,
+            "INSERT INTO switchback.copy_wish (migration, direction, relation, reason) SELECT c.migration, "
+            "c.direction, r, 'DDL changed rows that do not travel' FROM switchback.copy c, "
+            "pg_catalog.unnest($3::text[]) r WHERE c.migration = $1 AND c.direction = $2 AND c.state = "
+            "'complete' RETURNING 1",
+            3, params, &rows, err) != 0)
+        return sb_err_add(err, "could not ask for tables to be copied again");
+    *ret_wished = sb_rows_count(rows) > 0;
     return 0;
 }
 

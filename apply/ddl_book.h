@@ -37,9 +37,16 @@ int sb_ddl_book_signed(struct sb_conn *conn, const struct sb_ddl_place *place, s
 /* What an operator has decided about this entry; by whom is in the row. */
 int sb_ddl_book_decision(struct sb_conn *conn, const struct sb_ddl_entry *entry,
     enum sb_ddl_decision *ret_decision, struct sb_err *err);
+/* The place of the changed table (without a message) that apply stands at, decided or not. */
+int sb_ddl_book_stood(struct sb_conn *conn, const char *migration, const char *direction, bool *ret_found,
+    uint64_t *ret_commit_lsn, uint64_t *ret_ordinal, struct sb_err *err);
 /* Write it down as held; a row that is there is brought up to date. */
 int sb_ddl_book_hold(
     struct sb_conn *conn, const struct sb_ddl_entry *entry, char ret_id[24], struct sb_err *err);
+/* Its tables are to be copied again behind its transaction (apply/recopy). False: this migration has no
+ * initial copy, so it is the operator who sees to their rows. */
+int sb_ddl_book_wish(
+    struct sb_conn *conn, const struct sb_ddl_entry *entry, bool *ret_wished, struct sb_err *err);
 /* Its transaction passes it: applied, or skipped as decided. */
 int sb_ddl_book_pass(
     struct sb_conn *conn, const struct sb_ddl_entry *entry, bool skipped, struct sb_err *err);

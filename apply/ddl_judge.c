@@ -296,18 +296,23 @@ static const struct {
     {"replica identity", "it changes how rows are told apart"},
 };
 
+/* Owners, triggers and policies are no business of the stream. */
+static const char *const beside_rows[] = {"owner to", "enable", "disable", "force row", "no force row"};
+
 static bool judge_action(struct judge *judge, size_t at, size_t end)
 {
-    static const char *const harmless[] = {"set (", "reset (", "cluster on", "set without cluster"};
+    static const char *const harmless[] = {
+        "set (", "reset (", "cluster on", "set without cluster", "validate constraint"};
     const struct sb_words *words = &judge->words;
     if (sb_words_run(words, at, "attach partition") > 0 || sb_words_run(words, at, "detach partition") > 0) {
         judge->out.moves_rows = true;
         return hold(judge, "rows come or go with a partition, which no stream carries");
     }
-    if (sb_words_run(words, at, "owner to") > 0) {
-        ignore(judge, "who owns it does not change what it holds");
-        return true;
-    }
+    for (size_t i = 0; i < sizeof beside_rows / sizeof *beside_rows; i++)
+        if (sb_words_run(words, at, beside_rows[i]) > 0) {
+            ignore(judge, "it does not change what the table holds");
+            return true;
+        }
     for (size_t i = 0; i < sizeof held_actions / sizeof *held_actions; i++)
         if (sb_words_run(words, at, held_actions[i].words) > 0)
             return hold(judge, "%s", held_actions[i].reason);

@@ -44,7 +44,8 @@ static int lane_build(
     const struct sb_progress *progress = sb_delivery_progress(lane->delivery);
     lane->batch = sb_delivery_batch(lane->delivery);
     if (sb_judge_init(&lane->judge, conn, progress, err) != 0 ||
-        sb_tables_new(conn, sb_delivery_writer(lane->delivery), &lane->tables, err) != 0 ||
+        sb_tables_new(conn, sb_delivery_writer(lane->delivery), lane->config->ddl.policy != SB_DDL_IGNORE,
+            &lane->tables, err) != 0 ||
         sb_ddl_desk_new(lane->config, direction, conn, lane->delivery, lane->tables, &lane->ddl, err) != 0 ||
         sb_codec_new(&lane->codec, err) != 0)
         return -1;
@@ -94,6 +95,11 @@ void sb_lane_free(struct sb_lane *lane)
 const struct sb_progress *sb_lane_progress(const struct sb_lane *lane)
 {
     return sb_delivery_progress(lane->delivery);
+}
+
+bool sb_lane_stops_for_copy(const struct sb_lane *lane)
+{
+    return sb_ddl_desk_wishes(lane->ddl) && !sb_delivery_is_large(lane->delivery);
 }
 
 bool sb_lane_has_whole(const struct sb_lane *lane)
@@ -166,8 +172,22 @@ static int change_relations(struct sb_lane *lane, struct sb_batch_change *change
 {
     if (sb_delivery_skips(lane->delivery, lane->flight.commit_lsn, lane->flight.xid))
         return 0;
-    return change->chg.op == SB_OP_TRUNCATE ? truncated_relations(lane, change, err)
-                                            : sb_tables_of(lane->tables, change->chg.rel, &change->rel, err);
+    if (change->chg.op == SB_OP_TRUNCATE)
+        return truncated_relations(lane, change, err);
+    const struct sb_ddl_at at = {.flight = &lane->flight, .ordinal = change->ordinal, .rel = change->chg.rel};
+    if (sb_ddl_stood_at(lane->ddl, &at) && sb_ddl_look_again(lane->ddl, &at, err) != 0)
+        return -1;
+    return sb_tables_of(lane->tables, change->chg.rel, &change->rel, err);
+}
+
+/* The target's table is not one that could take the change. */
+static int stop_at_relation(struct sb_lane *lane, const struct sb_batch_change *change, struct sb_err *err)
+{
+    const struct sb_ddl_at at = {.flight = &lane->flight,
+        .ordinal = change->ordinal,
+        .rel = change->chg.rel != NULL ? change->chg.rel : change->chg.truncated[0]};
+    return err->code == SB_E_RELATION_CHANGED ? sb_ddl_changed(lane->ddl, &at, err)
+                                              : sb_delivery_stop(lane->delivery, &lane->flight, change, err);
 }
 
 static bool batch_is_full(const struct sb_lane *lane)
@@ -245,9 +265,12 @@ static int take_change(struct sb_lane *lane, const struct sb_record *whole, bool
     if (judged == SB_JUDGED_SKIP)
         sb_metric_add(SB_M_APPLY_COPIED, 1);
     else if (change_relations(lane, &change, err) != 0)
-        return sb_delivery_stop(lane->delivery, &lane->flight, &change, err);
+        return stop_at_relation(lane, &change, err);
     else if (sb_batch_add(lane->batch, &change, err) != 0)
         return -1;
+    const struct sb_ddl_at at = {.flight = &lane->flight, .ordinal = change.ordinal, .rel = change.chg.rel};
+    if (sb_ddl_stood_at(lane->ddl, &at))
+        return sb_ddl_passes(lane->ddl, &at, err);
     return batch_is_full(lane) ? sb_delivery_grow(lane->delivery, &lane->flight, err) : 0;
 }
 
@@ -260,7 +283,7 @@ static int take_message(struct sb_lane *lane, const struct sb_record *whole, boo
     if (sb_proof_message(lane->proof, &whole->frame, &msg, err) != 0)
         return -1;
     struct sb_signal signal = sb_signal_read(&msg);
-    if (repeat || signal.kind != SB_SIGNAL_DDL)
+    if (repeat || lane->suspects != NULL || signal.kind != SB_SIGNAL_DDL)
         return 0;
     lane->flight = (struct sb_flight){.commit_lsn = whole->frame.commit_lsn, .xid = whole->frame.xid};
     return sb_ddl_take(lane->ddl, &lane->flight, whole->frame.ordinal, signal.body, lane->scratch, err);

@@ -40,7 +40,7 @@ const struct sb_verb sb_verbs[] = {
         "`poison skip` leaves out the whole transaction, records who asked and why, and leaves a debt of its "
         "keys. `switchback resume` then goes on."},
     {"ddl", sb_verb_ddl, sb_subs_ddl, sb_opts_ddl, SB_VERB_CONFIG, "",
-        "DDL of the source: what was run on the target, and what apply stands at",
+        "what became of the source's DDL, and which of it apply stands at",
         "`ddl approve` lets apply run the statement at its place; `ddl skip` goes on without it, because you "
         "ran it by "
         "hand or do not want it. Both record who decided and why, and wake a halted apply."},

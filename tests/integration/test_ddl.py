@@ -76,3 +76,68 @@ def test_what_is_held_is_skipped(flow):
     decide(one, "skip", ident)
     one.equal()
     assert [row[2] for row in book(one)] == ["skipped"]
+
+
+# -- a table that changed without a message
+
+QUIET = ["SET session_replication_role = replica"]  # event triggers do not fire
+
+
+def quietly(one, statement):
+    """DDL on the old side that no event trigger sees."""
+    one.transaction(*QUIET, statement)
+
+
+def changed(one, words):
+    line = one.halts("SB-RELATION-CHANGED")
+    ident, kind, reason = one.new_sql("SELECT id, kind, reason FROM switchback.ddl WHERE state = 'held'")[0]
+    assert kind == "relation" and words in reason, (reason, line)
+    return ident
+
+
+@pytest.mark.parametrize(("statement", "words"), [
+    ("ALTER TABLE item ADD COLUMN size int", 'column "size" is not on the target'),
+    ("ALTER TABLE item RENAME COLUMN note TO remark", 'column "remark" is not on the target'),
+    ("ALTER TABLE item ALTER COLUMN note TYPE varchar(30)", 'column "note" has another type'),
+    ("ALTER TABLE item DROP COLUMN note", 'column "note" is only on the target'),
+    ("ALTER TABLE item DROP CONSTRAINT item_pkey, ADD PRIMARY KEY (n)", "another key"),
+])
+def test_a_changed_table_without_a_message_is_held_until_the_target_fits(flow, statement, words):
+    one = flow("CREATE TABLE item (id int PRIMARY KEY, n int NOT NULL, note text)")
+    one.sql("INSERT INTO item VALUES (1, 10, 'x')")
+    one.settle()
+    quietly(one, statement)
+    assert messages(one) == []
+    one.transaction("INSERT INTO item VALUES (2, 20)", "UPDATE item SET n = 30 WHERE id = 2")
+    changed(one, words)
+    assert one.new_sql("SELECT * FROM item") == [(1, 10, "x")]
+    one.resume()
+    changed(one, words)  # nobody has done anything
+    one.new_sql(statement)
+    one.resume()
+    one.equal()
+    assert [row[2] for row in book(one)] == ["applied"]
+
+
+def test_a_table_that_the_operator_altered_before_goes_on(flow):
+    one = flow(TABLE)
+    one.sql("INSERT INTO item VALUES (1, 'x')")
+    one.settle()
+    one.new_sql("ALTER TABLE item ADD COLUMN size int")
+    quietly(one, "ALTER TABLE item ADD COLUMN size int")
+    one.sql("INSERT INTO item VALUES (2, 'y', 3)")
+    one.equal()
+    assert book(one) == []
+
+
+def test_a_changed_table_is_taken_as_it_is(flow):
+    one = flow(TABLE)
+    one.sql("INSERT INTO item VALUES (1, 'x')")
+    one.settle()
+    quietly(one, "ALTER TABLE item DROP COLUMN note")
+    one.sql("INSERT INTO item VALUES (2)")
+    decide(one, "skip", changed(one, "only on the target"))
+    one.sql("INSERT INTO item VALUES (3)")
+    one.settle()
+    assert one.new_sql("SELECT * FROM item ORDER BY id") == [(1, "x"), (2, None), (3, None)]
+    assert [row[2] for row in book(one)] == ["skipped"]
