@@ -85,6 +85,6 @@ void sb_shape_change(const struct sb_relation *before, const struct sb_relation 
     new_columns(before, now, target, why);
     gone_columns(before, now, target, why);
     /* With FULL all columns tell the rows apart, whatever the target's key is. */
-    if (before != NULL && now->identity != 'f' && key_changed(before, now) && !is_targets_key(now, target))
+    if (now->identity != 'f' && (before == NULL || key_changed(before, now)) && !is_targets_key(now, target))
         sb_buf_putf(why, "%sits rows are told apart by another key", why->len == 0 ? "" : ", ");
 }
