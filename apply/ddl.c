@@ -216,6 +216,24 @@ static int copy_again(struct command *command, struct sb_err *err)
     return 0;
 }
 
+/* Tables that the command has made are published from their birth on. */
+static int note_births(struct command *command, struct sb_err *err)
+{
+    struct sb_buf name SB_CLEANUP(sb_buf_clear);
+    sb_buf_init(&name, LIST_MAX_BYTES);
+    for (size_t i = 0; i < command->ddl.table_count; i++) {
+        const struct sb_ddl_table *table = &command->ddl.tables[i];
+        if (command->before[i] != NULL || !table->published || table->partition)
+            continue;
+        sb_buf_reset(&name);
+        sb_ident_put_table(&name, table->schema, table->name);
+        if (sb_ddl_book_born(command->desk->conn, &command->entry.place, sb_buf_str(&name),
+                sb_delivery_progress(command->desk->delivery)->timeline, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int run(struct command *command, bool approved, struct sb_err *err)
 {
     struct sb_ddl_desk *desk = command->desk;
@@ -231,7 +249,8 @@ static int run(struct command *command, bool approved, struct sb_err *err)
         SB_STR("relations", command->entry.relations.ptr), SB_LSN("commit_lsn", command->flight->commit_lsn),
         SB_STR("by", approved ? "operator" : "rule"));
     command->entry.reason = approved ? command->judgement.reason : "";
-    if (sb_ddl_book_pass(desk->conn, &command->entry, false, err) != 0 || copy_again(command, err) != 0)
+    if (sb_ddl_book_pass(desk->conn, &command->entry, false, err) != 0 || copy_again(command, err) != 0 ||
+        note_births(command, err) != 0)
         return -1;
     return sb_tables_forget(desk->tables, err);
 }

@@ -177,6 +177,32 @@ int sb_ddl_book_wish(
     return 0;
 }
 
+/* One chunk that covers everything, of a snapshot that sees nothing. Its shape is whatever the table has when
+ * somebody looks (copy/plan). */
+int sb_ddl_book_born(struct sb_conn *conn, const struct sb_ddl_place *place, const char *relation,
+    uint32_t timeline, struct sb_err *err)
+{
+    char number[NUMBER_BYTES];
+    snprintf(number, sizeof number, "%" PRIu32, timeline);
+    const char *params[] = {place->migration, place->direction, relation, number};
+    if (sb_conn_query(conn,
+            "WITH copied AS (SELECT migration, direction FROM switchback.copy WHERE migration = $1 AND "
+            "direction "
+            "= $2 AND state = 'complete'), planned AS (INSERT INTO switchback.copy_table (migration, "
+            "direction, "
+            "relation, key_kind, key_column, shape, rows_estimated, chunks) SELECT migration, direction, $3, "
+            "'none', '', '', 0, 1 FROM copied ON CONFLICT DO NOTHING RETURNING migration, direction, "
+            "relation) "
+            "INSERT INTO switchback.chunk (migration, direction, relation, snapshot, flushed_past, timeline, "
+            "rows, "
+            "digest, schema_id) SELECT migration, direction, relation, '3:3:', '0/0', $4::integer, 0, '', 0 "
+            "FROM "
+            "planned",
+            4, params, NULL, err) != 0)
+        return sb_err_add(err, "could not note that table %s needs no copy", relation);
+    return 0;
+}
+
 int sb_ddl_book_pass(struct sb_conn *conn, const struct sb_ddl_entry *entry, bool skipped, struct sb_err *err)
 {
     SB_CLEANUP(sb_rows_freep)

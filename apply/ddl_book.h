@@ -43,6 +43,10 @@ int sb_ddl_book_stood(struct sb_conn *conn, const char *migration, const char *d
 /* Write it down as held; a row that is there is brought up to date. */
 int sb_ddl_book_hold(
     struct sb_conn *conn, const struct sb_ddl_entry *entry, char ret_id[24], struct sb_err *err);
+/* The initial copy has nothing to do with a table that was born in the stream, quoted: all of its rows come
+ * behind. */
+int sb_ddl_book_born(struct sb_conn *conn, const struct sb_ddl_place *place, const char *relation,
+    uint32_t timeline, struct sb_err *err);
 /* Its tables are to be copied again behind its transaction (apply/recopy). False: this migration has no
  * initial copy, so it is the operator who sees to their rows. */
 int sb_ddl_book_wish(

@@ -239,9 +239,11 @@ static bool judge_add(struct judge *judge, size_t at, size_t end)
     if (column->identity != 0)
         return hold(
             judge, "column \"%.*s\" is numbered by the server, for existing rows too", NAME(column->name));
-    if (column->fallback.len > 0 && !sb_ddl_is_constant(column->fallback, judge->arena))
+    if (column->fallback.len > 0 && !sb_ddl_is_constant(column->fallback, judge->arena)) {
+        judge->out.moves_rows = true;
         return hold(judge, "the default of column \"%.*s\" is computed, so existing rows may differ",
             NAME(column->name));
+    }
     if (column->not_null && column->fallback.len == 0)
         return hold(judge, "column \"%.*s\" is NOT NULL without a default", NAME(column->name));
     return true;

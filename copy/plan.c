@@ -53,6 +53,7 @@ static int run_sql(
 
 /* -- the source's table ---------------------------------------------------------------------------------- */
 
+/* A partition of a published table comes with its root, also if it was published before it was attached. */
 static int published(struct planner *planner, struct sb_rows **ret_rows, struct sb_err *err)
 {
     const char *params[] = {planner->names->publication, planner->names->publication_keyless};
@@ -60,7 +61,11 @@ static int published(struct planner *planner, struct sb_rows **ret_rows, struct 
         "SELECT DISTINCT n.nspname, c.relname, c.oid FROM pg_catalog.pg_publication p"
         " JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid JOIN pg_catalog.pg_class c ON c.oid = "
         "r.prrelid"
-        " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE p.pubname IN ($1, $2) ORDER BY 1, 2",
+        " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE p.pubname IN ($1, $2) AND NOT EXISTS"
+        " (SELECT FROM pg_catalog.pg_partition_ancestors(c.oid) a(relid) JOIN pg_catalog.pg_publication_rel "
+        "o ON"
+        "  o.prrelid = a.relid AND a.relid <> c.oid JOIN pg_catalog.pg_publication q ON q.oid = o.prpubid"
+        "  AND q.pubname IN ($1, $2)) ORDER BY 1, 2",
         2, params, ret_rows, err);
 }
 
@@ -268,9 +273,12 @@ static int ledger_read(struct planner *planner, size_t at, struct sb_err *err)
     struct sb_key_range *done = sb_arena_zalloc(planner->arena, (count + 1) * sizeof *done);
     if (done == NULL)
         return no_room(planner, err);
-    bool same = sb_rows_count(planned) == 1 && strcmp(sb_rows_get(planned, 0, 0), table->shape) == 0 &&
-                strcmp(sb_rows_get(planned, 0, 1), sb_key_kind_name(table->kind)) == 0 &&
-                sb_view_eq_str(table->key_column, sb_rows_get(planned, 0, 2));
+    /* Without a shape: it was born in the stream, there was nothing to copy (apply/ddl_book). */
+    bool born = sb_rows_count(planned) == 1 && sb_rows_get(planned, 0, 0)[0] == '\0';
+    bool same =
+        born || (sb_rows_count(planned) == 1 && strcmp(sb_rows_get(planned, 0, 0), table->shape) == 0 &&
+                    strcmp(sb_rows_get(planned, 0, 1), sb_key_kind_name(table->kind)) == 0 &&
+                    sb_view_eq_str(table->key_column, sb_rows_get(planned, 0, 2)));
     int64_t rows_done = 0;
     for (size_t i = 0; i < count; i++) {
         if (!bound_take(planner, sb_rows_get(rows, (int)i, 0), &done[i].lower, &done[i].lower_open) ||
