@@ -145,6 +145,13 @@ static int survey(struct stage *stage, int64_t now_ms, struct sb_err *err)
     return 0;
 }
 
+/* The next incarnation sees to rows that are copied again. */
+static void begin_anew(struct stage *stage)
+{
+    stage->recopy = true;
+    sb_loop_stop(stage->loop, NULL);
+}
+
 static int read_some(struct stage *stage, struct sb_err *err)
 {
     struct sb_record record;
@@ -160,6 +167,10 @@ static int read_some(struct stage *stage, struct sb_err *err)
         stage->read_offset = record.offset;
         if (sb_lane_take(stage->lane, &record, err) != 0)
             return -1;
+        if (sb_lane_stops_for_copy(stage->lane)) {
+            begin_anew(stage);
+            return 0;
+        }
     }
     int64_t now_ms = sb_clock_mono_ms();
     if (sb_lane_surveys(stage->lane))
@@ -256,8 +267,7 @@ static int follow_wishes(struct stage *stage, struct sb_err *err)
             "again later");
     if (flush(stage, err) != 0)
         return -1;
-    stage->recopy = true;
-    sb_loop_stop(stage->loop, NULL);
+    begin_anew(stage);
     return 0;
 }
 

@@ -595,3 +595,17 @@ int sb_delivery_stop(struct sb_delivery *delivery, const struct sb_flight *fligh
     }
     return stop_at(delivery, flight->commit_lsn, flight->xid, change, err);
 }
+
+int sb_delivery_stand(
+    struct sb_delivery *delivery, int (*record)(void *arg, struct sb_err *err), void *arg, struct sb_err *err)
+{
+    if (!delivery->large && sb_delivery_flush(delivery, err) != 0)
+        return -1;
+    sb_delivery_abandon(delivery);
+    if (sb_writer_begin(delivery->writer, err) != 0)
+        return -1;
+    if (record(arg, err) == 0 && sb_writer_commit(delivery->writer, err) == 0)
+        return 0;
+    sb_writer_rollback(delivery->writer);
+    return -1;
+}

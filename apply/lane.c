@@ -1,5 +1,6 @@
 #include "apply/lane.h"
 
+#include "apply/ddl.h"
 #include "apply/delivery.h"
 #include "apply/judge.h"
 #include "apply/recopy.h"
@@ -8,6 +9,7 @@
 #include "core/metrics.h"
 #include "schemas/codec.h"
 #include "schemas/digest.h"
+#include "schemas/signal.h"
 #include "stream/parts.h"
 
 #include <stdlib.h>
@@ -20,6 +22,7 @@ struct sb_lane {
     struct sb_delivery *delivery;
     struct sb_batch *batch; /* the delivery's */
     struct sb_tables *tables;
+    struct sb_ddl_desk *ddl;
     struct sb_judge judge;
     struct sb_codec *codec;
     struct sb_proof *proof;
@@ -42,7 +45,9 @@ static int lane_build(
     const struct sb_progress *progress = sb_delivery_progress(lane->delivery);
     lane->batch = sb_delivery_batch(lane->delivery);
     if (sb_judge_init(&lane->judge, conn, progress, err) != 0 ||
-        sb_tables_new(conn, sb_delivery_writer(lane->delivery), &lane->tables, err) != 0 ||
+        sb_tables_new(conn, sb_delivery_writer(lane->delivery), lane->config->ddl.policy != SB_DDL_IGNORE,
+            &lane->tables, err) != 0 ||
+        sb_ddl_desk_new(lane->config, direction, conn, lane->delivery, lane->tables, &lane->ddl, err) != 0 ||
         sb_codec_new(&lane->codec, err) != 0)
         return -1;
     lane->proof = sb_proof_new(&progress->stream, 0, &progress->position, err);
@@ -76,6 +81,7 @@ void sb_lane_free(struct sb_lane *lane)
 {
     if (lane == NULL)
         return;
+    sb_ddl_desk_free(lane->ddl);
     sb_tables_free(lane->tables);
     sb_delivery_free(lane->delivery);
     sb_judge_clear(&lane->judge);
@@ -90,6 +96,11 @@ void sb_lane_free(struct sb_lane *lane)
 const struct sb_progress *sb_lane_progress(const struct sb_lane *lane)
 {
     return sb_delivery_progress(lane->delivery);
+}
+
+bool sb_lane_stops_for_copy(const struct sb_lane *lane)
+{
+    return sb_ddl_desk_wishes(lane->ddl) && !sb_delivery_is_large(lane->delivery);
 }
 
 bool sb_lane_has_whole(const struct sb_lane *lane)
@@ -173,8 +184,22 @@ static int change_relations(struct sb_lane *lane, struct sb_batch_change *change
         return observed_relation(lane, change, err);
     if (sb_delivery_skips(lane->delivery, lane->flight.commit_lsn, lane->flight.xid))
         return 0;
-    return change->chg.op == SB_OP_TRUNCATE ? truncated_relations(lane, change, err)
-                                            : sb_tables_of(lane->tables, change->chg.rel, &change->rel, err);
+    if (change->chg.op == SB_OP_TRUNCATE)
+        return truncated_relations(lane, change, err);
+    const struct sb_ddl_at at = {.flight = &lane->flight, .ordinal = change->ordinal, .rel = change->chg.rel};
+    if (sb_ddl_stood_at(lane->ddl, &at) && sb_ddl_look_again(lane->ddl, &at, err) != 0)
+        return -1;
+    return sb_tables_of(lane->tables, change->chg.rel, &change->rel, err);
+}
+
+/* The target's table is not one that could take the change. */
+static int stop_at_relation(struct sb_lane *lane, const struct sb_batch_change *change, struct sb_err *err)
+{
+    const struct sb_ddl_at at = {.flight = &lane->flight,
+        .ordinal = change->ordinal,
+        .rel = change->chg.rel != NULL ? change->chg.rel : change->chg.truncated[0]};
+    return err->code == SB_E_RELATION_CHANGED ? sb_ddl_changed(lane->ddl, &at, err)
+                                              : sb_delivery_stop(lane->delivery, &lane->flight, change, err);
 }
 
 static bool batch_is_full(const struct sb_lane *lane)
@@ -252,18 +277,20 @@ static int take_change(struct sb_lane *lane, const struct sb_record *whole, bool
     if (judged == SB_JUDGED_SKIP)
         sb_metric_add(SB_M_APPLY_COPIED, 1);
     else if (change_relations(lane, &change, err) != 0)
-        return sb_delivery_stop(lane->delivery, &lane->flight, &change, err);
+        return stop_at_relation(lane, &change, err);
     else if (sb_batch_add(lane->batch, &change, err) != 0)
         return -1;
+    const struct sb_ddl_at at = {.flight = &lane->flight, .ordinal = change.ordinal, .rel = change.chg.rel};
+    if (sb_ddl_stood_at(lane->ddl, &at))
+        return sb_ddl_passes(lane->ddl, &at, err);
     return batch_is_full(lane) ? sb_delivery_grow(lane->delivery, &lane->flight, err) : 0;
 }
 
-static void note_canary(struct sb_lane *lane, const struct sb_message *msg)
+static void note_canary(struct sb_lane *lane, const struct sb_signal *signal)
 {
-    struct sb_signal signal = sb_signal_read(msg);
-    if (signal.kind == SB_SIGNAL_CANARY && sb_view_eq_str(signal.migration, lane->config->migration) &&
-        sb_view_eq_str(signal.direction, sb_direction_name(lane->direction)))
-        lane->canary = (struct sb_canary){signal.epoch, signal.number, signal.sent_us};
+    if (signal->kind == SB_SIGNAL_CANARY && sb_view_eq_str(signal->migration, lane->config->migration) &&
+        sb_view_eq_str(signal->direction, sb_direction_name(lane->direction)))
+        lane->canary = (struct sb_canary){signal->epoch, signal->number, signal->sent_us};
 }
 
 static int take_message(struct sb_lane *lane, const struct sb_record *whole, bool repeat, struct sb_err *err)
@@ -274,9 +301,14 @@ static int take_message(struct sb_lane *lane, const struct sb_record *whole, boo
         return -1;
     if (sb_proof_message(lane->proof, &whole->frame, &msg, err) != 0)
         return -1;
-    if (!repeat)
-        note_canary(lane, &msg);
-    return 0;
+    struct sb_signal signal = sb_signal_read(&msg);
+    if (repeat)
+        return 0;
+    note_canary(lane, &signal);
+    if (sb_delivery_observes(lane->delivery) || lane->suspects != NULL || signal.kind != SB_SIGNAL_DDL)
+        return 0;
+    lane->flight = (struct sb_flight){.commit_lsn = whole->frame.commit_lsn, .xid = whole->frame.xid};
+    return sb_ddl_take(lane->ddl, &lane->flight, whole->frame.ordinal, signal.body, lane->scratch, err);
 }
 
 static int take_open(struct sb_lane *lane, const struct sb_record *whole, struct sb_err *err)

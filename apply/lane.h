@@ -52,6 +52,9 @@ bool sb_lane_survey_is_full(const struct sb_lane *lane);
 /* Ask for what was found to be copied again (apply/recopy); the lane is finished then. */
 int sb_lane_ask_again(struct sb_lane *lane, struct sb_err *err);
 
+/* Tables are to be copied again, and no transaction is in flight: nothing more is to be taken. */
+bool sb_lane_stops_for_copy(const struct sb_lane *lane);
+
 bool sb_lane_has_whole(const struct sb_lane *lane); /* there are transactions to flush */
 bool sb_lane_is_large(const struct sb_lane *lane);  /* a target transaction is open for one in flight */
 uint64_t sb_lane_taken(

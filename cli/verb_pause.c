@@ -17,21 +17,6 @@ int sb_verb_pause(const struct sb_cli *cli, struct sb_err *err)
     return 0;
 }
 
-/* Stages of this machine; no page, none here. */
-static int wake_stages(const struct sb_config *config)
-{
-    char path[SB_PATH_BYTES];
-    struct sb_page *page;
-    struct sb_reading now;
-    struct sb_err ignored;
-    sb_wiring_page_path(config, path);
-    if (sb_page_open(path, false, &page, &ignored) < 0)
-        return 0;
-    sb_reading_take(page, &now);
-    sb_page_close(page);
-    return sb_control_wake(&now);
-}
-
 int sb_verb_resume(const struct sb_cli *cli, struct sb_err *err)
 {
     enum sb_direction direction;
@@ -39,7 +24,7 @@ int sb_verb_resume(const struct sb_cli *cli, struct sb_err *err)
     if (sb_cli_direction(cli, &direction, err) < 0)
         return -1;
     /* First those that need no target: it may be the one that is away. */
-    int woken = wake_stages(cli->config);
+    int woken = sb_cli_wake(cli->config);
     if (woken > 0)
         fprintf(stderr, "%d halted stage%s told to try again\n", woken, woken == 1 ? " was" : "s were");
     if (sb_control_pause(cli->config, direction, false, &changed, err) < 0)

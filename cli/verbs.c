@@ -39,6 +39,11 @@ const struct sb_verb sb_verbs[] = {
         "the transaction apply stands at, and leaving it out",
         "`poison skip` leaves out the whole transaction, records who asked and why, and leaves a debt of its "
         "keys. `switchback resume` then goes on."},
+    {"ddl", sb_verb_ddl, sb_subs_ddl, sb_opts_ddl, SB_VERB_CONFIG, "",
+        "what became of the source's DDL, and which of it apply stands at",
+        "`ddl approve` lets apply run the statement at its place; `ddl skip` goes on without it, because you "
+        "ran it by "
+        "hand or do not want it. Both record who decided and why, and wake a halted apply."},
     {"stream", sb_verb_stream, sb_subs_stream, sb_opts_stream, SB_VERB_CONFIG, "",
         "show the log's records, or verify that it is whole",
         "A PLACE is @OFFSET, an LSN, or a time in UTC. `stream show` prints row values. `stream verify` "

@@ -14,6 +14,7 @@
 static const char *const stores[] = {"embedded", "kafka", NULL};
 static const char *const acks[] = {"target", "stream", NULL};
 static const char *const modes[] = {"auto", "exact", NULL};
+static const char *const ddl_policies[] = {"apply", "hold", "ignore", NULL};
 static const char *const schemas[] = {"auto", "off", NULL};
 static const char *const conflicts[] = {"owner", "hold", NULL};
 static const char *const log_formats[] = {"logfmt", "json", NULL};
@@ -35,6 +36,7 @@ const struct sb_section sb_sections[] = {
     {"apply", "Writing changes to the target."},
     {"reverse", "The way back, from the target to the source (docs/WAY-BACK.md)."},
     {"canary", "The messages that prove the way in both directions."},
+    {"ddl", "DDL of the source, at its place among the changes (docs/DDL.md)."},
     {"http", "The read-only HTTP server of `switchback run`: metrics, health and status."},
     {"log", "The log on standard error."},
 };
@@ -394,6 +396,17 @@ const struct sb_option sb_options[] = {
         .help =
             "How often a small message of ours is sent through each direction while `reverse.enabled`, to "
             "prove that it arrives and that the way back leaves out what is ours."},
+    {.path = "ddl.policy",
+        .type = SB_OPTION_CHOICE,
+        .field = FIELD(ddl.policy),
+        .value = "apply",
+        .choices = ddl_policies,
+        .help =
+            "What becomes of DDL that the source ran on tables of the migration (docs/DDL.md): `apply`, what "
+            "only adds and is safe is run on the target at its place in the stream, everything else is "
+            "held until an operator decides; `hold`, everything is held; `ignore`, nothing is run or held, "
+            "and `switchback prepare` makes no event triggers. A row that the target's table cannot take "
+            "stops apply in any case."},
 
     {.path = "http.listen",
         .type = SB_OPTION_LISTEN,

@@ -55,6 +55,7 @@ static int run_sql(
 
 /* -- the source's table ---------------------------------------------------------------------------------- */
 
+/* A partition of a published table comes with its root, also if it was published before it was attached. */
 static int published(struct planner *planner, struct sb_rows **ret_rows, struct sb_err *err)
 {
     const char *params[] = {planner->names->publication, planner->names->publication_keyless};
@@ -62,7 +63,11 @@ static int published(struct planner *planner, struct sb_rows **ret_rows, struct 
         "SELECT DISTINCT n.nspname, c.relname, c.oid FROM pg_catalog.pg_publication p"
         " JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid JOIN pg_catalog.pg_class c ON c.oid = "
         "r.prrelid"
-        " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE p.pubname IN ($1, $2) ORDER BY 1, 2",
+        " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE p.pubname IN ($1, $2) AND NOT EXISTS"
+        " (SELECT FROM pg_catalog.pg_partition_ancestors(c.oid) a(relid) JOIN pg_catalog.pg_publication_rel "
+        "o ON"
+        "  o.prrelid = a.relid AND a.relid <> c.oid JOIN pg_catalog.pg_publication q ON q.oid = o.prpubid"
+        "  AND q.pubname IN ($1, $2)) ORDER BY 1, 2",
         2, params, ret_rows, err);
 }
 
@@ -303,7 +308,9 @@ static int ledger_read(struct planner *planner, size_t at, struct sb_err *err)
     struct sb_key_range *done = sb_arena_zalloc(planner->arena, (count + 1) * sizeof *done);
     if (done == NULL)
         return no_room(planner, err);
-    bool same = sb_rows_count(planned) == 1 && strcmp(sb_rows_get(planned, 0, 0), table->shape) == 0;
+    /* Without a shape: it was born in the stream, there was nothing to copy (apply/ddl_book). */
+    bool same = sb_rows_count(planned) == 1 && (sb_rows_get(planned, 0, 0)[0] == '\0' ||
+                                                   strcmp(sb_rows_get(planned, 0, 0), table->shape) == 0);
     /* One that is copied as a whole stays as it was cut, whatever was built on the target since. */
     if (same && count > 0 && (uint64_t)count >= sb_rows_u64(planned, 0, 3) &&
         keep_cut(planner, table, planned, err) != 0)

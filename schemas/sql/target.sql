@@ -176,3 +176,38 @@ CREATE TABLE IF NOT EXISTS switchback.debt (
     reason text NOT NULL,
     made_at timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
+
+-- With what the source's event triggers sign: only what bears it is taken for DDL. A copy of the source's key.
+CREATE TABLE IF NOT EXISTS switchback.ddl_signature (
+    migration text NOT NULL,
+    direction text NOT NULL,
+    secret text NOT NULL,
+    PRIMARY KEY (migration, direction)
+);
+
+-- DDL of the source that apply has met: what it did with it, or what it stands at until somebody decides.
+CREATE TABLE IF NOT EXISTS switchback.ddl (
+    id bigint GENERATED ALWAYS AS IDENTITY UNIQUE,
+    migration text NOT NULL,
+    direction text NOT NULL,
+    lane integer NOT NULL DEFAULT 0,
+    commit_lsn pg_lsn NOT NULL,
+    ordinal bigint NOT NULL,       -- of the message, or of the first row of a changed table, in its transaction
+    xid bigint NOT NULL,
+    kind text NOT NULL CHECK (kind IN ('statement', 'relation')), -- relation: without an event trigger
+    tag text NOT NULL,             -- ALTER TABLE ...
+    relations text[] NOT NULL,     -- quoted, of the source
+    statement text,                -- NULL: its text is not known
+    path text[] NOT NULL,          -- the schemas in which its names are looked up
+    run_by text,                   -- role on the source
+    reason text NOT NULL,          -- why it is held; empty: it was not
+    breaks_way_back boolean NOT NULL,
+    copied_again text[] NOT NULL,  -- tables of which it changes rows that do not travel
+    state text NOT NULL CHECK (state IN ('held', 'approved', 'skipped', 'applied')),
+    decided_by text,
+    decision text,                 -- why, in the operator's words
+    decided_at timestamptz,
+    found_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    passed_at timestamptz,         -- when its transaction was applied
+    PRIMARY KEY (migration, direction, lane, commit_lsn, ordinal)
+);
