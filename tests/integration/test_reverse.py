@@ -205,6 +205,42 @@ def test_another_migrations_origin_is_not_ours(armed):
     wait_until(lambda: it.recorded(), 20, "the other migration's write to be recorded")
 
 
+HANDED_OVER = """
+UPDATE switchback.ownership SET owner = 'new', epoch = 2 WHERE migration = 'shop';
+UPDATE switchback.progress SET ownership_epoch = 2 WHERE migration = 'shop'
+"""
+
+
+def test_ownership_decides_which_way_rows_go(armed):
+    """What a hand-off will decide, done by hand: whoever does not know of it yet writes nothing any more."""
+    it = armed()
+    it.settle()
+    for cluster in (it.new, it.old):  # the one that takes over first
+        with cluster.connect(autocommit=False) as session:
+            session.execute(HANDED_OVER)
+            session.commit()
+    wait_until(lambda: it.product.status()["owner"] == "new", 40, "the appliers to know the new owner")
+    assert it.product.log_contains("stage=apply-forward .*error=SB-EPOCH-STALE"), "moved progress under an old epoch"
+    for name in ("apply-forward", "apply-reverse"):
+        it.product.wait_state(name, "running", 40)
+    it.new.sql("UPDATE account SET amount = 5, note = 'by the new owner' WHERE id <= 5")
+    it.product.wait_caught_up(60, "reverse")
+    compare.assert_equal(it.old, it.new)
+    it.old.sql("UPDATE account SET note = 'rogue' WHERE id = 6")
+    wait_until(lambda: it.direction("forward")["rogue"]["writes"] == 1, 30, "the old side's rogue write to be seen")
+    assert it.new.value("SELECT note FROM account WHERE id = 6") == "opened"
+    assert it.new.sql("SELECT kind, op, direction FROM switchback.conflict") == [("rogue_write", "update", "forward")]
+    assert it.recorded() == []
+
+
+def test_rows_of_two_ownership_epochs_do_not_fit(armed):
+    it = armed()
+    it.old.sql("UPDATE switchback.ownership SET epoch = 7")
+    it.product.kill_stage("apply-reverse")
+    report = it.product.wait_halted("apply-reverse", "SB-PROGRESS-LOST")
+    assert "ownership epoch" in report["error_text"]
+
+
 def test_a_new_side_that_cannot_be_followed_is_said_and_forward_goes_on(clusters, switchback):
     it = WayBack(clusters, switchback, new={"settings": {"wal_level": "replica"}})
     checks = {row["id"]: row for row in it.product.ok("check", "--json").json()["checks"]}
