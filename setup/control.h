@@ -67,9 +67,14 @@ int sb_control_ownership(
 int sb_control_whole(struct sb_conn *target, const char *migration, enum sb_direction direction,
     bool *ret_whole, struct sb_err *err);
 
-/* Is there a row of switchback.copy? (on the target of the direction) */
+/* The row of switchback.copy (on the target of the direction). */
+struct sb_copy_row {
+    bool found;
+    bool structure_pending; /* the copy makes the tables */
+    bool structure_begun;   /* and has */
+};
 int sb_control_copy(struct sb_conn *target, const char *migration, enum sb_direction direction,
-    bool *ret_found, struct sb_err *err);
+    struct sb_copy_row *ret_row, struct sb_err *err);
 
 struct sb_slot_row {
     bool found;
