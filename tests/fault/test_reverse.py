@@ -98,10 +98,8 @@ class Application:
             self.failed.append(error)
 
 
-def test_every_rogue_transaction_is_recorded_once_whatever_is_killed(clusters, switchback):
-    it = WayBack(clusters, switchback).prepare()
-    it.run()
-    it.wait_armed()
+def test_every_rogue_transaction_is_recorded_once_whatever_is_killed(armed):
+    it = armed()
     chance, killed = random.Random(11), collections.Counter()
     victims = [*STAGES] * (KILLS // len(STAGES))
     chance.shuffle(victims)
@@ -126,11 +124,9 @@ def test_every_rogue_transaction_is_recorded_once_whatever_is_killed(clusters, s
     assert it.new.sql("SELECT * FROM switchback.conflict") == []
 
 
-def test_a_broken_loop_filter_stops_the_way_back(clusters, switchback):
+def test_a_broken_loop_filter_stops_the_way_back(armed):
     """The origin that apply writes under has another name: what it writes is not known for ours any more."""
-    it = WayBack(clusters, switchback).prepare()
-    it.run()
-    it.wait_armed()
+    it = armed()
     renamed = it.new.sql(
         "UPDATE pg_replication_origin SET roname = 'stranger' WHERE roname = 'switchback_shop_forward' RETURNING roname"
     )
@@ -144,10 +140,8 @@ def test_a_broken_loop_filter_stops_the_way_back(clusters, switchback):
 
 
 @pytest.mark.parametrize("point", ["apply-rogue-recorded", "apply-before-progress", "apply-after-progress", "apply-after-commit"])
-def test_killed_while_a_rogue_write_is_recorded(clusters, switchback, point):
-    it = WayBack(clusters, switchback, rows=10).prepare()
-    it.run()
-    it.wait_armed()
+def test_killed_while_a_rogue_write_is_recorded(armed, point):
+    it = armed(rows=10)
     it.product.ok("pause", "--direction", "reverse")
     it.product.wait_state("apply-reverse", "waiting")
     xids = [it.rogue(f"UPDATE account SET amount = 3 WHERE id <= {row}") for row in (2, 3)]
