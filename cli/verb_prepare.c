@@ -2,6 +2,7 @@
 #include "cli/steps.h"
 #include "cli/verbs.h"
 #include "cli/words.h"
+#include "ops/arming.h"
 #include "setup/check.h"
 #include "setup/impact.h"
 #include "setup/prepare.h"
@@ -120,6 +121,16 @@ static int dry_run(struct preparing *prep, struct sb_err *err)
     return way_back_plan(prep, err);
 }
 
+/* Forward, and the way back where it was armed: tables that came later are published in both. */
+static int prepare_all(struct preparing *prep, struct sb_err *err)
+{
+    bool made = false;
+    if (sb_prepare(prep->config, SB_FORWARD, &prep->script, err) < 0 ||
+        (prep->config->reverse.enabled && sb_arming_made(prep->config, &made, err) < 0))
+        return -1;
+    return made ? sb_prepare(prep->config, SB_REVERSE, &prep->script, err) : 0;
+}
+
 static int prepare_run(struct preparing *prep, struct sb_err *err)
 {
     if (sb_check_run(prep->config, SB_FORWARD, &prep->report, err) < 0)
@@ -130,7 +141,7 @@ static int prepare_run(struct preparing *prep, struct sb_err *err)
         if (dry_run(prep, err) < 0)
             return -1;
     } else if (blockers(prep) == 0) {
-        if (sb_prepare(prep->config, SB_FORWARD, &prep->script, err) < 0)
+        if (prepare_all(prep, err) < 0)
             return -1;
         if (!prep->json)
             printf(

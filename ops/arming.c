@@ -64,6 +64,16 @@ static int look_whole(
     return sb_control_whole(conn, config->migration, SB_FORWARD, ret_there, err);
 }
 
+static int look_armed(
+    struct sb_conn *conn, const struct sb_config *config, bool *ret_there, struct sb_err *err)
+{
+    struct sb_prepared row;
+    if (sb_control_capture(conn, config->migration, SB_REVERSE, &row, err) != 0)
+        return -1;
+    *ret_there = row.found;
+    return 0;
+}
+
 /* The first thing that a check found missing, as an error. */
 static int check_all(const struct sb_config *config, struct sb_arena *arena, struct sb_err *err)
 {
@@ -101,32 +111,39 @@ static int make_all(const struct sb_config *config, struct sb_arena *arena, stru
     return sb_err_add(err, "arming the way back");
 }
 
-int sb_arming_capture(const struct sb_config *config, struct sb_err *err)
+static int arm(const struct sb_config *config, struct sb_err *err)
 {
-    int rc = wait_for(config, "capture-reverse", look_whole, "for the initial copy", err);
-    if (rc != 0)
-        return rc;
     struct sb_arena *arena = sb_arena_new("arming", SB_CHECK_ARENA_BYTES);
     if (arena == NULL)
         return sb_err_set(err, SB_E_NO_MEMORY, "no memory for an arena");
-    rc = check_all(config, arena, err);
+    int rc = check_all(config, arena, err);
     if (rc == 0)
         rc = make_all(config, arena, err);
     sb_arena_free(arena);
     return rc;
 }
 
-/* -- apply ----------------------------------------------------------------------------------------------- */
-
-static int look_armed(
-    struct sb_conn *conn, const struct sb_config *config, bool *ret_there, struct sb_err *err)
+int sb_arming_made(const struct sb_config *config, bool *ret_made, struct sb_err *err)
 {
-    struct sb_prepared row;
-    if (sb_control_capture(conn, config->migration, SB_REVERSE, &row, err) != 0)
+    struct sb_endpoint endpoint = sb_wiring_source(config, SB_REVERSE);
+    struct sb_conn *conn;
+    if (sb_conn_open(&endpoint, "switchback prepare", 0, &conn, err) != 0)
         return -1;
-    *ret_there = row.found;
-    return 0;
+    int rc = look_armed(conn, config, ret_made, err);
+    sb_conn_close(conn);
+    return rc;
 }
+
+int sb_arming_capture(const struct sb_config *config, struct sb_err *err)
+{
+    bool made = false;
+    int rc = wait_for(config, "capture-reverse", look_whole, "for the initial copy", err);
+    if (rc == 0)
+        rc = sb_arming_made(config, &made, err);
+    return rc != 0 || made ? rc : arm(config, err);
+}
+
+/* -- apply ----------------------------------------------------------------------------------------------- */
 
 int sb_arming_apply(const struct sb_config *config, struct sb_err *err)
 {

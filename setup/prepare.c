@@ -238,7 +238,7 @@ static int copy_step(struct prepare *prep, struct sb_err *err)
         return -1;
     if (row.found || prep->capture.found)
         return 0;
-    if (tables_there(prep, &there, err) < 0)
+    if (initial && tables_there(prep, &there, err) < 0)
         return -1;
     bool moved = initial && sb_scope_is_moved(prep->config, prep->scope.published, there);
     sb_buf_reset(&prep->sql);
