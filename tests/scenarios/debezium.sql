@@ -344,7 +344,7 @@ INSERT INTO b (v) VALUES (4);
 -- == incremental-snapshots
 -- from: IncrementalSnapshotIT, BlockingSnapshotIT, SignalsIT
 -- what: a table is read again while its changes travel
--- elsewhere: fault/test_copy.py::test_a_row_whose_toast_is_in_no_chunk_is_read_again
+-- elsewhere: fault/test_copy_again.py::test_a_table_is_copied_again_while_everything_runs
 
 -- == alter-table-while-streaming
 -- from: shouldReceiveUpdateSchemaAfterConnectionRestart, shouldMaintainPrimaryKeyOrderOnSchemaChange
