@@ -149,13 +149,16 @@ static int truncated_relations(struct sb_lane *lane, struct sb_batch_change *cha
     return 0;
 }
 
-/* The target's tables of a change; a transaction that is to be skipped needs none. */
+/* The target's tables of a change, and room in them; a transaction that is to be skipped needs none. */
 static int change_relations(struct sb_lane *lane, struct sb_batch_change *change, struct sb_err *err)
 {
     if (sb_delivery_skips(lane->delivery, lane->flight.commit_lsn, lane->flight.xid))
         return 0;
-    return change->chg.op == SB_OP_TRUNCATE ? truncated_relations(lane, change, err)
-                                            : sb_tables_of(lane->tables, change->chg.rel, &change->rel, err);
+    if (change->chg.op == SB_OP_TRUNCATE)
+        return truncated_relations(lane, change, err);
+    if (sb_tables_of(lane->tables, change->chg.rel, &change->rel, err) != 0)
+        return -1;
+    return sb_apply_holds(change->rel, change->chg.after, err);
 }
 
 static bool batch_is_full(const struct sb_lane *lane)
