@@ -14,6 +14,7 @@
 static const char *const stores[] = {"embedded", "kafka", NULL};
 static const char *const acks[] = {"target", "stream", NULL};
 static const char *const modes[] = {"auto", "exact", NULL};
+static const char *const schemas[] = {"auto", "off", NULL};
 static const char *const conflicts[] = {"owner", "hold", NULL};
 static const char *const log_formats[] = {"logfmt", "json", NULL};
 static const char *const log_levels[] = {"debug", "info", "warning", "error", NULL};
@@ -222,6 +223,25 @@ const struct sb_option sb_options[] = {
                 "to the target, whose tables must be empty, while the stream already runs, and apply begins "
                 "when they are there. Without it the target must hold what the source held when the slot was "
                 "made. It is decided by `prepare` and not changed afterwards."},
+    {.path = "copy.schema",
+        .type = SB_OPTION_CHOICE,
+        .field = FIELD(copy.schema),
+        .value = "auto",
+        .choices = schemas,
+        .help =
+            "What to do about a target that has none of the tables yet: `auto` has the initial copy make "
+            "them, "
+            "and everything that belongs to them, with `pg_dump` and `pg_restore`; `off` wants them made "
+            "beforehand. A target that has all of them is left as it is. It is decided by `prepare` and not "
+            "changed afterwards."},
+    {.path = "copy.pg_bin",
+        .type = SB_OPTION_PATH,
+        .field = FIELD(copy.pg_bin),
+        .example = "/usr/lib/postgresql/18/bin",
+        .help = "The directory with the `pg_dump` and `pg_restore` that read the structure, of the source's "
+                "major "
+                "version or a later one. Where it is not given they are looked for in PATH, then the newest "
+                "below `/usr/lib/postgresql` are taken."},
     {.path = "copy.jobs",
         .type = SB_OPTION_NUMBER,
         .field = FIELD(copy.jobs),
@@ -229,7 +249,9 @@ const struct sb_option sb_options[] = {
         .min = 1,
         .max = 64,
         .unit = "jobs",
-        .help = "How many chunks are copied at the same time; each takes one session on either server."},
+        .help =
+            "How many chunks are copied, and then indexes built, at the same time; each takes one session on "
+            "either server."},
     {.path = "copy.chunk_rows",
         .type = SB_OPTION_NUMBER,
         .field = FIELD(copy.chunk_rows),

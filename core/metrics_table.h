@@ -51,6 +51,8 @@ SB_METRIC(SB_M_APPLY_OFFSET, "switchback_apply_offset", "gauge",
     "Stream offset behind the newest applied transaction")
 SB_METRIC(SB_M_APPLY_COPIED, "switchback_apply_copied_changes_total", "counter",
     "Changes skipped because the initial copy has them already")
+SB_METRIC(SB_M_COPY_WAITS, "switchback_copy_waits_total", "counter",
+    "Times that apply had to wait for rows to be copied")
 SB_METRIC(SB_M_COPY_TABLES, "switchback_copy_tables", "gauge", "Tables of the initial copy")
 SB_METRIC(SB_M_COPY_TABLES_DONE, "switchback_copy_tables_done", "gauge", "Of them copied as a whole")
 SB_METRIC(SB_M_COPY_CHUNKS, "switchback_copy_chunks", "gauge", "Chunks of the initial copy")

@@ -135,9 +135,35 @@ static int names_check(struct sb_checkup *up)
 
 /* -- on the target --------------------------------------------------------------------------------------- */
 
+static int by_copy(struct sb_checkup *up)
+{
+    return sb_checkup_tell(
+        up, SB_RESULT_INFO, SB_OK, NULL, "the initial copy makes the tables, keys and all");
+}
+
+/* Made by hand or by the copy, but not half by either. */
+static const char *partly_words(struct sb_checkup *up)
+{
+    bool partly = up->config->copy.initial && up->config->copy.schema == SB_SCHEMA_AUTO &&
+                  up->pairs_there > 0 && !up->capture.found;
+    return partly ? sb_checkup_text(up,
+                        ", which has %zu of the %zu tables: the initial copy makes all of them where there "
+                        "is none, "
+                        "and none where there is one",
+                        up->pairs_there, up->pair_count)
+                  : "";
+}
+
 static int missing_check(struct sb_checkup *up)
 {
     struct sb_buf sql;
+    if (up->move != SB_MOVE_NOTHING)
+        return sb_checkup_tell(up, SB_RESULT_INFO, SB_OK, NULL,
+            "the target has %zu of the %zu tables: the initial copy %s", up->pairs_there, up->pair_count,
+            up->move == SB_MOVE_BEGUN ? "has made them, and makes what belongs to them" : "makes them");
+    const char *partly = partly_words(up);
+    if (partly == NULL)
+        return sb_checkup_full(up);
     sb_buf_init(&sql, 1024 * 1024);
     int done = 0;
     for (size_t i = 0; i < up->pair_count && done == 0; i++) {
@@ -152,8 +178,8 @@ static int missing_check(struct sb_checkup *up)
         }
         sb_structure_create(&sql, table);
         done = sb_checkup_tell(up, SB_RESULT_FAIL, SB_E_TARGET_STRUCTURE, sb_buf_str(&sql),
-            "\"%s\".\"%s\" does not exist on the target (or its schema does not)", table->schema.ptr,
-            table->name.ptr);
+            "\"%s\".\"%s\" does not exist on the target (or its schema does not)%s", table->schema.ptr,
+            table->name.ptr, partly);
     }
     sb_buf_clear(&sql);
     return done;
@@ -176,6 +202,8 @@ static int structure_tell(
 
 static int structure_check(struct sb_checkup *up)
 {
+    if (up->move != SB_MOVE_NOTHING)
+        return by_copy(up);
     for (size_t i = 0; i < up->pair_count; i++) {
         struct structure_arg arg = {.up = up, .table = up->pairs[i].source->table};
         if (up->pairs[i].target != NULL &&
@@ -230,6 +258,8 @@ static const char *key_statement(struct sb_checkup *up, const struct sb_cat_tabl
 
 static int key_check(struct sb_checkup *up)
 {
+    if (up->move != SB_MOVE_NOTHING)
+        return by_copy(up);
     const char *const params[] = {up->target_oids};
     SB_CLEANUP(sb_rows_freep)
     struct sb_rows *rows = NULL;
@@ -309,8 +339,12 @@ int sb_checkup_labels_compare(struct sb_checkup *up, const struct sb_rows *from,
 /* A row with a label that the target lacks would stop apply. */
 static int enum_check(struct sb_checkup *up)
 {
+    if (up->move != SB_MOVE_NOTHING)
+        return by_copy(up);
     SB_CLEANUP(sb_rows_freep)
     struct sb_rows *source = NULL, *target = NULL;
+    if (up->move != SB_MOVE_NOTHING)
+        return by_copy(up);
     if (sb_checkup_labels(up, up->source.conn, up->source_oids, &source) < 0 ||
         sb_checkup_labels(up, up->target.conn, up->target_oids, &target) < 0)
         return -1;
@@ -320,6 +354,8 @@ static int enum_check(struct sb_checkup *up)
 /* What is there already cannot be told from what the copy would bring. */
 static int empty_check(struct sb_checkup *up)
 {
+    if (up->move != SB_MOVE_NOTHING)
+        return by_copy(up);
     if (!up->config->copy.initial || up->capture.found)
         return 0;
     for (size_t i = 0; i < up->pair_count; i++) {
