@@ -222,9 +222,12 @@ static int stop_at(struct sb_delivery *delivery, uint64_t commit_lsn, uint64_t x
     sb_writer_rollback(delivery->writer);
     delivery->large = false;
     sb_target_name_holder(delivery->conn, delivery->touched.rels, delivery->touched.count, err);
-    if (may_go_exact(err) && !was_outdated(delivery, err))
-        sb_poison_record(
-            delivery->writer, delivery->config->migration, delivery->direction, commit_lsn, xid, failed, err);
+    if (!may_go_exact(err) || was_outdated(delivery, err))
+        return -1;
+    if (failed != NULL && failed->rel != NULL)
+        sb_target_name_column(delivery->conn, failed->rel, failed->chg.after, err);
+    sb_poison_record(
+        delivery->writer, delivery->config->migration, delivery->direction, commit_lsn, xid, failed, err);
     return -1;
 }
 

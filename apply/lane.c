@@ -177,7 +177,7 @@ static int observed_relation(struct sb_lane *lane, struct sb_batch_change *chang
     return sb_err_class(err) == SB_CLASS_DATA ? 0 : -1;
 }
 
-/* The target's tables of a change; a transaction that is to be skipped needs none. */
+/* The target's tables of a change, and room in them; a transaction that is to be skipped needs none. */
 static int change_relations(struct sb_lane *lane, struct sb_batch_change *change, struct sb_err *err)
 {
     if (sb_delivery_observes(lane->delivery))
@@ -189,7 +189,9 @@ static int change_relations(struct sb_lane *lane, struct sb_batch_change *change
     const struct sb_ddl_at at = {.flight = &lane->flight, .ordinal = change->ordinal, .rel = change->chg.rel};
     if (sb_ddl_stood_at(lane->ddl, &at) && sb_ddl_look_again(lane->ddl, &at, err) != 0)
         return -1;
-    return sb_tables_of(lane->tables, change->chg.rel, &change->rel, err);
+    if (sb_tables_of(lane->tables, change->chg.rel, &change->rel, err) != 0)
+        return -1;
+    return sb_apply_holds(change->rel, change->chg.after, err);
 }
 
 /* The target's table is not one that could take the change. */
