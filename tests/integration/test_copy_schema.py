@@ -9,7 +9,7 @@ from sbtest import compare, richdb, servers
 from sbtest.wait import wait_until
 from sbtest.writers import Load
 
-ROWS = 1500
+ROWS = 1000
 COPY = "SELECT state || ' ' || structure FROM switchback.copy WHERE migration = 'shop' AND direction = 'forward'"
 ITEMS = "CREATE TABLE item (id int PRIMARY KEY, name text UNIQUE); INSERT INTO item SELECT g, 'n' || g FROM generate_series(1, 300) g"
 
@@ -43,10 +43,10 @@ def test_everything_arrives_under_load(clusters, switchback, majors):
     assert "initial copy makes them" in product.ok("check").out
     product.ok("prepare")
     assert new.value(COPY) == "pending pending"
-    with Load(old, richdb.step(rows), writers=3) as load:
+    with Load(old, richdb.step(rows), writers=3, pause=0.02) as load:
         product.run()
         wait_whole(new, product)
-        wait_until(lambda: load.failure or load.done > 300, 60, "some load")
+        wait_until(lambda: load.failure or load.done > 200, 60, "some load")
     assert_exact(old, new, product)
     assert not product.log_contains("was altered while changes were written"), "apply did not wait for the structure"
     chunks = dict(new.sql("SELECT relation, count(*) FROM switchback.chunk GROUP BY 1"))
