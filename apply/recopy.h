@@ -23,7 +23,7 @@
 #include "apply/suspects.h"
 #include "config/wiring.h"
 
-/* Why apply itself asks: copy/plan counts how often. */
+/* Why apply itself asks. */
 #define SB_RECOPY_MOVED "rows moved between chunks with values that did not travel"
 
 /* Is there a wish? */

@@ -19,6 +19,8 @@ enum {
     KEY_MAX_BYTES = 1024, /* longer keys are no boundaries */
     KEYS_MAX_BYTES = 512 * 1024 * 1024,
     LOCK_TIMEOUT_S = 5,
+    ROUNDS_MAX = 3, /* in which keys of a table were read again; then it gets one stamp, and no row can move
+                       between two */
 };
 
 struct planner {
@@ -162,6 +164,24 @@ static int other_constraints(struct planner *planner, const struct sb_cat_table 
     return 0;
 }
 
+/* How often keys of the table were read again, because rows had moved between its chunks (apply/recopy). */
+static int rounds_read(
+    struct planner *planner, const struct sb_copy_table *table, int64_t *ret_rounds, struct sb_err *err)
+{
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    const char *params[] = {planner->claim->migration, planner->claim->direction, table->relation};
+    *ret_rounds = 0;
+    if (sb_conn_query(planner->claim->target,
+            "SELECT count(DISTINCT done_at) FROM switchback.copy_wish WHERE migration = $1 AND direction = "
+            "$2 "
+            "AND relation = $3 AND key IS NOT NULL",
+            3, params, &rows, err) != 0)
+        return strcmp(err->sqlstate, "42P01") == 0 ? 0 : -1; /* prepared before there were wishes */
+    *ret_rounds = sb_rows_i64(rows, 0, 0);
+    return 0;
+}
+
 static int choose_key(struct planner *planner, struct sb_copy_table *table, const struct sb_rows *facts,
     const struct sb_cat_table *source, const struct sb_cat_table *target, struct sb_err *err)
 {
@@ -170,11 +190,13 @@ static int choose_key(struct planner *planner, struct sb_copy_table *table, cons
     enum sb_key_kind kind =
         sb_key_kind_of((uint32_t)sb_rows_u64(facts, 0, 1), planner->both_utf8 && sb_rows_bool(facts, 0, 2));
     bool clashes = false;
+    int64_t rounds = 0;
     if (kind == SB_KEY_NONE || other == NULL || sb_key_kind_of(other->type_oid, true) != kind)
         return 0;
-    if (other_constraints(planner, source, target, &clashes, err) != 0)
+    if (other_constraints(planner, source, target, &clashes, err) != 0 ||
+        rounds_read(planner, table, &rounds, err) != 0)
         return -1;
-    if (clashes)
+    if (clashes || rounds >= ROUNDS_MAX)
         return 0;
     table->kind = kind;
     return sb_arena_dup(planner->arena, name, &table->key_column) ? 0 : no_room(planner, err);

@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { REVIVE_MS = 500, RESTART_LEAST_MS = 200, RESTART_MOST_MS = 30000, RESTART_LIVED_MS = 60000 };
+enum { REVIVE_MS = 200, RESTART_LEAST_MS = 200, RESTART_MOST_MS = 30000, RESTART_LIVED_MS = 60000 };
 
 struct supervisor;
 

@@ -343,6 +343,8 @@ static int enum_check(struct sb_checkup *up)
         return by_copy(up);
     SB_CLEANUP(sb_rows_freep)
     struct sb_rows *source = NULL, *target = NULL;
+    if (up->move != SB_MOVE_NOTHING)
+        return by_copy(up);
     if (sb_checkup_labels(up, up->source.conn, up->source_oids, &source) < 0 ||
         sb_checkup_labels(up, up->target.conn, up->target_oids, &target) < 0)
         return -1;

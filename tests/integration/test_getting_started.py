@@ -3,6 +3,7 @@
 import re
 
 from sbtest import compare, pages, tree
+from sbtest.wait import wait_until
 
 PAGE = "docs/GETTING-STARTED.md"
 YAML = re.compile(r"^```yaml\n(.*?)^```$", re.M | re.S)

@@ -113,8 +113,10 @@ def step(rows):
             session.execute("INSERT INTO purchase (person, price) VALUES (%s, 1)", (new,))
             session.execute("DELETE FROM person WHERE id = %s", (one,))
         elif what == 2:  # ranges that may not meet move about
-            session.execute("SELECT pg_advisory_xact_lock(1)")
-            (a,), (b,) = session.execute("SELECT during::text FROM booking WHERE id IN (%s, %s) ORDER BY id FOR UPDATE", (one, other)).fetchall()
+            found = session.execute("SELECT during::text FROM booking WHERE id IN (%s, %s) ORDER BY id FOR UPDATE", (one, other)).fetchall()
+            if len(found) < 2:  # another writer has just made one of them anew
+                return
+            (a,), (b,) = found
             session.execute("DELETE FROM booking WHERE id IN (%s, %s)", (one, other))
             session.execute("INSERT INTO booking VALUES (%s, %s), (%s, %s)", (one, b, other, a))
         elif what == 3:
