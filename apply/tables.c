@@ -88,6 +88,8 @@ static int check_change(struct sb_tables *tables, const struct sb_relation *rel,
     return sb_err_set(err, SB_E_RELATION_CHANGED,
         "table \"%.*s.%.*s\" has changed on the source, and the target's does not fit: %s",
         (int)rel->schema.len, rel->schema.ptr, (int)rel->name.len, rel->name.ptr, sb_buf_str(&why));
+}
+
 static bool is_fit(const struct sb_cat_table *table)
 {
     return (table->kind == 'r' || table->kind == 'p') && table->persistence != 'u';

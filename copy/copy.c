@@ -10,6 +10,7 @@
 #include "core/log.h"
 #include "core/loop.h"
 #include "core/metrics.h"
+#include "pg/origin.h"
 
 #include <inttypes.h>
 #include <poll.h>
@@ -49,6 +50,7 @@ struct copy {
     struct sb_copy_claim claim;
     struct sb_copy_status status; /* as it was found */
     struct sb_witness *witness;
+    struct sb_conn *gate; /* has apply's origin while the rest of the structure is made */
     struct sb_arena *arena;
     struct sb_copy_plan plan;
     struct sb_pipe_options options;
@@ -550,31 +552,53 @@ static int applied_read(struct copy *copy, uint64_t *ret_lsn, struct sb_err *err
     return 0;
 }
 
-/* Only then do all rows stand at one moment. On a source where nobody writes the commit that gets apply there
- * is ours. */
+/* Where apply stands, and whether it still writes: then it has its origin. */
+static int apply_look(struct copy *copy, uint64_t *ret_applied, bool *ret_still, struct sb_err *err)
+{
+    if (sb_copy_status_read(&copy->claim, &copy->status, err) != 0 ||
+        applied_read(copy, ret_applied, err) != 0)
+        return -1;
+    if (copy->status.rows != SB_COPY_COMPLETE)
+        return sb_err_set(
+            err, SB_E_TARGET_UNAVAILABLE, "rows are to be copied again before the structure is made");
+    *ret_still = true;
+    if (*ret_applied < copy->status.last_h)
+        return 0;
+    int rc = sb_origin_take(copy->gate, copy->names.origin, err);
+    *ret_still = rc == SB_ORIGIN_BUSY;
+    return rc < 0 ? -1 : 0;
+}
+
+/* On a source where nobody writes, the commit that gets apply there is ours. */
+static int nudge(struct copy *copy, int64_t *next_ms, struct sb_err *err)
+{
+    if (sb_clock_mono_ms() < *next_ms)
+        return 0;
+    *next_ms = sb_clock_mono_ms() + NUDGE_MS;
+    return sb_conn_exec(sb_witness_conn(copy->witness),
+        "SELECT pg_catalog.pg_logical_emit_message(true, 'switchback.copy', 'pass')", err);
+}
+
+/* Until apply has passed the copied rows, so that all of them stand at one moment, and waits. Its origin is
+ * then ours until the structure is whole: nobody applies meanwhile. */
 static int await_apply(struct copy *copy, struct sb_err *err)
 {
     char why[160], applied_text[SB_LSN_TEXT_BYTES], last_text[SB_LSN_TEXT_BYTES];
     uint64_t applied = 0;
     int64_t nudge_ms = 0;
+    bool still = true;
+    if (sb_conn_open(&copy->options.target, copy->purpose, SB_CONN_LOCAL_COMMIT, &copy->gate, err) != 0)
+        return -1;
     for (;;) {
-        if (sb_copy_status_read(&copy->claim, &copy->status, err) != 0 ||
-            applied_read(copy, &applied, err) != 0)
+        if (apply_look(copy, &applied, &still, err) != 0)
             return -1;
-        if (copy->status.rows != SB_COPY_COMPLETE)
-            return sb_err_set(
-                err, SB_E_TARGET_UNAVAILABLE, "rows are to be copied again before the structure is made");
-        if (applied >= copy->status.last_h)
+        if (!still)
             return 0;
         snprintf(why, sizeof why, "schema: waits for apply to pass the copied rows, it is at %s of %s",
             sb_lsn_text(applied, applied_text), sb_lsn_text(copy->status.last_h, last_text));
         tell_schema(copy, SB_STATE_WAITING, why);
-        if (sb_clock_mono_ms() >= nudge_ms) {
-            nudge_ms = sb_clock_mono_ms() + NUDGE_MS;
-            if (sb_conn_exec(sb_witness_conn(copy->witness),
-                    "SELECT pg_catalog.pg_logical_emit_message(true, 'switchback.copy', 'pass')", err) != 0)
-                return -1;
-        }
+        if (applied < copy->status.last_h && nudge(copy, &nudge_ms, err) != 0)
+            return -1;
         poll(NULL, 0, APPLY_ASK_MS);
         if (go_on(copy, err) != 0)
             return -1;
@@ -584,11 +608,16 @@ static int await_apply(struct copy *copy, struct sb_err *err)
 static int make_rest(struct copy *copy, struct sb_err *err)
 {
     const struct sb_schema schema = schema_of(copy);
-    if (await_apply(copy, err) != 0 || make_steps(copy, SB_TOC_REST, err) != 0 ||
-        sb_schema_complete(&schema, err) != 0)
-        return -1;
-    SB_INFO("the structure is complete");
-    return 0;
+    int rc = await_apply(copy, err);
+    if (rc == 0)
+        rc = make_steps(copy, SB_TOC_REST, err);
+    if (rc == 0)
+        rc = sb_schema_complete(&schema, err);
+    sb_conn_close(copy->gate);
+    copy->gate = NULL;
+    if (rc == 0)
+        SB_INFO("the structure is complete");
+    return rc;
 }
 
 /* -- all of it ------------------------------------------------------------------------------------------- */
