@@ -80,6 +80,13 @@ struct sb_config {
         int64_t lock_timeout_ms;
     } apply;
     struct {
+        int64_t chunk_rows;
+        int64_t memory_max_bytes;
+        int64_t window_max_bytes;
+        int64_t stream_wait_s;
+        int64_t xmin_age_max_s;
+    } verify;
+    struct {
         const char *listen; /* "127.0.0.1:9187"; empty: no HTTP */
     } http;
     struct {

@@ -28,10 +28,12 @@ int sb_published_tables(struct sb_conn *conn, const char *publication, const cha
 {
     const char *params[] = {publication, publication_keyless};
     return sb_conn_query(conn,
-        "SELECT DISTINCT n.nspname, c.relname, c.oid FROM pg_catalog.pg_publication p"
+        "SELECT n.nspname, c.relname, c.oid, pg_catalog.bool_or(p.pubname = $1), pg_catalog.bool_or("
+        "pg_catalog.to_jsonb(r) ->> 'prqual' IS NOT NULL OR pg_catalog.to_jsonb(r) ->> 'prattrs' IS NOT NULL)"
+        " FROM pg_catalog.pg_publication p"
         " JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid JOIN pg_catalog.pg_class c ON c.oid = "
-        "r.prrelid"
-        " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE p.pubname IN ($1, $2) ORDER BY 1, 2",
+        "r.prrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE p.pubname IN ($1, $2)"
+        " GROUP BY 1, 2, 3 ORDER BY 1, 2",
         2, params, ret_rows, err);
 }
 

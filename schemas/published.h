@@ -8,7 +8,8 @@
 #include "pg/conn.h"
 #include "schemas/ranges.h"
 
-/* Schema, name and oid of each table of either publication, in the order of the names. */
+/* Schema, name and oid of each table of either publication, whether the keyed one has it (updates and deletes
+ * travel), and whether a row filter or a column list cuts it; in the order of the names. */
 int sb_published_tables(struct sb_conn *conn, const char *publication, const char *publication_keyless,
     struct sb_rows **ret_rows, struct sb_err *err);
 
