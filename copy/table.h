@@ -5,8 +5,8 @@
 #ifndef SB_COPY_TABLE_H
 #define SB_COPY_TABLE_H
 
-#include "schemas/ranges.h"
 #include "pg/catalog.h"
+#include "schemas/ranges.h"
 
 struct sb_copy_table {
     struct sb_view schema, name;
