@@ -2,6 +2,7 @@
 
 #include "apply/copied.h"
 #include "apply/lane.h"
+#include "apply/recopy.h"
 #include "core/clock.h"
 #include "core/fault.h"
 #include "core/log.h"
@@ -24,6 +25,7 @@ enum {
     RATE_MS = 20,        /* the least time over which their rate is judged */
     FLOOD_RECORDS_A_MS = 50,
     PUBLISH_TICKS = 5,
+    SURVEY_MS = 2000,           /* looked through for suspects, where the stream does not end before */
     SUPERSEDED_WAIT_MS = 10000, /* for a new capture to find the hole that we found */
     SUPERSEDED_POLL_MS = 200,
     PREDECESSOR_IDLE_S =
@@ -41,6 +43,8 @@ struct stage {
     struct sb_watch *stream_watch;
     struct sb_watch *gather_timer;
     bool paused;
+    bool recopy;            /* a new incarnation is to see to rows that are copied again */
+    int64_t survey_ms;      /* when the lane met a suspect */
     bool drained;           /* the last read said there is nothing more */
     int64_t batch_began_ms; /* when the first whole transaction not yet flushed was read; 0: there is none */
     uint64_t batch_after;   /* sequence of the progress it will move */
@@ -52,6 +56,8 @@ struct stage {
     unsigned ticks;
     bool reading;        /* from here on an error is of the records read, not of the start */
     int64_t read_offset; /* of the newest record read */
+    uint64_t hold_lsn;   /* 0, or where to stop because the copy makes the rest of the structure there */
+    bool held;           /* it has come to that */
     int64_t
         start_offset; /* where the incarnation before says that reading goes on; -1: behind the progress */
 };
@@ -109,6 +115,36 @@ static int reached_end(struct stage *stage, int64_t now_ms, struct sb_err *err)
     return 0;
 }
 
+/* All that was copied is passed: the structure is completed now, and nobody writes to the tables meanwhile.
+ * What is gathered and not whole is read again from the progress. */
+static int hold_if_passed(struct stage *stage, struct sb_err *err)
+{
+    if (stage->hold_lsn == 0 || stage->recopy || sb_lane_is_large(stage->lane) ||
+        sb_lane_progress(stage->lane)->position.commit_lsn < stage->hold_lsn)
+        return 0;
+    if (flush(stage, err) != 0)
+        return -1;
+    SB_INFO("apply waits here for the rest of the structure",
+        SB_LSN("commit_lsn", sb_lane_progress(stage->lane)->position.commit_lsn));
+    stage->held = true;
+    sb_loop_stop(stage->loop, NULL);
+    return 0;
+}
+
+/* The lane has met a suspect: the rest of the stream, as far as it goes now, may have more of them. */
+static int survey(struct stage *stage, int64_t now_ms, struct sb_err *err)
+{
+    if (stage->survey_ms == 0)
+        stage->survey_ms = now_ms;
+    if (!stage->drained && !sb_lane_survey_is_full(stage->lane) && now_ms - stage->survey_ms < SURVEY_MS)
+        return 0;
+    if (sb_lane_ask_again(stage->lane, err) != 0)
+        return -1;
+    stage->recopy = true;
+    sb_loop_stop(stage->loop, NULL);
+    return 0;
+}
+
 static int read_some(struct stage *stage, struct sb_err *err)
 {
     struct sb_record record;
@@ -126,6 +162,8 @@ static int read_some(struct stage *stage, struct sb_err *err)
             return -1;
     }
     int64_t now_ms = sb_clock_mono_ms();
+    if (sb_lane_surveys(stage->lane))
+        return survey(stage, now_ms, err);
     note_batch(stage, now_ms);
     note_rate(stage, now_ms);
     if (stage->drained)
@@ -139,11 +177,11 @@ static void on_turn(void *arg)
 {
     struct stage *stage = arg;
     struct sb_err err;
-    if (stage->paused)
+    if (stage->paused || stage->recopy)
         return;
-    if (read_some(stage, &err) != 0)
+    if (read_some(stage, &err) != 0 || hold_if_passed(stage, &err) != 0)
         fail(stage, &err);
-    else if (!stage->drained)
+    else if (!stage->drained && !stage->held)
         sb_loop_again(stage->loop);
 }
 
@@ -202,6 +240,27 @@ static int follow_pause(struct stage *stage, struct sb_err *err)
                                             : 0;
 }
 
+/* Somebody wishes rows to be copied again: what is whole is written, and the next incarnation sees to it. */
+static int follow_wishes(struct stage *stage, struct sb_err *err)
+{
+    bool wished = false;
+    if (stage->paused || sb_lane_surveys(stage->lane))
+        return 0;
+    if (sb_recopy_wished(stage->conn, stage->config, stage->direction, &wished, err) != 0)
+        return -1;
+    if (!wished)
+        return 0;
+    if (sb_lane_is_large(stage->lane))
+        return sb_err_set(err, SB_E_STREAM_UNAVAILABLE,
+            "rows are to be copied again in the middle of a large transaction; it is rolled back and read "
+            "again later");
+    if (flush(stage, err) != 0)
+        return -1;
+    stage->recopy = true;
+    sb_loop_stop(stage->loop, NULL);
+    return 0;
+}
+
 /* An open target transaction holds locks; if the rest of it does not come, let go and start again from
  * progress. */
 static int check_large(struct stage *stage, struct sb_err *err)
@@ -234,7 +293,7 @@ static void on_tick(void *arg)
 {
     struct stage *stage = arg;
     struct sb_err err;
-    if (follow_pause(stage, &err) != 0 || check_large(stage, &err) != 0)
+    if (follow_pause(stage, &err) != 0 || follow_wishes(stage, &err) != 0 || check_large(stage, &err) != 0)
         fail(stage, &err);
     else
         publish(stage);
@@ -303,6 +362,7 @@ static int yield_or_take_over(struct stage *stage, const char *purpose, struct s
 struct wait {
     struct stage *stage;
     bool over;
+    bool told; /* that it waits */
     bool told_to_stop;
 };
 
@@ -320,24 +380,25 @@ static void on_wait_tick(void *arg)
     struct stage *stage = wait->stage;
     struct sb_copied copied;
     struct sb_err err;
-    char why[128];
     if (sb_copied_read(
             stage->conn, stage->config->migration, sb_direction_name(stage->direction), &copied, &err) != 0) {
         fail(stage, &err);
         return;
     }
-    wait->over = !copied.pending;
+    wait->over = !copied.waits;
+    stage->hold_lsn = copied.hold_lsn;
+    if (copied.waits && !wait->told)
+        sb_metric_add(SB_M_COPY_WAITS, 1); /* a supervisor goes by it */
+    wait->told = true;
     if (wait->over) {
         sb_loop_stop(stage->loop, NULL);
         return;
     }
-    snprintf(why, sizeof why, "initial copy: %" PRId64 " of %" PRId64 " tables", copied.tables_done,
-        copied.tables);
-    sb_report_state(SB_STATE_WAITING, why);
+    sb_report_state(SB_STATE_WAITING, copied.why);
 }
 
-/* Nothing is applied while rows are copied: 0 once there is nothing to wait for, or told to stop (then the
- * signal is known to core/loop). */
+/* Nothing is applied while rows are copied, or while the rest of the structure is made: 0 once there is
+ * nothing to wait for, or told to stop (then the signal is known to core/loop). */
 static int wait_for_copy(struct stage *stage, bool *ret_stop, struct sb_err *err)
 {
     static const int signals[] = {SIGTERM, SIGINT, 0};
@@ -354,6 +415,21 @@ static int wait_for_copy(struct stage *stage, bool *ret_stop, struct sb_err *err
     stage->loop = NULL;
     *ret_stop = wait.told_to_stop;
     return rc;
+}
+
+/* Rows that are to be copied again are deleted, and copied, before anything is applied. */
+static int settle_copy(struct stage *stage, bool *ret_stop, struct sb_err *err)
+{
+    bool again = true, busy = false, paused = false;
+    while (again) {
+        if (wait_for_copy(stage, ret_stop, err) != 0 || read_paused(stage, &paused, err) != 0)
+            return -1;
+        if (*ret_stop || paused)
+            return 0;
+        if (sb_recopy_take(stage->conn, stage->config, stage->direction, &again, &busy, err) != 0)
+            return busy ? yield_or_take_over(stage, stage->purpose, err) : -1;
+    }
+    return 0;
 }
 
 static int learn(void *arg, struct sb_view key, struct sb_view value, struct sb_err *err)
@@ -478,16 +554,20 @@ static int64_t find_superseding(struct stage *stage, const struct sb_err *gap)
     return -1;
 }
 
-/* ret_again: where to go on at once; -1: nowhere. */
-static int run_once(const struct sb_config *config, enum sb_direction direction, int64_t start_offset,
-    int64_t *ret_again, struct sb_err *err)
+struct again { /* go on at once */
+    bool wanted;
+    int64_t offset; /* from there; -1: from the progress */
+};
+
+static int run_once(
+    const struct sb_config *config, enum sb_direction direction, struct again *again, struct sb_err *err)
 {
-    struct stage stage = {.config = config, .direction = direction, .start_offset = start_offset};
+    struct stage stage = {.config = config, .direction = direction, .start_offset = again->offset};
     bool stop = false;
-    *ret_again = -1;
+    *again = (struct again){.offset = -1};
     int rc = connect_target(&stage, err);
     if (rc == 0)
-        rc = wait_for_copy(&stage, &stop, err);
+        rc = settle_copy(&stage, &stop, err);
     if (rc != 0 || stop) {
         sb_conn_close(stage.conn);
         return rc;
@@ -505,8 +585,10 @@ static int run_once(const struct sb_config *config, enum sb_direction direction,
         struct sb_err ignored; /* what is whole before the hole is proven; if it cannot be written, the gap is
                                   said first */
         if (sb_lane_flush(stage.lane, &ignored) == 0)
-            *ret_again = find_superseding(&stage, err);
+            again->offset = find_superseding(&stage, err);
     }
+    again->wanted =
+        again->offset >= 0 || (rc == 0 && (stage.recopy || stage.held) && sb_loop_stop_signal() == 0);
     sb_loop_free(stage.loop);
     sb_lane_free(stage.lane);
     sb_stream_close(stage.stream);
@@ -516,11 +598,11 @@ static int run_once(const struct sb_config *config, enum sb_direction direction,
 
 int sb_apply_run(const struct sb_config *config, enum sb_direction direction, struct sb_err *err)
 {
-    int64_t again = -1;
+    struct again again = {.offset = -1};
     int rc;
     sb_report_state(SB_STATE_STARTING, "connecting to the target and the stream");
     do
-        rc = run_once(config, direction, again, &again, err);
-    while (again >= 0);
+        rc = run_once(config, direction, &again, err);
+    while (again.wanted);
     return rc != 0 && err->code == SB_E_LOG_TRUNCATED ? await_capture(err) : rc;
 }

@@ -24,9 +24,17 @@ void sb_judge_clear(struct sb_judge *judge);
 
 /* A commit, or a change of it, has been read: is it beyond all stamps? */
 void sb_judge_pass(struct sb_judge *judge, const struct sb_frame *frame);
-/* Is the change newer than the copied rows? If not it is to be skipped; what is only partly newer becomes
- * that part. What that takes lives in arena. SB-COPY-INCOMPLETE if it cannot be told. */
+enum sb_judged {
+    SB_JUDGED_APPLY,
+    SB_JUDGED_SKIP,    /* the copied rows have it */
+    SB_JUDGED_SUSPECT, /* its new row has values that are nowhere (apply/suspects) */
+};
+/* Is the change newer than the copied rows? What is only partly newer becomes that part. What that takes
+ * lives in arena. SB-COPY-INCOMPLETE if it cannot be told. */
 int sb_judge_change(const struct sb_judge *judge, const struct sb_frame *frame,
-    struct sb_batch_change *change, struct sb_arena *arena, bool *ret_skip, struct sb_err *err);
+    struct sb_batch_change *change, struct sb_arena *arena, enum sb_judged *ret_judged, struct sb_err *err);
+/* Behind a suspect: which keys have to be read again? */
+int sb_judge_survey(const struct sb_judge *judge, const struct sb_frame *frame, const struct sb_change *chg,
+    struct sb_suspects *suspects, struct sb_err *err);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "apply/delivery.h"
 #include "apply/judge.h"
+#include "apply/recopy.h"
 #include "apply/tables.h"
 #include "core/log.h"
 #include "core/metrics.h"
@@ -14,6 +15,8 @@
 
 struct sb_lane {
     const struct sb_config *config;
+    enum sb_direction direction;
+    struct sb_conn *conn; /* the caller's */
     struct sb_delivery *delivery;
     struct sb_batch *batch; /* the delivery's */
     struct sb_tables *tables;
@@ -23,6 +26,7 @@ struct sb_lane {
     struct sb_joiner *joiner;
     struct sb_arena *scratch; /* lifetime: a record that is not gathered */
     struct sb_flight flight;
+    struct sb_suspects *suspects; /* NULL: none was met */
     uint64_t taken;
 };
 
@@ -57,6 +61,8 @@ int sb_lane_new(const struct sb_config *config, enum sb_direction direction, str
     if (lane == NULL)
         return sb_err_set(err, SB_E_NO_MEMORY, "no memory for a lane");
     lane->config = config;
+    lane->direction = direction;
+    lane->conn = conn;
     if (lane_build(lane, direction, conn, err) != 0) {
         sb_lane_free(lane);
         return -1;
@@ -76,6 +82,7 @@ void sb_lane_free(struct sb_lane *lane)
     sb_joiner_free(lane->joiner);
     sb_codec_free(lane->codec);
     sb_arena_free(lane->scratch);
+    sb_suspects_free(lane->suspects);
     free(lane);
 }
 
@@ -164,6 +171,39 @@ static bool batch_is_full(const struct sb_lane *lane)
            lane->batch->change_count >= (size_t)lane->config->apply.batch_max_rows;
 }
 
+/* -- the survey ------------------------------------------------------------------------------------------ */
+
+bool sb_lane_surveys(const struct sb_lane *lane)
+{
+    return lane->suspects != NULL;
+}
+
+bool sb_lane_survey_is_full(const struct sb_lane *lane)
+{
+    return sb_suspects_count(lane->suspects) == SB_SUSPECTS_MAX;
+}
+
+int sb_lane_ask_again(struct sb_lane *lane, struct sb_err *err)
+{
+    SB_INFO("rows moved between chunks with values that did not travel; they are copied again",
+        SB_NUM("keys", sb_suspects_count(lane->suspects)));
+    return sb_recopy_ask(lane->conn, lane->config, lane->direction, lane->suspects, err);
+}
+
+/* What came before this transaction is written; of it nothing is. */
+static int survey_begin(
+    struct sb_lane *lane, const struct sb_frame *frame, const struct sb_change *chg, struct sb_err *err)
+{
+    lane->suspects = sb_suspects_new();
+    if (lane->suspects == NULL)
+        return sb_err_set(err, SB_E_NO_MEMORY, "no memory for the keys of rows to be read again");
+    if (sb_judge_survey(&lane->judge, frame, chg, lane->suspects, err) != 0 ||
+        (!sb_delivery_is_large(lane->delivery) && sb_lane_flush(lane, err) != 0))
+        return -1;
+    sb_delivery_abandon(lane->delivery);
+    return 0;
+}
+
 /* -- records
  * ------------------------------------------------------------------------------------------------- */
 
@@ -179,20 +219,25 @@ static int stop_unjudged(struct sb_lane *lane, struct sb_err *err)
 static int take_change(struct sb_lane *lane, const struct sb_record *whole, bool repeat, struct sb_err *err)
 {
     struct sb_batch_change change = {.ordinal = whole->frame.ordinal};
-    struct sb_arena *arena = repeat ? lane->scratch : lane->batch->arena;
-    if (repeat)
+    bool kept = !repeat && lane->suspects == NULL;
+    struct sb_arena *arena = kept ? lane->batch->arena : lane->scratch;
+    if (!kept)
         sb_arena_reset(arena);
     if (sb_codec_read_change(lane->codec, whole->body, arena, &change.chg, NULL, err) != 0 ||
         sb_proof_change(lane->proof, &whole->frame, &change.chg, err) != 0)
         return -1;
     if (repeat)
         return 0;
+    if (lane->suspects != NULL)
+        return sb_judge_survey(&lane->judge, &whole->frame, &change.chg, lane->suspects, err);
     lane->flight = (struct sb_flight){.commit_lsn = whole->frame.commit_lsn, .xid = whole->frame.xid};
-    bool skip = false;
+    enum sb_judged judged;
     sb_judge_pass(&lane->judge, &whole->frame);
-    if (sb_judge_change(&lane->judge, &whole->frame, &change, lane->batch->arena, &skip, err) != 0)
+    if (sb_judge_change(&lane->judge, &whole->frame, &change, lane->batch->arena, &judged, err) != 0)
         return stop_unjudged(lane, err);
-    if (skip)
+    if (judged == SB_JUDGED_SUSPECT)
+        return survey_begin(lane, &whole->frame, &change.chg, err);
+    if (judged == SB_JUDGED_SKIP)
         sb_metric_add(SB_M_APPLY_COPIED, 1);
     else if (change_relations(lane, &change, err) != 0)
         return sb_delivery_stop(lane->delivery, &lane->flight, &change, err);
@@ -232,6 +277,8 @@ static int take_commit(struct sb_lane *lane, const struct sb_record *whole, stru
         sb_batch_abandon(lane->batch);
         return 0;
     }
+    if (lane->suspects != NULL)
+        return 0;
     sb_judge_pass(&lane->judge, &whole->frame);
     struct sb_batch_txn txn = {.xid = commit.xid,
         .commit_us = commit.commit_us,

@@ -11,6 +11,9 @@
  * Until the stream is beyond the initial copy's stamps (apply/stamps), every change is judged by them: what
  * the copied rows show already is proven and counted as progress like everything else, and not written.
  *
+ * A row that moved between chunks with values that did not travel ends the writing, too: the rest of the
+ * stream is surveyed, and what was found is asked for again.
+ *
  * After an error the lane is finished: free it and build a new one, which starts from the progress row.
  */
 #ifndef SB_APPLY_LANE_H
@@ -41,6 +44,13 @@ void sb_lane_meanwhile(struct sb_lane *lane, bool (*fn)(void *arg), void *arg);
 int sb_lane_take(struct sb_lane *lane, const struct sb_record *record, struct sb_err *err);
 /* Write the whole transactions gathered so far; nothing if there are none. */
 int sb_lane_flush(struct sb_lane *lane, struct sb_err *err);
+
+/* It has met a row with values that are nowhere (apply/suspects): from here on nothing is written, the stream
+ * is only looked through for more of them. */
+bool sb_lane_surveys(const struct sb_lane *lane);
+bool sb_lane_survey_is_full(const struct sb_lane *lane);
+/* Ask for what was found to be copied again (apply/recopy); the lane is finished then. */
+int sb_lane_ask_again(struct sb_lane *lane, struct sb_err *err);
 
 bool sb_lane_has_whole(const struct sb_lane *lane); /* there are transactions to flush */
 bool sb_lane_is_large(const struct sb_lane *lane);  /* a target transaction is open for one in flight */

@@ -286,6 +286,44 @@ int sb_stamps_judge(struct sb_stamps *stamps, const struct sb_change *chg, uint6
     return 0;
 }
 
+/* Is xid in the image of this key: as it was read, or as it will be? */
+static int will_see(struct sb_stamps *stamps, const struct table *table, const struct sb_value *key,
+    uint64_t xid, struct sb_suspects *suspects, bool *ret_sees, struct sb_err *err)
+{
+    if (sees(stamps, table, key, xid, ret_sees, err) != 0)
+        return -1;
+    *ret_sees = *ret_sees || sb_suspects_has(suspects, table->relation, sb_buf_view(&stamps->key));
+    return 0;
+}
+
+static bool is_whole_row(const struct sb_change *chg)
+{
+    for (uint16_t i = 0; i < chg->rel->col_count; i++)
+        if (chg->after[i].state == SB_COL_UNCHANGED)
+            return false;
+    return true;
+}
+
+int sb_stamps_survey(struct sb_stamps *stamps, const struct sb_change *chg, uint64_t xid, uint32_t timeline,
+    struct sb_suspects *suspects, struct sb_err *err)
+{
+    const struct use *use = NULL;
+    bool old_seen, new_seen;
+    if (chg->op != SB_OP_UPDATE || chg->before == NULL || chg->after == NULL)
+        return 0;
+    if (use_of(stamps, chg->rel, &use, err) != 0)
+        return -1;
+    const struct table *table = use->table;
+    if (table == NULL || table->kind == SB_KEY_NONE || table->timeline != timeline ||
+        chg->after[use->column].state != SB_COL_TEXT || is_whole_row(chg))
+        return 0;
+    if (will_see(stamps, table, &chg->before[use->column], xid, suspects, &old_seen, err) != 0 ||
+        will_see(stamps, table, &chg->after[use->column], xid, suspects, &new_seen, err) != 0)
+        return -1;
+    return old_seen && !new_seen ? sb_suspects_add(suspects, table->relation, sb_buf_view(&stamps->key), err)
+                                 : 0;
+}
+
 int sb_stamps_truncate(struct sb_stamps *stamps, const struct sb_relation *rel, uint64_t xid,
     uint32_t timeline, struct sb_arena *arena, struct sb_stamp_cut *ret_cut, struct sb_err *err)
 {

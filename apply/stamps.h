@@ -32,11 +32,15 @@
  *
  * A key change has two halves, each in a chunk of its own: both are judged. If only the new half is newer,
  * the change becomes the insert of the new row, for which every value must have travelled; an unchanged TOAST
- * value is in neither chunk, so then the caller halts.
+ * value is in neither chunk. Then the new key is suspect: it has to be read again, under a stamp that sees
+ * everything read of the stream so far, and from there the row may have moved on by changes that this stamp
+ * sees. So the survey goes on through the stream and gathers the keys that will be suspect once these are
+ * read again.
  */
 #ifndef SB_APPLY_STAMPS_H
 #define SB_APPLY_STAMPS_H
 
+#include "apply/suspects.h"
 #include "core/arena.h"
 #include "core/err.h"
 #include "schemas/change.h"
@@ -75,6 +79,10 @@ enum sb_stamp_verdict {
 /* An insert, update or delete by transaction xid on this timeline. */
 int sb_stamps_judge(struct sb_stamps *stamps, const struct sb_change *chg, uint64_t xid, uint32_t timeline,
     enum sb_stamp_verdict *ret_verdict, struct sb_err *err);
+
+/* Would the new key of this change be suspect, once the suspects so far are read again? Then it is one. */
+int sb_stamps_survey(struct sb_stamps *stamps, const struct sb_change *chg, uint64_t xid, uint32_t timeline,
+    struct sb_suspects *suspects, struct sb_err *err);
 
 /* A TRUNCATE of one table: the ranges it has to empty. */
 struct sb_stamp_cut {

@@ -14,7 +14,7 @@ enum { BAR_CELLS = 24, LINE_EVERY = 20 /* sights, where nobody watches a termina
 
 const struct sb_opt sb_opts_copy[] = {
     {"again", 0, "TABLE", NULL,
-        "do not copy, but have this table emptied and copied again; apply must not run"},
+        "do not copy, but have this table emptied and copied again, while everything runs"},
     {"direction", 0, "forward|reverse", NULL, "forward unless given"},
     {.name = NULL},
 };
@@ -23,6 +23,10 @@ static void put_eta(const struct sb_copy_sight *sight, struct sb_buf *line)
 {
     char figure[SB_FIGURE_BYTES];
     int64_t left = sight->rows_estimated - sight->rows;
+    if (sight->schema != NULL) {
+        sb_buf_put_str(line, sight->schema);
+        return;
+    }
     sb_buf_putf(line, "%" PRId64 " of %" PRId64 " tables, %" PRId64 " of about %" PRId64 " rows, %.0f rows/s",
         sight->tables_done, sight->tables, sight->rows, sight->rows_estimated, sight->rows_s);
     if (sight->rows_s > 0 && left > 0)
@@ -70,7 +74,8 @@ int sb_verb_copy(const struct sb_cli *cli, struct sb_err *err)
         if (sb_copy_again(cli->config, direction, again, err) != 0)
             return -1;
         fprintf(stderr,
-            "%s is copied again when `switchback run` (or `copy`) starts, or at `switchback resume`\n",
+            "%s is copied again as soon as apply runs (halted: at `switchback resume`); where the stages run "
+            "alone, run `switchback copy` then\n",
             again);
         return 0;
     }

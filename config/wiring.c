@@ -54,6 +54,13 @@ void sb_wiring_names(const struct sb_config *config, enum sb_direction direction
         ret_names->publication_keyless, SB_NAME_BYTES, SB_ORIGIN_PREFIX "%.31s_%s_keyless", migration, name);
 }
 
+void sb_wiring_copy_origin(
+    const struct sb_config *config, enum sb_direction direction, size_t n, char ret_name[SB_NAME_BYTES])
+{
+    snprintf(ret_name, SB_NAME_BYTES, SB_ORIGIN_PREFIX "%.31s_%s_copy_%zu", config->migration,
+        direction_names[direction], n % 1000);
+}
+
 /* Of the configuration: paths there are short enough for what is put behind them. */
 static const char *stream_path(
     const struct sb_config *config, enum sb_direction direction, char ret_path[SB_PATH_BYTES])

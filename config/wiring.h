@@ -31,6 +31,10 @@ struct sb_names {
 };
 void sb_wiring_names(const struct sb_config *config, enum sb_direction direction, struct sb_names *ret_names);
 #define SB_ORIGIN_PREFIX "switchback_" /* every origin of ours begins so; the loop filter goes by it */
+/* Of the copy's sessions: <origin>_copy_<n>; 0 for what it writes into the control schema, 1 to copy.jobs for
+ * its pipes. */
+void sb_wiring_copy_origin(
+    const struct sb_config *config, enum sb_direction direction, size_t n, char ret_name[SB_NAME_BYTES]);
 
 /* ret_options points into config and into ret_path (used when stream.path is not set, and for the reverse
  * direction, whose file is stream.path with ".reverse" behind it). */

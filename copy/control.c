@@ -3,11 +3,16 @@
 #include "core/fault.h"
 #include "core/log.h"
 #include "pg/ident.h"
+#include "pg/origin.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { SQL_MAX_BYTES = 1024 * 1024 };
+enum { SQL_MAX_BYTES = 1024 * 1024, ORIGIN_TRIES = 50, ORIGIN_TRY_MS = 100 };
+
+/* There is work to do. What was prepared before the copy made structure has no such column. */
+#define AT_WORK "(state = 'pending' OR pg_catalog.to_jsonb(c) ->> 'structure' = 'pending')"
 
 static int query(
     const struct sb_copy_claim *claim, const char *sql, struct sb_rows **ret_rows, struct sb_err *err)
@@ -16,20 +21,31 @@ static int query(
     return sb_conn_query(claim->target, sql, 2, params, ret_rows, err);
 }
 
-int sb_copy_state_read(const struct sb_copy_claim *claim, enum sb_copy_state *ret_state, struct sb_err *err)
+static enum sb_copy_state state_of(const char *text)
+{
+    if (text == NULL || strcmp(text, "none") == 0)
+        return SB_COPY_NONE;
+    return strcmp(text, "pending") == 0 ? SB_COPY_PENDING : SB_COPY_COMPLETE;
+}
+
+int sb_copy_status_read(
+    const struct sb_copy_claim *claim, struct sb_copy_status *ret_status, struct sb_err *err)
 {
     SB_CLEANUP(sb_rows_freep)
     struct sb_rows *rows = NULL;
-    *ret_state = SB_COPY_NONE;
-    if (query(claim, "SELECT state FROM switchback.copy WHERE migration = $1 AND direction = $2", &rows,
-            err) != 0)
+    *ret_status = (struct sb_copy_status){.rows = SB_COPY_NONE};
+    if (query(claim,
+            "SELECT state, last_h, pg_catalog.to_jsonb(c) ->> 'structure', pg_catalog.to_jsonb(c) ->> "
+            "'structure_begun_at' IS NOT NULL FROM switchback.copy c WHERE migration = $1 AND direction = $2",
+            &rows, err) != 0)
         /* Prepared before there was a copy: the schema is there, this table is not. */
         return strcmp(err->sqlstate, "42P01") == 0 ? 0 : sb_err_add(err, "could not read switchback.copy");
-    const char *state = sb_rows_count(rows) == 0 ? "none" : sb_rows_get(rows, 0, 0);
-    if (strcmp(state, "pending") == 0)
-        *ret_state = SB_COPY_PENDING;
-    else if (strcmp(state, "complete") == 0)
-        *ret_state = SB_COPY_COMPLETE;
+    if (sb_rows_count(rows) == 0)
+        return 0;
+    ret_status->rows = state_of(sb_rows_get(rows, 0, 0));
+    ret_status->last_h = sb_rows_lsn(rows, 0, 1);
+    ret_status->structure = state_of(sb_rows_get(rows, 0, 2));
+    ret_status->structure_begun = sb_rows_bool(rows, 0, 3);
     return 0;
 }
 
@@ -52,35 +68,65 @@ static int end_predecessor(const struct sb_copy_claim *claim, struct sb_err *err
     return sb_err_set(err, SB_E_TARGET_UNAVAILABLE, "another initial copy of this migration is at work");
 }
 
-int sb_copy_claim(struct sb_copy_claim *claim, struct sb_err *err)
+int sb_copy_take_origin(
+    const struct sb_copy_claim *claim, struct sb_conn *conn, const char *origin, struct sb_err *err)
 {
-    struct sb_uuid uuid;
+    int rc = SB_ORIGIN_BUSY;
+    for (int tries = 0; tries < ORIGIN_TRIES && rc == SB_ORIGIN_BUSY; tries++) {
+        if (tries > 0)
+            poll(NULL, 0, ORIGIN_TRY_MS);
+        rc = sb_origin_take(conn, origin, err);
+    }
+    return rc == SB_ORIGIN_BUSY ? end_predecessor(claim, err) : rc;
+}
+
+static int take_over(struct sb_copy_claim *claim, struct sb_err *err)
+{
     SB_CLEANUP(sb_rows_freep)
     struct sb_rows *rows = NULL;
-    if (!sb_uuid_random(&uuid))
-        return sb_err_set(err, SB_E_IO, "the kernel gave no random bytes");
-    sb_uuid_text(&uuid, claim->incarnation);
     const char *params[] = {claim->migration, claim->direction, claim->incarnation};
-    if (sb_conn_exec(claim->target, "SET lock_timeout = '5s'", err) != 0)
-        return -1;
     if (sb_conn_query(claim->target,
-            "UPDATE switchback.copy SET incarnation = $3, started_at = coalesce(started_at, "
+            "UPDATE switchback.copy c SET incarnation = $3, started_at = coalesce(started_at, "
             "pg_catalog.now()) "
-            "WHERE migration = $1 AND direction = $2 AND state = 'pending' RETURNING 1",
+            "WHERE migration = $1 AND direction = $2 AND " AT_WORK " RETURNING 1",
             3, params, &rows, err) != 0)
         return strcmp(err->sqlstate, "55P03") == 0 ? end_predecessor(claim, err) : -1;
     if (sb_rows_count(rows) != 1)
         return sb_err_set(err, SB_E_TARGET_UNAVAILABLE, "the initial copy is not pending any more");
-    return sb_conn_exec(claim->target, "SET lock_timeout = 0", err);
+    return 0;
+}
+
+int sb_copy_claim(struct sb_copy_claim *claim, struct sb_err *err)
+{
+    struct sb_uuid uuid;
+    if (!sb_uuid_random(&uuid))
+        return sb_err_set(err, SB_E_IO, "the kernel gave no random bytes");
+    sb_uuid_text(&uuid, claim->incarnation);
+    if (sb_conn_exec(claim->target, "SET lock_timeout = '5s'", err) != 0 ||
+        sb_copy_take_origin(claim, claim->target, claim->origin, err) != 0)
+        return -1;
+    int rc = take_over(claim, err);
+    sb_origin_give_back(claim->target);
+    return rc == 0 ? sb_conn_exec(claim->target, "SET lock_timeout = 0", err) : rc;
+}
+
+static void put_begin(const struct sb_copy_claim *claim, const char *condition, struct sb_buf *sql)
+{
+    sb_buf_put_str(sql, "BEGIN; SELECT 1 FROM switchback.copy c WHERE migration = ");
+    sb_literal_put(sql, sb_view_str(claim->migration));
+    sb_buf_put_str(sql, " AND direction = ");
+    sb_literal_put(sql, sb_view_str(claim->direction));
+    sb_buf_putf(sql, " AND %s AND incarnation = '%s' FOR SHARE", condition, claim->incarnation);
 }
 
 void sb_copy_put_begin(const struct sb_copy_claim *claim, struct sb_buf *sql)
 {
-    sb_buf_put_str(sql, "BEGIN; SELECT 1 FROM switchback.copy WHERE migration = ");
-    sb_literal_put(sql, sb_view_str(claim->migration));
-    sb_buf_put_str(sql, " AND direction = ");
-    sb_literal_put(sql, sb_view_str(claim->direction));
-    sb_buf_putf(sql, " AND state = 'pending' AND incarnation = '%s' FOR SHARE", claim->incarnation);
+    put_begin(claim, "state = 'pending'", sql);
+}
+
+void sb_copy_put_begin_structure(const struct sb_copy_claim *claim, struct sb_buf *sql)
+{
+    put_begin(claim, AT_WORK, sql);
 }
 
 int sb_copy_begin(const struct sb_copy_claim *claim, struct sb_err *err)
@@ -88,10 +134,11 @@ int sb_copy_begin(const struct sb_copy_claim *claim, struct sb_err *err)
     SB_CLEANUP(sb_rows_freep)
     struct sb_rows *rows = NULL;
     const char *params[] = {claim->migration, claim->direction, claim->incarnation};
-    if (sb_conn_exec(claim->target, "BEGIN", err) != 0)
+    if (sb_copy_take_origin(claim, claim->target, claim->origin, err) != 0)
         return -1;
-    if (sb_conn_query(claim->target,
-            "SELECT 1 FROM switchback.copy WHERE migration = $1 AND direction = $2 AND state = 'pending' AND "
+    if (sb_conn_exec(claim->target, "BEGIN", err) == 0 &&
+        sb_conn_query(claim->target,
+            "SELECT 1 FROM switchback.copy c WHERE migration = $1 AND direction = $2 AND " AT_WORK " AND "
             "incarnation = $3 FOR SHARE",
             3, params, &rows, err) == 0 &&
         sb_rows_count(rows) == 1)
@@ -104,8 +151,10 @@ int sb_copy_begin(const struct sb_copy_claim *claim, struct sb_err *err)
 
 int sb_copy_commit(const struct sb_copy_claim *claim, struct sb_err *err)
 {
-    if (sb_conn_exec(claim->target, "COMMIT", err) == 0)
+    if (sb_conn_exec(claim->target, "COMMIT", err) == 0) {
+        sb_origin_give_back(claim->target);
         return 0;
+    }
     sb_copy_rollback(claim);
     return -1;
 }
@@ -114,6 +163,7 @@ void sb_copy_rollback(const struct sb_copy_claim *claim)
 {
     struct sb_err ignored;
     sb_conn_exec(claim->target, "ROLLBACK", &ignored);
+    sb_origin_give_back(claim->target);
 }
 
 /* -- the end --------------------------------------------------------------------------------------------- */
@@ -124,6 +174,8 @@ int sb_copy_complete(const struct sb_copy_claim *claim, struct sb_err *err)
     struct sb_rows *rows = NULL;
     const char *params[] = {claim->migration, claim->direction, claim->incarnation};
     SB_FAULT("copy-before-complete");
+    if (sb_copy_take_origin(claim, claim->target, claim->origin, err) != 0)
+        return -1;
     /* This session commits synchronously, and with it everything its server has committed before. */
     if (sb_conn_query(claim->target,
             "UPDATE switchback.copy SET state = 'complete', completed_at = pg_catalog.now(), "
@@ -134,10 +186,29 @@ int sb_copy_complete(const struct sb_copy_claim *claim, struct sb_err *err)
             "1",
             3, params, &rows, err) != 0)
         return -1;
+    sb_origin_give_back(claim->target);
     SB_FAULT("copy-after-complete");
     if (sb_rows_count(rows) == 1)
         return 0;
     return sb_err_set(err, SB_E_EPOCH_STALE, "another copy has taken over");
+}
+
+void sb_copy_drop_origins(
+    const struct sb_copy_claim *claim, const struct sb_config *config, enum sb_direction direction)
+{
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *slots = NULL;
+    struct sb_err err;
+    char name[SB_NAME_BYTES];
+    int rc = sb_conn_query(claim->target,
+        "SELECT FROM pg_catalog.pg_replication_slots WHERE database = pg_catalog.current_database() LIMIT 1",
+        0, NULL, &slots, &err);
+    for (int64_t n = 0; rc == 0 && sb_rows_count(slots) == 0 && n <= config->copy.jobs; n++) {
+        sb_wiring_copy_origin(config, direction, (size_t)n, name);
+        rc = sb_origin_drop(claim->target, name, &err);
+    }
+    if (rc != 0)
+        SB_DEBUG("origins of the copy stay for now", SB_STR("why", err.text));
 }
 
 /* -- again ----------------------------------------------------------------------------------------------- */
@@ -152,60 +223,21 @@ static bool relation_put(const char *text, struct sb_buf *out)
     return out->len > 0 && !out->failed;
 }
 
-/* Apply must not move meanwhile: only one session at a time has its origin. */
-static int keep_apply_out(struct sb_conn *target, const char *origin, struct sb_err *err)
-{
-    const char *params[] = {origin};
-    if (sb_conn_query(
-            target, "SELECT pg_catalog.pg_replication_origin_session_setup($1)", 1, params, NULL, err) == 0)
-        return 0;
-    if (strcmp(err->sqlstate, "55006") == 0) {
-        sb_err_set(err, SB_E_TARGET_UNAVAILABLE, "apply is connected to the target");
-        return sb_err_hint(
-            err, "Stop `switchback run` (or `apply`) first; a halted apply need not be stopped.");
-    }
-    return sb_err_add(err, "could not keep apply out");
-}
-
-static int again_rows(struct sb_conn *target, const char *relation, struct sb_err *err)
-{
-    char sql[4096];
-    SB_CLEANUP(sb_rows_freep)
-    struct sb_rows *rows = NULL;
-    const char *params[] = {relation};
-    if (sb_conn_query(target,
-            "SELECT CASE c.relkind WHEN 'p' THEN '' ELSE 'ONLY ' END FROM pg_catalog.pg_class c WHERE c.oid "
-            "= "
-            "pg_catalog.to_regclass($1)",
-            1, params, &rows, err) != 0)
-        return -1;
-    if (sb_rows_count(rows) == 0)
-        return 0; /* nothing to empty: the copy will say that it is missing */
-    snprintf(sql, sizeof sql, "DELETE FROM %s%s", sb_rows_get(rows, 0, 0), relation);
-    return sb_conn_exec(target, sql, err);
-}
-
-static int again(struct sb_conn *target, const char *migration, const char *direction, const char *relation,
-    struct sb_err *err)
+static int wish(const struct sb_copy_claim *claim, const char *relation, struct sb_err *err)
 {
     SB_CLEANUP(sb_rows_freep)
     struct sb_rows *rows = NULL;
-    const char *params[] = {migration, direction, relation};
-    if (sb_conn_exec(target, "BEGIN; SET LOCAL session_replication_role = replica", err) != 0 ||
-        sb_conn_query(target,
-            "UPDATE switchback.copy SET state = 'pending', completed_at = NULL, incarnation = NULL "
-            "WHERE migration = $1 AND direction = $2 AND state <> 'none' AND EXISTS (SELECT FROM "
-            "switchback.copy_table WHERE migration = $1 AND direction = $2 AND relation = $3) RETURNING 1",
+    const char *params[] = {claim->migration, claim->direction, relation};
+    if (sb_conn_query(claim->target,
+            "INSERT INTO switchback.copy_wish (migration, direction, relation, reason) SELECT migration, "
+            "direction, relation, 'switchback copy --again' FROM switchback.copy_table WHERE migration = $1 "
+            "AND "
+            "direction = $2 AND relation = $3 RETURNING 1",
             3, params, &rows, err) != 0)
         return -1;
-    if (sb_rows_count(rows) == 0)
-        return sb_err_set(err, SB_E_USAGE, "there was no initial copy of table %s", relation);
-    if (sb_conn_query(target,
-            "DELETE FROM switchback.chunk WHERE migration = $1 AND direction = $2 AND relation = $3", 3,
-            params, NULL, err) != 0 ||
-        again_rows(target, relation, err) != 0)
-        return -1;
-    return sb_conn_exec(target, "COMMIT", err);
+    return sb_rows_count(rows) > 0
+               ? 0
+               : sb_err_set(err, SB_E_USAGE, "there was no initial copy of table %s", relation);
 }
 
 int sb_copy_again(
@@ -213,17 +245,18 @@ int sb_copy_again(
 {
     struct sb_endpoint endpoint = sb_wiring_target(config, direction);
     struct sb_buf name SB_CLEANUP(sb_buf_clear);
-    struct sb_conn *target = NULL;
-    struct sb_names names;
+    struct sb_copy_claim claim = {.migration = config->migration,
+        .direction = sb_direction_name(direction),
+        .purpose = "switchback copy --again"};
     sb_buf_init(&name, SQL_MAX_BYTES);
-    sb_wiring_names(config, direction, &names);
+    sb_wiring_copy_origin(config, direction, 0, claim.origin);
     if (!relation_put(relation, &name))
         return sb_err_set(err, SB_E_USAGE, "\"%s\" is no table: write schema.table", relation);
-    int rc = sb_conn_open(&endpoint, "switchback copy --again", SB_CONN_LOCAL_COMMIT, &target, err);
+    int rc = sb_conn_open(&endpoint, claim.purpose, SB_CONN_LOCAL_COMMIT, &claim.target, err);
     if (rc == 0)
-        rc = keep_apply_out(target, names.origin, err);
+        rc = sb_copy_take_origin(&claim, claim.target, claim.origin, err);
     if (rc == 0)
-        rc = again(target, config->migration, sb_direction_name(direction), sb_buf_str(&name), err);
-    sb_conn_close(target);
+        rc = wish(&claim, sb_buf_str(&name), err);
+    sb_conn_close(claim.target);
     return rc;
 }

@@ -17,29 +17,48 @@ struct sb_copy_claim {
     struct sb_conn *target; /* the caller's */
     const char *migration;
     const char *direction;
-    const char *purpose; /* application_name of our sessions */
+    const char *purpose;        /* application_name of our sessions */
+    char origin[SB_NAME_BYTES]; /* of this session's transactions; held for each of them only */
     char incarnation[SB_UUID_TEXT_BYTES];
 };
 
 enum sb_copy_state { SB_COPY_NONE, SB_COPY_PENDING, SB_COPY_COMPLETE };
-int sb_copy_state_read(const struct sb_copy_claim *claim, enum sb_copy_state *ret_state, struct sb_err *err);
+struct sb_copy_status {
+    enum sb_copy_state rows;
+    enum sb_copy_state structure;
+    bool structure_begun; /* the tables are there */
+    uint64_t last_h;
+};
+int sb_copy_status_read(
+    const struct sb_copy_claim *claim, struct sb_copy_status *ret_status, struct sb_err *err);
 
 /* Fills incarnation. Waits some seconds for an earlier one's transactions, then ends its sessions and says
  * SB-TARGET-UNAVAILABLE, to be tried again. */
 int sb_copy_claim(struct sb_copy_claim *claim, struct sb_err *err);
+/* An origin for a session that stays (a pipe's). Waits some seconds for an earlier copy's session to let go,
+ * then ends its sessions: SB-TARGET-UNAVAILABLE. */
+int sb_copy_take_origin(
+    const struct sb_copy_claim *claim, struct sb_conn *conn, const char *origin, struct sb_err *err);
 /* The statements that begin a transaction that writes rows; its last one returns a row as long as the claim
  * stands. */
 void sb_copy_put_begin(const struct sb_copy_claim *claim, struct sb_buf *sql);
-/* Begin such a transaction on the claim's own session. SB-EPOCH-STALE if the claim is lost. */
+/* The same for one that makes structure, rows or no rows. */
+void sb_copy_put_begin_structure(const struct sb_copy_claim *claim, struct sb_buf *sql);
+/* Begin a transaction of either kind on the claim's own session. SB-EPOCH-STALE if the claim is lost. */
 int sb_copy_begin(const struct sb_copy_claim *claim, struct sb_err *err);
 int sb_copy_commit(const struct sb_copy_claim *claim, struct sb_err *err);
 void sb_copy_rollback(const struct sb_copy_claim *claim);
 
 /* Everything is in the ledger: state complete, committed and flushed. */
 int sb_copy_complete(const struct sb_copy_claim *claim, struct sb_err *err);
+/* The origins that it needs no more, unless a logical slot on the target has yet to tell transactions of
+ * them.
+ */
+void sb_copy_drop_origins(
+    const struct sb_copy_claim *claim, const struct sb_config *config, enum sb_direction direction);
 
-/* `switchback copy --again`: forget a table's chunks and rows, and let the copy be pending again. Refuses
- * while an applier is connected. relation: schema.table, or quoted. */
+/* `switchback copy --again`: wish for a table to be copied again (switchback.copy_wish); apply takes the wish
+ * between two of its transactions. relation: schema.table, or quoted. */
 int sb_copy_again(
     const struct sb_config *config, enum sb_direction direction, const char *relation, struct sb_err *err);
 

@@ -3,6 +3,7 @@
 #include "core/fault.h"
 #include "core/log.h"
 #include "core/loop.h"
+#include "pg/origin.h"
 #include "pg/snapshot.h"
 
 #include <inttypes.h>
@@ -61,7 +62,7 @@ static int set_up_target(struct sb_pipe *pipe, struct sb_err *err)
     if (sb_conn_exec(pipe->target,
             "SET session_replication_role = replica; SET synchronous_commit = off; SET lock_timeout = 0",
             err) == 0)
-        return 0;
+        return sb_copy_take_origin(pipe->options.claim, pipe->target, pipe->options.origin, err);
     if (strcmp(err->sqlstate, "42501") == 0)
         sb_err_hint(err,
             "On the target, as a superuser: GRANT SET ON PARAMETER session_replication_role TO the role of "
@@ -492,7 +493,9 @@ static int commit_if_flushed(struct sb_pipe *pipe, const struct sb_pipe_world *w
         return SB_PIPE_FLUSH;
     SB_FAULT("copy-before-commit");
     pipe->stage = COMMIT;
-    return send_text(pipe, pipe->target, "COMMIT", err);
+    sb_buf_reset(&pipe->sql);
+    sb_origin_put_commit(pipe->h, &pipe->sql);
+    return send(pipe, pipe->target, "could not commit a chunk", err);
 }
 
 static int committed(struct sb_pipe *pipe, struct sb_err *err)

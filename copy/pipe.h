@@ -13,7 +13,7 @@
  *     source   COMMIT
  *     target   the ledger's row: bounds, S, H, timeline, rows, digest
  *              wait until the source has flushed its WAL past H
- *     target   COMMIT
+ *     target   COMMIT, as of H for our origin
  *
  * Every interleaving that matters:
  *
@@ -51,8 +51,9 @@ struct sb_pipe_options { /* all of it outlives the pipe */
     struct sb_endpoint source;
     struct sb_endpoint target;
     const struct sb_copy_claim *claim;
-    uint32_t timeline; /* of the source */
-    uint64_t barrier;  /* xid: every transaction up to it must have ended in a stamp */
+    char origin[SB_NAME_BYTES]; /* of what this pipe writes */
+    uint32_t timeline;          /* of the source */
+    uint64_t barrier;           /* xid: every transaction up to it must have ended in a stamp */
 };
 
 int sb_pipe_open(const struct sb_pipe_options *options, struct sb_pipe **ret_pipe, struct sb_err *err);

@@ -9,7 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SQL_MAX_BYTES = 16 * 1024 * 1024, LOCK_TIMEOUT_S = 5 };
+enum {
+    SQL_MAX_BYTES = 16 * 1024 * 1024,
+    LOCK_TIMEOUT_S = 5,
+    ROUNDS_MAX = 3, /* in which keys of a table were read again; then it gets one stamp, and no row can move
+                       between two */
+};
 
 struct planner {
     const struct sb_copy_claim *claim;
@@ -110,17 +115,37 @@ static int other_constraints(struct planner *planner, const struct sb_cat_table 
     return 0;
 }
 
+/* How often keys of the table were read again, because rows had moved between its chunks (apply/recopy). */
+static int rounds_read(
+    struct planner *planner, const struct sb_copy_table *table, int64_t *ret_rounds, struct sb_err *err)
+{
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    const char *params[] = {planner->claim->migration, planner->claim->direction, table->relation};
+    *ret_rounds = 0;
+    if (sb_conn_query(planner->claim->target,
+            "SELECT count(DISTINCT done_at) FROM switchback.copy_wish WHERE migration = $1 AND direction = "
+            "$2 "
+            "AND relation = $3 AND key IS NOT NULL",
+            3, params, &rows, err) != 0)
+        return strcmp(err->sqlstate, "42P01") == 0 ? 0 : -1; /* prepared before there were wishes */
+    *ret_rounds = sb_rows_i64(rows, 0, 0);
+    return 0;
+}
+
 static int choose_key(struct planner *planner, struct sb_copy_table *table,
     const struct sb_published_facts *facts, const struct sb_cat_table *source,
     const struct sb_cat_table *target, struct sb_err *err)
 {
     const struct sb_cat_column *other = sb_cat_column(target, facts->key_column);
     bool clashes = false;
+    int64_t rounds = 0;
     if (facts->kind == SB_KEY_NONE || other == NULL || sb_key_kind_of(other->type_oid, true) != facts->kind)
         return 0;
-    if (other_constraints(planner, source, target, &clashes, err) != 0)
+    if (other_constraints(planner, source, target, &clashes, err) != 0 ||
+        rounds_read(planner, table, &rounds, err) != 0)
         return -1;
-    if (clashes)
+    if (clashes || rounds >= ROUNDS_MAX)
         return 0;
     table->kind = facts->kind;
     table->key_column = facts->key_column;
@@ -191,6 +216,19 @@ static bool bound_take(
     return true;
 }
 
+static int keep_cut(const struct planner *planner, struct sb_copy_table *table, const struct sb_rows *planned,
+    struct sb_err *err)
+{
+    enum sb_key_kind kind;
+    if (!sb_key_kind_find(sb_rows_get(planned, 0, 1), &kind))
+        return sb_err_set(
+            err, SB_E_STATE_FORMAT, "switchback.copy_table does not read as ours for %s", table->relation);
+    table->kind = kind;
+    return sb_arena_dup(planner->arena, sb_view_str(sb_rows_get(planned, 0, 2)), &table->key_column)
+               ? 0
+               : no_room(planner, err);
+}
+
 /* The table's finished chunks; what is missing beside them. */
 static int ledger_read(struct planner *planner, size_t at, struct sb_err *err)
 {
@@ -204,7 +242,7 @@ static int ledger_read(struct planner *planner, size_t at, struct sb_err *err)
             "switchback.chunk WHERE migration = $1 AND direction = $2 AND relation = $3",
             3, params, &rows, err) != 0 ||
         sb_conn_query(planner->claim->target,
-            "SELECT shape, key_kind, key_column FROM switchback.copy_table WHERE migration = $1 AND "
+            "SELECT shape, key_kind, key_column, chunks FROM switchback.copy_table WHERE migration = $1 AND "
             "direction = $2 AND "
             "relation = $3",
             3, params, &planned, err) != 0)
@@ -213,9 +251,13 @@ static int ledger_read(struct planner *planner, size_t at, struct sb_err *err)
     struct sb_key_range *done = sb_arena_zalloc(planner->arena, (count + 1) * sizeof *done);
     if (done == NULL)
         return no_room(planner, err);
-    bool same = sb_rows_count(planned) == 1 && strcmp(sb_rows_get(planned, 0, 0), table->shape) == 0 &&
-                strcmp(sb_rows_get(planned, 0, 1), sb_key_kind_name(table->kind)) == 0 &&
-                sb_view_eq_str(table->key_column, sb_rows_get(planned, 0, 2));
+    bool same = sb_rows_count(planned) == 1 && strcmp(sb_rows_get(planned, 0, 0), table->shape) == 0;
+    /* One that is copied as a whole stays as it was cut, whatever was built on the target since. */
+    if (same && count > 0 && (uint64_t)count >= sb_rows_u64(planned, 0, 3) &&
+        keep_cut(planner, table, planned, err) != 0)
+        return -1;
+    same = same && strcmp(sb_rows_get(planned, 0, 1), sb_key_kind_name(table->kind)) == 0 &&
+           sb_view_eq_str(table->key_column, sb_rows_get(planned, 0, 2));
     int64_t rows_done = 0;
     for (size_t i = 0; i < count; i++) {
         if (!bound_take(planner, sb_rows_get(rows, (int)i, 0), &done[i].lower, &done[i].lower_open) ||

@@ -6,6 +6,8 @@
  * A table is cut into key ranges if the leading column of its replica identity has an order we compute
  * ourselves (schemas/key) on both sides, and the target has no unique or exclusion constraint that rows of
  * two stamps could violate together: one whose columns do not contain the identity's. Else it is one chunk.
+ * So it is, too, once keys of it had to be read again some times because rows with large values keep moving
+ * between its chunks: each time is right, but as long as rows go on moving there would be a next one.
  *
  * A table begins anew (its rows and chunks are deleted) if its shape on the source has changed since it was
  * planned, or if chunks of it were read on another timeline of the source.

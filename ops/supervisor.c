@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { RESTART_LEAST_MS = 200, RESTART_MOST_MS = 30000, RESTART_LIVED_MS = 60000 };
+enum { REVIVE_MS = 200, RESTART_LEAST_MS = 200, RESTART_MOST_MS = 30000, RESTART_LIVED_MS = 60000 };
 
 struct supervisor;
 
@@ -26,6 +26,7 @@ struct child {
     uint32_t restarts;
     int64_t forked_ms;
     int64_t wait_ms;          /* before the next fork */
+    int64_t waits;            /* of apply for the copy, when it was started */
     struct sb_watch *restart; /* timer */
 };
 
@@ -87,10 +88,17 @@ static void child_plan_restart(struct child *child)
     sb_loop_timer_set(child->over->loop, child->restart, child->wait_ms, 0);
 }
 
+/* How often apply of the child's direction has waited for rows to be copied. */
+static int64_t child_waits(const struct child *child)
+{
+    return sb_page_metric(child->over->page, sb_stage_of(false, child->spec->direction), SB_M_COPY_WAITS);
+}
+
 static void child_start(struct child *child)
 {
     struct supervisor *over = child->over;
     child->forked_ms = sb_loop_now_ms(over->loop);
+    child->waits = child_waits(child);
     sb_page_child(over->page, child->spec->stage, 0, SB_STATE_STARTING, child->restarts, "");
     pid_t pid = fork();
     if (pid == 0)
@@ -188,6 +196,17 @@ static void children_revive(struct supervisor *over)
     }
 }
 
+/* Apply waits for rows that are to be copied again: who had finished is needed once more. */
+static void on_revive(void *arg)
+{
+    struct supervisor *over = arg;
+    for (size_t i = 0; i < over->count && !over->stopping; i++) {
+        struct child *child = &over->children[i];
+        if (child->pid == 0 && child_has_finished(child) && child_waits(child) != child->waits)
+            child_start(child);
+    }
+}
+
 static void children_reap(struct supervisor *over)
 {
     int status;
@@ -268,7 +287,7 @@ static int supervisor_loop(struct supervisor *over, struct sb_err *err)
     if (over->loop == NULL || sb_loop_signals(over->loop, signals, on_signal, over, err) != 0)
         return -1;
     over->kill_timer = sb_loop_timer(over->loop, 0, on_kill_timer, over, err);
-    if (over->kill_timer == NULL)
+    if (over->kill_timer == NULL || sb_loop_timer(over->loop, REVIVE_MS, on_revive, over, err) == NULL)
         return -1;
     for (size_t i = 0; i < over->count; i++) {
         struct child *child = &over->children[i];

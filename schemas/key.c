@@ -272,6 +272,90 @@ bool sb_key_put_text(enum sb_key_kind kind, struct sb_view canonical, struct sb_
     return false;
 }
 
+/* -- the next one ---------------------------------------------------------------------------------------- */
+
+static bool put_plus_one(struct sb_view canonical, struct sb_buf *out)
+{
+    size_t before = out->len, at = canonical.len;
+    sb_buf_put_view(out, canonical);
+    if (out->failed)
+        return false;
+    while (at > 0)
+        if (++((unsigned char *)out->ptr)[before + --at] != 0)
+            return true;
+    return false; /* it was the last one */
+}
+
+/* "-MM-DD" up to the 27th, so that no calendar is needed. */
+static bool put_next_day(struct sb_view canonical, struct sb_buf *out)
+{
+    size_t before = out->len;
+    sb_buf_put_view(out, canonical);
+    if (out->failed || canonical.len < 2)
+        return false;
+    char *day = out->ptr + before + canonical.len - 2;
+    int number = (day[0] - '0') * 10 + day[1] - '0' + 1;
+    day[0] = (char)('0' + number / 10);
+    day[1] = (char)('0' + number % 10);
+    return number <= 28;
+}
+
+/* One microsecond later, if it is the same second. */
+static bool put_next_moment(struct sb_view canonical, struct sb_buf *out)
+{
+    static const char second[] = "-00-00 00:00:00";
+    size_t fixed = 1 + 4 + sizeof second - 1, digits = 6;
+    unsigned fraction = 0;
+    for (size_t i = 0; i < digits; i++) {
+        size_t at = fixed + 1 + i;
+        fraction = fraction * 10 + (at < canonical.len ? (unsigned)(canonical.ptr[at] - '0') : 0);
+    }
+    if (canonical.len < fixed || ++fraction == 1000000)
+        return false;
+    for (; fraction % 10 == 0; digits--)
+        fraction /= 10;
+    sb_buf_put(out, canonical.ptr, fixed);
+    sb_buf_putf(out, ".%0*u", (int)digits, fraction);
+    return !out->failed;
+}
+
+static bool is_infinite(struct sb_view canonical)
+{
+    return canonical.len == 1;
+}
+
+static bool put_next(enum sb_key_kind kind, struct sb_view canonical, struct sb_buf *out)
+{
+    switch (kind) {
+    case SB_KEY_INT:
+    case SB_KEY_UUID:
+        return put_plus_one(canonical, out);
+    case SB_KEY_BYTEA:
+    case SB_KEY_TEXT: /* which has no NUL */
+        sb_buf_put_view(out, canonical);
+        sb_buf_put_u8(out, kind == SB_KEY_TEXT ? 1 : 0);
+        return !out->failed;
+    case SB_KEY_DATE:
+        return !is_infinite(canonical) && put_next_day(canonical, out);
+    case SB_KEY_TIMESTAMP:
+    case SB_KEY_TIMESTAMPTZ:
+        return !is_infinite(canonical) && put_next_moment(canonical, out);
+    case SB_KEY_NONE:
+    case SB_KEY_KIND_COUNT:
+        break;
+    }
+    return false;
+}
+
+bool sb_key_put_next(enum sb_key_kind kind, struct sb_view canonical, struct sb_buf *out)
+{
+    size_t before = out->len;
+    bool found = put_next(kind, canonical, out);
+    if (!found && !out->failed)
+        out->len = before;
+    return found;
+}
+
 /* -- ranges ---------------------------------------------------------------------------------------------- */
 
 bool sb_key_range_has(const struct sb_key_range *range, struct sb_view canonical)

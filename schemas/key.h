@@ -47,6 +47,9 @@ const char *sb_key_kind_type(enum sb_key_kind kind);
 bool sb_key_put(enum sb_key_kind kind, struct sb_view text, struct sb_buf *out);
 /* Append the text again; false if these are no canonical bytes. */
 bool sb_key_put_text(enum sb_key_kind kind, struct sb_view canonical, struct sb_buf *out);
+/* Append canonical bytes beyond these, as near as is told without a calendar; false if that is not told: then
+ * what lies beyond has to bound a range that is to hold this key. */
+bool sb_key_put_next(enum sb_key_kind kind, struct sb_view canonical, struct sb_buf *out);
 
 /* A half-open range of canonical keys. A side that is open has no bound. */
 struct sb_key_range {

@@ -102,9 +102,13 @@ static int same_system_check(struct sb_checkup *up)
 
 static int origins_check(struct sb_checkup *up)
 {
-    uint32_t ours;
-    if (sb_control_origin(up->target.conn, up->names.origin, &ours, up->err) < 0)
+    /* Apply's, and while rows are copied one a session of the copy. */
+    int64_t needed = 1 + (up->config->copy.initial ? up->config->copy.jobs + 1 : 0);
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *names = NULL;
+    if (sb_control_origins(up->target.conn, up->names.origin, &names, up->err) < 0)
         return -1;
+    int64_t ours = sb_rows_count(names);
     const char *setting = sb_conn_version(up->target.conn) >= ORIGIN_SETTING_SINCE
                               ? "max_active_replication_origins"
                               : "max_replication_slots";
@@ -116,14 +120,17 @@ static int origins_check(struct sb_checkup *up)
             setting, &rows) < 0)
         return -1;
     int64_t most = sb_rows_i64(rows, 0, 0), used = sb_rows_i64(rows, 0, 1);
-    if (used - (ours != 0) < most)
+    int64_t more = needed > ours ? needed - ours : 0;
+    if (used + more <= most)
         return sb_checkup_tell(up, SB_RESULT_PASS, SB_OK, NULL,
-            "%" PRId64 " of %" PRId64 " replication origins exist%s", used, most,
-            ours != 0 ? ", one of them ours" : "");
+            "%" PRId64 " of %" PRId64 " replication origins exist, %" PRId64 " of them ours; %" PRId64
+            " more are needed",
+            used, most, ours, more);
     return sb_checkup_tell(up, SB_RESULT_FAIL, SB_E_TARGET_CONFIG,
         sb_checkup_text(
-            up, "ALTER SYSTEM SET %s = %" PRId64 "; -- then restart the target", setting, used + 4),
-        "%" PRId64 " replication origins exist and %s is %" PRId64, used, setting, most);
+            up, "ALTER SYSTEM SET %s = %" PRId64 "; -- then restart the target", setting, used + more + 3),
+        "%" PRId64 " replication origins exist, %" PRId64 " more are needed and %s is %" PRId64, used, more,
+        setting, most);
 }
 
 static int origin_rights_check(struct sb_checkup *up)
@@ -361,7 +368,7 @@ const struct sb_check sb_check_target[] = {
     {"target.read_only", "our sessions on the target may write", SB_NEED_TARGET, read_only_check},
     {"target.same_system", "source and target are two databases", SB_NEED_SOURCE | SB_NEED_TARGET,
         same_system_check},
-    {"target.origins", "a replication origin is free", SB_NEED_TARGET, origins_check},
+    {"target.origins", "replication origins are free", SB_NEED_TARGET, origins_check},
     {"target.origin_rights", "our role may use replication origins", SB_NEED_TARGET, origin_rights_check},
     {"target.replica_role", "our role may apply without firing triggers", SB_NEED_TARGET, replica_role_check},
     {"target.create", "our role may make what prepare makes", SB_NEED_TARGET, create_check},

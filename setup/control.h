@@ -54,9 +54,14 @@ struct sb_progress_row {
 int sb_control_progress(struct sb_conn *target, const char *migration, enum sb_direction direction,
     struct sb_progress_row *ret_row, struct sb_err *err);
 
-/* Is there a row of switchback.copy? (on the target of the direction) */
+/* The row of switchback.copy (on the target of the direction). */
+struct sb_copy_row {
+    bool found;
+    bool structure_pending; /* the copy makes the tables */
+    bool structure_begun;   /* and has */
+};
 int sb_control_copy(struct sb_conn *target, const char *migration, enum sb_direction direction,
-    bool *ret_found, struct sb_err *err);
+    struct sb_copy_row *ret_row, struct sb_err *err);
 
 struct sb_slot_row {
     bool found;
@@ -72,5 +77,8 @@ int sb_control_slot(
 
 /* Oid of a replication origin; 0 if there is none. */
 int sb_control_origin(struct sb_conn *target, const char *name, uint32_t *ret_oid, struct sb_err *err);
+/* All of ours with that name: apply's and those of the copy's sessions (config/wiring), one a row. */
+int sb_control_origins(
+    struct sb_conn *target, const char *name, struct sb_rows **ret_names, struct sb_err *err);
 
 #endif

@@ -80,8 +80,8 @@ static int put_target(struct impact *impact, struct sb_err *err)
         return -1;
     sb_buf_putf(impact->out,
         "target:\n"
-        "  origins: one more than the %s that exist; each takes an entry of max_replication_slots\n"
-        "    (PostgreSQL 18: max_active_replication_origins) for good\n"
+        "  origins: one more than the %s that exist, and one a session while rows are copied; each takes an\n"
+        "    entry of max_replication_slots (PostgreSQL 18: max_active_replication_origins) for good\n"
         "  sessions: one of apply, one of capture (which asks how far the target has flushed)\n"
         "  apply writes with session_replication_role = replica: ordinary triggers, rules and foreign keys "
         "do\n"

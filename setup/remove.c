@@ -91,15 +91,17 @@ static int publications_remove(
 
 /* -- as the target of a direction ------------------------------------------------------------------------ */
 
-static int origin_remove(struct removal *removal, int side, const struct sb_names *names, struct sb_err *err)
+static int origins_remove(struct removal *removal, int side, const struct sb_names *names, struct sb_err *err)
 {
-    uint32_t oid;
-    if (sb_control_origin(removal->sides[side], names->origin, &oid, err) < 0)
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *ours = NULL;
+    if (sb_control_origins(removal->sides[side], names->origin, &ours, err) < 0)
         return -1;
     sb_buf_reset(&removal->sql);
-    if (oid != 0) {
+    for (int i = 0; i < sb_rows_count(ours); i++) {
+        sb_buf_put_str(&removal->sql, i == 0 ? "" : "\n");
         sb_buf_put_str(&removal->sql, "SELECT pg_catalog.pg_replication_origin_drop(");
-        sb_literal_put(&removal->sql, sb_view_str(names->origin));
+        sb_literal_put(&removal->sql, sb_view_str(sb_rows_get(ours, i, 0)));
         sb_buf_put_str(&removal->sql, ");");
     }
     return step_run(removal, side, "drop the replication origin", err);
@@ -193,7 +195,7 @@ static void direction_remove(struct removal *removal, enum sb_direction directio
     }
     if (removal->sides[from] != NULL && publications_remove(removal, from, &names, &err) < 0)
         failed(removal, &err);
-    if (removal->sides[to] != NULL && origin_remove(removal, to, &names, &err) < 0)
+    if (removal->sides[to] != NULL && origins_remove(removal, to, &names, &err) < 0)
         failed(removal, &err);
 }
 

@@ -14,9 +14,10 @@ ALL_SKIPPED = 77  # sb_pytest's SKIP_RETURN_CODE
 
 
 def pytest_addoption(parser):
-    """Of tests/torture."""
+    """Of tests/torture and tests/copy-torture."""
     parser.addoption("--kills", type=int, default=0)
     parser.addoption("--seed", type=int, default=20261124)
+    parser.addoption("--pair", default="")
 
 
 @pytest.fixture(scope="session")

@@ -39,7 +39,26 @@ CREATE TABLE IF NOT EXISTS switchback.copy (
     completed_at timestamptz,
     rows bigint NOT NULL DEFAULT 0,
     last_h pg_lsn NOT NULL DEFAULT '0/0', -- commits from here on are newer than every chunk
+    structure text NOT NULL DEFAULT 'none' -- pending: the tables are made by the copy, and not whole yet; none: made by others
+        CHECK (structure IN ('none', 'pending', 'complete')),
+    structure_begun_at timestamptz, -- the tables are there, and in switchback.copy_step what is still to be made
     PRIMARY KEY (migration, direction)
+);
+ALTER TABLE switchback.copy ADD COLUMN IF NOT EXISTS structure text NOT NULL DEFAULT 'none'
+    CHECK (structure IN ('none', 'pending', 'complete'));
+ALTER TABLE switchback.copy ADD COLUMN IF NOT EXISTS structure_begun_at timestamptz;
+
+-- What is made of the structure once the rows are there: written with the tables, done one by one.
+CREATE TABLE IF NOT EXISTS switchback.copy_step (
+    migration text NOT NULL,
+    direction text NOT NULL,
+    step integer NOT NULL,
+    phase text NOT NULL,           -- keys: before apply begins; rest: once it has passed the copy
+    wave integer NOT NULL,         -- those of one wave go together where it says so (copy/toc.h); waves follow one another
+    what text NOT NULL,            -- for people
+    sql text NOT NULL,
+    done_at timestamptz,           -- set in the transaction that did it
+    PRIMARY KEY (migration, direction, step)
 );
 
 -- Its tables, as they were planned.
@@ -71,6 +90,24 @@ CREATE TABLE IF NOT EXISTS switchback.chunk (
     copied_at timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
 CREATE INDEX IF NOT EXISTS chunk_relation ON switchback.chunk (migration, direction, relation);
+-- Without, a publication of all tables on the target would make our DELETE fail.
+ALTER TABLE switchback.chunk REPLICA IDENTITY FULL;
+
+-- What is to be copied again while everything runs, written by whoever has a reason:
+--   INSERT INTO switchback.copy_wish (migration, direction, relation, reason) VALUES (...);
+-- Apply takes it between two of its transactions, deletes the rows, waits until they are copied, and goes on.
+CREATE TABLE IF NOT EXISTS switchback.copy_wish (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    migration text NOT NULL,
+    direction text NOT NULL,
+    relation text NOT NULL,        -- "schema"."name", quoted
+    key bytea,                     -- canonical leading key (schemas/key): only rows of it; NULL: the whole table
+    reason text NOT NULL,
+    asked_by text NOT NULL DEFAULT session_user,
+    asked_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    done_at timestamptz            -- when the rows were deleted and the copy was pending again
+);
+CREATE INDEX IF NOT EXISTS copy_wish_pending ON switchback.copy_wish (migration, direction) WHERE done_at IS NULL;
 
 -- Rows found other than expected, with both versions.
 CREATE TABLE IF NOT EXISTS switchback.conflict (

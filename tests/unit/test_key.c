@@ -160,6 +160,49 @@ START_TEST(ranges_are_half_open_and_become_conditions)
 }
 END_TEST
 
+/* Beyond the key, and nothing of what matters in between: the range from one to the other has that key alone.
+ */
+static void next_is(enum sb_key_kind kind, const char *text, const char *wanted)
+{
+    struct sb_buf next SB_CLEANUP(sb_buf_clear), said SB_CLEANUP(sb_buf_clear);
+    sb_buf_init(&next, 1 << 16);
+    sb_buf_init(&said, 1 << 16);
+    sb_buf_reset(&canonical);
+    struct sb_view one = key(kind, text);
+    bool found = sb_key_put_next(kind, one, &next);
+    ck_assert_msg(found == (wanted != NULL), "after %s", text);
+    ck_assert_uint_eq(next.len > 0, found);
+    if (!found)
+        return;
+    ck_assert_int_lt(sb_view_cmp(one, sb_buf_view(&next)), 0);
+    ck_assert(sb_key_put_text(kind, sb_buf_view(&next), &said));
+    ck_assert_str_eq(sb_buf_str(&said), wanted);
+}
+
+START_TEST(what_comes_next)
+{
+    next_is(SB_KEY_INT, "-1", "0");
+    next_is(SB_KEY_INT, "255", "256");
+    next_is(SB_KEY_INT, "9223372036854775807", NULL);
+    next_is(SB_KEY_UUID, "00000000-0000-0000-0000-0000000000ff", "00000000-0000-0000-0000-000000000100");
+    next_is(SB_KEY_UUID, "ffffffff-ffff-ffff-ffff-ffffffffffff", NULL);
+    next_is(SB_KEY_BYTEA, "\\x", "\\x00");
+    next_is(SB_KEY_BYTEA, "\\xff", "\\xff00");
+    next_is(SB_KEY_TEXT, "", "\x01");
+    next_is(SB_KEY_TEXT, "a", "a\x01");
+    next_is(SB_KEY_DATE, "1999-12-27", "1999-12-28");
+    next_is(SB_KEY_DATE, "0044-03-15 BC", "0044-03-16 BC");
+    next_is(SB_KEY_DATE, "1999-12-28", NULL);
+    next_is(SB_KEY_DATE, "infinity", NULL);
+    next_is(SB_KEY_DATE, "-infinity", NULL);
+    next_is(SB_KEY_TIMESTAMP, "2020-01-01 00:00:00", "2020-01-01 00:00:00.000001");
+    next_is(SB_KEY_TIMESTAMP, "2020-01-01 00:00:00.1", "2020-01-01 00:00:00.100001");
+    next_is(SB_KEY_TIMESTAMP, "2020-01-01 00:00:00.099999", "2020-01-01 00:00:00.1");
+    next_is(SB_KEY_TIMESTAMP, "2020-01-01 00:00:00.999999", NULL);
+    next_is(SB_KEY_TIMESTAMPTZ, "0044-03-15 23:59:59+00 BC", "0044-03-15 23:59:59.000001+00 BC");
+}
+END_TEST
+
 START_TEST(kinds_have_names)
 {
     for (int kind = 0; kind < SB_KEY_KIND_COUNT; kind++) {
@@ -187,6 +230,7 @@ int main(void)
     tcase_add_test(tests, random_times_keep_their_order);
     tcase_add_test(tests, what_is_no_such_text_is_refused);
     tcase_add_test(tests, ranges_are_half_open_and_become_conditions);
+    tcase_add_test(tests, what_comes_next);
     tcase_add_test(tests, kinds_have_names);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

@@ -7,7 +7,9 @@ import pytest
 from sbtest import tree
 
 # Lowest first. A folder may include itself and those before it, unless APART says otherwise.
-LAYERS = ["core", "pg", "schemas", "stream", "config", "capture", "apply", "copy", "reconcile", "setup", "ops", "cli"]
+LAYERS = [
+    "core", "pg", "schemas", "stream", "config", "capture", "apply", "copy", "reconcile", "setup", "cutover", "ops", "cli",
+]
 # These share records in schemas/ and rows in the control schema, never a header.
 STAGES = ("capture", "apply", "copy", "reconcile")
 APART = {(a, b) for a in STAGES for b in STAGES if a != b}

@@ -43,6 +43,9 @@ START_TEST(names_are_whole_and_differ_for_the_longest_migration)
     ck_assert_str_eq(
         forward.publication_keyless, "switchback_abcdefghijklmnopqrstuvwxyz01234_forward_keyless");
     ck_assert_str_eq(reverse.origin, "switchback_abcdefghijklmnopqrstuvwxyz01234_reverse");
+    char copy[SB_NAME_BYTES];
+    sb_wiring_copy_origin(&config, SB_REVERSE, 64, copy);
+    ck_assert_str_eq(copy, "switchback_abcdefghijklmnopqrstuvwxyz01234_reverse_copy_64");
     ck_assert_int_eq(strncmp(forward.origin, SB_ORIGIN_PREFIX, strlen(SB_ORIGIN_PREFIX)), 0);
     ck_assert_uint_lt(strlen(forward.publication_keyless), 64); /* NAMEDATALEN */
 }

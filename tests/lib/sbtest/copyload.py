@@ -104,9 +104,40 @@ def _more(run, rng, rows):
     run("DELETE FROM moods WHERE id = %s", (key,))
 
 
-def step(rows):
+def _wild(run, rng, rows):
+    """Rows that move between chunks with values that do not travel, in chains, and away again; whole ranges deleted."""
+    few = rows // 4
+    key, other = rng.randrange(-few, few * 2), rng.randrange(-few, few * 2)
+    free = "AND NOT EXISTS (SELECT FROM documents d WHERE d.id = %s)"
+    run(f"UPDATE documents SET id = %s WHERE id = %s {free}", (other, key, other))
+    if rng.random() < 0.3:
+        run(f"UPDATE documents SET id = %s, n = n + 1 WHERE id = %s {free}", (key, other, key))
+    if rng.random() < 0.1:
+        run("DELETE FROM documents WHERE id = %s", (key,))
+        run("INSERT INTO documents VALUES (%s, 0, %s) ON CONFLICT DO NOTHING", (other, chr(65 + rng.randrange(26)) * 4500))
+    if rng.random() < 0.1:
+        low = rng.randrange(rows * 3)
+        run("DELETE FROM numbers WHERE id BETWEEN %s AND %s", (low, low + 20))
+        run("INSERT INTO numbers SELECT g, 0, 'again' FROM generate_series(%s::int, %s::int, 3) g ON CONFLICT DO NOTHING", (low, low + 60))
+
+
+def _moves(run, rng, rows):
+    """Keys of every kind that has an order."""
+    key, more = rng.randrange(1, rows), rng.getrandbits(64)
+    run("UPDATE tagged SET tag = 'tag ' || %s WHERE part = %s", (rng.randrange(300), key))
+    run("UPDATE ids SET id = %s WHERE id = md5(%s::int::text)::uuid", (uuid.UUID(int=rng.getrandbits(128)), key))
+    run("UPDATE blobs SET k = decode(md5(%s::bigint::text), 'hex') WHERE k = decode(md5(%s::int::text), 'hex')", (more >> 1, key))
+    run("UPDATE moments SET at = timestamptz '2020-06-01 00:00+00' + %s * interval '1 microsecond' WHERE at = timestamptz '2020-01-01 00:00+00' + %s * interval '1.25 seconds'", (more >> 28, key))
+    run("DELETE FROM days WHERE d = date '1999-01-01' + %s::int", (key,))
+
+
+def wild_step(rows):
+    """As step, and more: what makes a copy hard."""
+    return step(rows, [_numbers, _moved, _documents, _others, _more, _wild, _wild, _moves])
+
+
+def step(rows, kinds=(_numbers, _moved, _documents, _others, _more)):
     """A step for sbtest.writers.Load: one transaction, of one kind or of several."""
-    kinds = [_numbers, _moved, _documents, _others, _more]
 
     def one(session, rng):
         for kind in rng.sample(kinds, rng.choice([1, 1, 2])):

@@ -1,0 +1,40 @@
+/*
+ * Recopy: tables, and rows of single keys, that are to be copied again while everything runs.
+ *
+ * A wish is a row in switchback.copy_wish (schemas/sql/target.sql), written by whoever has found a reason: an
+ * operator, a DDL that rewrote a table, apply itself (apply/suspects). Apply takes it between two of its
+ * target transactions, at some progress P: in one target transaction the rows and their ledger rows are
+ * deleted and the copy is pending again. Then it waits, the copy reads what is missing under new stamps, and
+ * apply goes on behind P, judging these rows by the new stamps.
+ *
+ * Why that is exact, whatever has been applied to the rows and wherever they have moved. The new stamp S is
+ * taken behind a new barrier: an xid given out after apply stood still, below which everything has ended in S
+ * (copy/pipe.h). What apply has read of the stream, up to P or beyond, has an older xid. So the image has all
+ * of it, and what comes behind P is judged by S as by any stamp: key by key S sees a beginning of the key's
+ * history, and at least all of it up to P. Nobody else writes meanwhile: the transaction bears apply's
+ * origin, which one session at a time can have, and the next incarnation reads the stamps anew.
+ *
+ * A single key is cut out of its chunk's range: the ledger has what is left of the range under the old stamp,
+ * and the key is missing until it is read. Ranges never overlap.
+ */
+#ifndef SB_APPLY_RECOPY_H
+#define SB_APPLY_RECOPY_H
+
+#include "apply/suspects.h"
+#include "config/wiring.h"
+
+/* Why apply itself asks. */
+#define SB_RECOPY_MOVED "rows moved between chunks with values that did not travel"
+
+/* Is there a wish? */
+int sb_recopy_wished(struct sb_conn *conn, const struct sb_config *config, enum sb_direction direction,
+    bool *ret_wished, struct sb_err *err);
+/* Write wishes for these keys; the session bears apply's origin. */
+int sb_recopy_ask(struct sb_conn *conn, const struct sb_config *config, enum sb_direction direction,
+    const struct sb_suspects *suspects, struct sb_err *err);
+/* Take the wishes that there are: afterwards the copy is pending if ret_any. The session has no origin yet;
+ * SB-TARGET-UNAVAILABLE with ret_busy: another session has it. */
+int sb_recopy_take(struct sb_conn *conn, const struct sb_config *config, enum sb_direction direction,
+    bool *ret_any, bool *ret_busy, struct sb_err *err);
+
+#endif

@@ -1,0 +1,38 @@
+"""Two servers for the initial copy, and what every test of it ends with."""
+
+from sbtest import compare, process
+from sbtest.wait import wait_until
+
+STATE = "SELECT state FROM switchback.copy WHERE migration = 'shop' AND direction = 'forward'"
+LEDGER = "SELECT relation, lower_bound, upper_bound, snapshot, flushed_past::text, rows, digest FROM switchback.chunk"
+
+
+def make_pair(clusters, switchback, tables, rows=(), old=None, **copy):
+    """Two crashable clusters with these tables, the old one's filled; prepared, nothing running."""
+    servers = clusters(15, "old", fsync=True, settings=old or {}), clusters(15, "new", fsync=True)
+    for server in servers:
+        for statement in tables:
+            server.sql(statement)
+    for statement in rows:
+        servers[0].sql(statement)
+    capture = {"heartbeat_interval_ms": 300, "feedback_interval_ms": 50}
+    product = switchback(*servers, config={"copy": {"initial": True, **copy}, "capture": capture})
+    product.ok("prepare")
+    return *servers, product
+
+
+def ledger(new):
+    return {tuple(row[:3]): row for row in new.sql(LEDGER)}
+
+
+def finish(old, new, product, timeout=120):
+    """The rest of the copy and of the stream; everything must be equal, and nothing have been in conflict."""
+    wait_until(lambda: new.value(STATE) == "complete", timeout, "the initial copy to be complete")
+    product.wait_caught_up(timeout)
+    compare.assert_equal(old, new)
+    assert new.sql("SELECT kind, relation, key, resolution FROM switchback.conflict LIMIT 5") == []
+
+
+def frozen(stage):
+    """Until the stage has stopped itself at its fault point."""
+    wait_until(lambda: process.stat(stage.pid)[1] == "T", 60, f"{stage} to freeze")
