@@ -211,3 +211,22 @@ CREATE TABLE IF NOT EXISTS switchback.ddl (
     passed_at timestamptz,         -- when its transaction was applied
     PRIMARY KEY (migration, direction, lane, commit_lsn, ordinal)
 );
+
+-- What `switchback verify` came to, a row for each run.
+CREATE TABLE IF NOT EXISTS switchback.verify_run (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    migration text NOT NULL,
+    direction text NOT NULL,
+    verdict text NOT NULL,             -- equal, different, incomplete
+    pattern text,                      -- of tables; NULL: all of the migration's
+    tables integer NOT NULL,
+    tables_incomplete integer NOT NULL, -- not compared, or not decided
+    source_rows bigint NOT NULL,
+    target_rows bigint NOT NULL,
+    keys_compared bigint NOT NULL,
+    differences bigint NOT NULL,
+    applied_lsn pg_lsn NOT NULL,       -- everything was compared at this progress or later; 0/0: nothing was read
+    applied_us bigint NOT NULL,        -- its commit time on the source, microseconds since 1970
+    started_at timestamptz NOT NULL,
+    ended_at timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
