@@ -37,7 +37,8 @@ void sb_copy_table_put_in(const struct sb_copy_table *table, struct sb_buf *sql)
 void sb_copy_table_put_stamp(const struct sb_copy_table *table, struct sb_buf *sql);
 /* [ONLY] "schema"."name": only that table, and not those that inherit from it, unless it is partitioned. */
 void sb_copy_table_put_name(const struct sb_copy_table *table, enum sb_side side, struct sb_buf *sql);
-/* An expression for the shape of a table: oid and columns, so that what is altered or made anew differs. */
+/* An expression for the shape of a table: oid, columns and partitions, so that what is altered, made anew,
+ * attached or detached differs. (A partition that is attached brings rows that are in no change.) */
 void sb_copy_put_shape(struct sb_view schema, struct sb_view name, struct sb_buf *sql);
 
 #endif
