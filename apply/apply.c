@@ -20,7 +20,6 @@
 enum {
     TURN_RECORDS = 4096, /* read in a turn before signals and timers get their chance */
     TICK_MS = 1000,      /* pause flag, housekeeping */
-    COPY_TICK_MS = 200,  /* is the copy complete? */
     POLL_MS = 20,        /* where the store has no descriptor to wait for */
     GATHER_MS = 100,     /* how old a batch may get at the stream's end while records flood in */
     RATE_MS = 20,        /* the least time over which their rate is judged */
@@ -57,6 +56,8 @@ struct stage {
     unsigned ticks;
     bool reading;        /* from here on an error is of the records read, not of the start */
     int64_t read_offset; /* of the newest record read */
+    uint64_t hold_lsn;   /* 0, or where to stop because the copy makes the rest of the structure there */
+    bool held;           /* it has come to that */
     int64_t
         start_offset; /* where the incarnation before says that reading goes on; -1: behind the progress */
 };
@@ -114,6 +115,22 @@ static int reached_end(struct stage *stage, int64_t now_ms, struct sb_err *err)
     return 0;
 }
 
+/* All that was copied is passed: the structure is completed now, and nobody writes to the tables meanwhile.
+ * What is gathered and not whole is read again from the progress. */
+static int hold_if_passed(struct stage *stage, struct sb_err *err)
+{
+    if (stage->hold_lsn == 0 || stage->recopy || sb_lane_is_large(stage->lane) ||
+        sb_lane_progress(stage->lane)->position.commit_lsn < stage->hold_lsn)
+        return 0;
+    if (flush(stage, err) != 0)
+        return -1;
+    SB_INFO("apply waits here for the rest of the structure",
+        SB_LSN("commit_lsn", sb_lane_progress(stage->lane)->position.commit_lsn));
+    stage->held = true;
+    sb_loop_stop(stage->loop, NULL);
+    return 0;
+}
+
 /* The lane has met a suspect: the rest of the stream, as far as it goes now, may have more of them. */
 static int survey(struct stage *stage, int64_t now_ms, struct sb_err *err)
 {
@@ -162,9 +179,9 @@ static void on_turn(void *arg)
     struct sb_err err;
     if (stage->paused || stage->recopy)
         return;
-    if (read_some(stage, &err) != 0)
+    if (read_some(stage, &err) != 0 || hold_if_passed(stage, &err) != 0)
         fail(stage, &err);
-    else if (!stage->drained)
+    else if (!stage->drained && !stage->held)
         sb_loop_again(stage->loop);
 }
 
@@ -364,27 +381,25 @@ static void on_wait_tick(void *arg)
     struct stage *stage = wait->stage;
     struct sb_copied copied;
     struct sb_err err;
-    char why[128];
     if (sb_copied_read(
             stage->conn, stage->config->migration, sb_direction_name(stage->direction), &copied, &err) != 0) {
         fail(stage, &err);
         return;
     }
-    wait->over = !copied.pending;
-    if (copied.pending && !wait->told)
+    wait->over = !copied.waits;
+    stage->hold_lsn = copied.hold_lsn;
+    if (copied.waits && !wait->told)
         sb_metric_add(SB_M_COPY_WAITS, 1); /* a supervisor goes by it */
     wait->told = true;
     if (wait->over) {
         sb_loop_stop(stage->loop, NULL);
         return;
     }
-    snprintf(why, sizeof why, "initial copy: %" PRId64 " of %" PRId64 " tables", copied.tables_done,
-        copied.tables);
-    sb_report_state(SB_STATE_WAITING, why);
+    sb_report_state(SB_STATE_WAITING, copied.why);
 }
 
-/* Nothing is applied while rows are copied: 0 once there is nothing to wait for, or told to stop (then the
- * signal is known to core/loop). */
+/* Nothing is applied while rows are copied, or while the rest of the structure is made: 0 once there is
+ * nothing to wait for, or told to stop (then the signal is known to core/loop). */
 static int wait_for_copy(struct stage *stage, bool *ret_stop, struct sb_err *err)
 {
     static const int signals[] = {SIGTERM, SIGINT, 0};
@@ -393,8 +408,8 @@ static int wait_for_copy(struct stage *stage, bool *ret_stop, struct sb_err *err
     int rc = -1;
     stage->loop = sb_loop_new(err);
     if (stage->loop != NULL && sb_loop_signals(stage->loop, signals, on_wait_signal, &wait, err) == 0 &&
-        (tick = sb_loop_timer(stage->loop, COPY_TICK_MS, on_wait_tick, &wait, err)) != NULL) {
-        sb_loop_timer_set(stage->loop, tick, 0, COPY_TICK_MS);
+        (tick = sb_loop_timer(stage->loop, TICK_MS, on_wait_tick, &wait, err)) != NULL) {
+        sb_loop_timer_set(stage->loop, tick, 0, TICK_MS);
         rc = sb_loop_run(stage->loop, err);
     }
     sb_loop_free(stage->loop);
@@ -540,14 +555,17 @@ static int64_t find_superseding(struct stage *stage, const struct sb_err *gap)
     return -1;
 }
 
-/* ret_again: where to go on at once; -1: nowhere. ret_anew: go on at once, from progress. */
-static int run_once(const struct sb_config *config, enum sb_direction direction, int64_t start_offset,
-    int64_t *ret_again, bool *ret_anew, struct sb_err *err)
+struct again { /* go on at once */
+    bool wanted;
+    int64_t offset; /* from there; -1: from the progress */
+};
+
+static int run_once(
+    const struct sb_config *config, enum sb_direction direction, struct again *again, struct sb_err *err)
 {
-    struct stage stage = {.config = config, .direction = direction, .start_offset = start_offset};
+    struct stage stage = {.config = config, .direction = direction, .start_offset = again->offset};
     bool stop = false;
-    *ret_again = -1;
-    *ret_anew = false;
+    *again = (struct again){.offset = -1};
     int rc = connect_target(&stage, err);
     if (rc == 0)
         rc = settle_copy(&stage, &stop, err);
@@ -561,7 +579,6 @@ static int run_once(const struct sb_config *config, enum sb_direction direction,
             sb_report_state(SB_STATE_RUNNING, NULL);
         stage.reading = true;
         rc = sb_loop_run(stage.loop, err);
-        *ret_anew = rc == 0 && stage.recopy;
         if (rc == 0 && !stage.paused && !sb_lane_is_large(stage.lane))
             rc = sb_lane_flush(stage.lane, err);
     }
@@ -569,8 +586,10 @@ static int run_once(const struct sb_config *config, enum sb_direction direction,
         struct sb_err ignored; /* what is whole before the hole is proven; if it cannot be written, the gap is
                                   said first */
         if (sb_lane_flush(stage.lane, &ignored) == 0)
-            *ret_again = find_superseding(&stage, err);
+            again->offset = find_superseding(&stage, err);
     }
+    again->wanted =
+        again->offset >= 0 || (rc == 0 && (stage.recopy || stage.held) && sb_loop_stop_signal() == 0);
     sb_loop_free(stage.loop);
     sb_lane_free(stage.lane);
     sb_stream_close(stage.stream);
@@ -580,12 +599,11 @@ static int run_once(const struct sb_config *config, enum sb_direction direction,
 
 int sb_apply_run(const struct sb_config *config, enum sb_direction direction, struct sb_err *err)
 {
-    int64_t again = -1;
-    bool anew = false;
+    struct again again = {.offset = -1};
     int rc;
     sb_report_state(SB_STATE_STARTING, "connecting to the target and the stream");
     do
-        rc = run_once(config, direction, again, &again, &anew, err);
-    while (again >= 0 || anew);
+        rc = run_once(config, direction, &again, err);
+    while (again.wanted);
     return rc != 0 && err->code == SB_E_LOG_TRUNCATED ? await_capture(err) : rc;
 }

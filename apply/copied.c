@@ -14,6 +14,29 @@ static bool no_table(const struct sb_err *err)
     return strcmp(err->sqlstate, "42P01") == 0;
 }
 
+/* "schema: indexes 3 of 12"; of the phase that is not done yet. */
+static int steps_read(struct sb_conn *conn, const char *migration, const char *direction,
+    struct sb_copied *copied, struct sb_err *err)
+{
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    const char *params[] = {migration, direction};
+    if (sb_conn_query(conn,
+            "SELECT phase, count(*) FILTER (WHERE done_at IS NOT NULL), count(*) FROM switchback.copy_step "
+            "WHERE "
+            "migration = $1 AND direction = $2 GROUP BY phase HAVING count(*) FILTER (WHERE done_at IS NULL) "
+            "> 0 "
+            "ORDER BY phase",
+            2, params, &rows, err) != 0)
+        return sb_err_add(err, "could not read switchback.copy_step");
+    if (sb_rows_count(rows) == 0)
+        return 0;
+    snprintf(copied->why, sizeof copied->why, "schema: %s %s of %s",
+        strcmp(sb_rows_get(rows, 0, 0), "keys") == 0 ? "indexes" : "constraints", sb_rows_get(rows, 0, 1),
+        sb_rows_get(rows, 0, 2));
+    return 0;
+}
+
 int sb_copied_read(struct sb_conn *conn, const char *migration, const char *direction,
     struct sb_copied *ret_copied, struct sb_err *err)
 {
@@ -25,17 +48,25 @@ int sb_copied_read(struct sb_conn *conn, const char *migration, const char *dire
             "SELECT c.state = 'pending', count(t.relation), count(t.relation) FILTER (WHERE t.chunks <= "
             "(SELECT count(*) "
             "FROM switchback.chunk k WHERE k.migration = $1 AND k.direction = $2 AND k.relation = "
-            "t.relation)) "
+            "t.relation)), pg_catalog.to_jsonb(c) ->> 'structure' = 'pending', c.last_h, (SELECT "
+            "min(p.commit_lsn) FROM "
+            "switchback.progress p WHERE p.migration = $1 AND p.direction = $2) "
             "FROM switchback.copy c LEFT JOIN switchback.copy_table t USING (migration, direction) "
-            "WHERE migration = $1 AND direction = $2 GROUP BY c.state",
+            "WHERE migration = $1 AND direction = $2 GROUP BY c.migration, c.direction",
             2, params, &rows, err) != 0)
         return no_table(err) ? 0 : sb_err_add(err, "could not read switchback.copy");
     if (sb_rows_count(rows) == 0)
         return 0;
-    ret_copied->pending = sb_rows_bool(rows, 0, 0);
-    ret_copied->tables = sb_rows_i64(rows, 0, 1);
-    ret_copied->tables_done = sb_rows_i64(rows, 0, 2);
-    return 0;
+    bool rows_pending = sb_rows_bool(rows, 0, 0), structure_pending = sb_rows_bool(rows, 0, 3);
+    uint64_t last_h = sb_rows_lsn(rows, 0, 4), applied = sb_rows_lsn(rows, 0, 5);
+    bool tables_done = sb_rows_i64(rows, 0, 1) > 0 && sb_rows_i64(rows, 0, 1) == sb_rows_i64(rows, 0, 2);
+    ret_copied->waits = rows_pending || (structure_pending && applied >= last_h);
+    ret_copied->hold_lsn = structure_pending ? (last_h == 0 ? 1 : last_h) : 0;
+    snprintf(ret_copied->why, sizeof ret_copied->why, "initial copy: %s of %s tables",
+        sb_rows_get(rows, 0, 2), sb_rows_get(rows, 0, 1));
+    if (!ret_copied->waits || !structure_pending || (rows_pending && !tables_done))
+        return 0;
+    return steps_read(conn, migration, direction, ret_copied, err);
 }
 
 /* -- stamps ---------------------------------------------------------------------------------------------- */

@@ -9,10 +9,17 @@
 #include "apply/stamps.h"
 
 struct sb_copied {
-    bool pending;
-    int64_t tables, tables_done;
+    bool waits; /* apply has to: rows are copied, or it has passed them and the rest of the structure is made
+                 */
+    char why[128]; /* "initial copy: 3 of 10 tables" */
+    /* Not 0: from here on apply has to wait for the structure. */
+    uint64_t hold_lsn;
 };
-/* No row, or no such table (prepared before there was a copy): nothing was copied, nothing is pending. */
+/* No row, or no such table (prepared before there was a copy): nothing was copied, nothing is pending.
+ *
+ * The structure: rows of different moments stand side by side until apply has passed the highest H, and until
+ * then constraints may be violated although nothing is wrong. So apply stops at the first commit beyond it,
+ * and goes on when they are built. */
 int sb_copied_read(struct sb_conn *conn, const char *migration, const char *direction,
     struct sb_copied *ret_copied, struct sb_err *err);
 /* Write down which chunks this progress has passed: all that follows is newer, also when the source fails

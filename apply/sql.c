@@ -224,7 +224,8 @@ bool sb_sql_matches_by(const struct sb_apply_rel *rel, uint16_t col)
 
 /*
  * The row: by key, or, without one, one row whose every column shows the same text. format('%s', c) is the
- * type's own output function, which a cast to text is not (bool, bpchar, inet).
+ * type's own output function, which a cast to text is not (bool, bpchar, inet). Compared byte by byte: the
+ * column's collation may take for equal what is not the same.
  */
 static void put_match(const struct sb_apply_rel *rel, int param, struct sb_buf *sql)
 {
@@ -253,7 +254,7 @@ static void put_match(const struct sb_apply_rel *rel, int param, struct sb_buf *
             sb_ident_put(sql, rel->cols[i].name);
             sb_buf_put_str(sql, " IS DISTINCT FROM NULL AND pg_catalog.format('%s', u.");
             sb_ident_put(sql, rel->cols[i].name);
-            sb_buf_putf(sql, ") = $%d END", param);
+            sb_buf_putf(sql, ") = $%d COLLATE pg_catalog.\"C\" END", param);
         }
     }
     if (rel->key_count == 0)

@@ -3,6 +3,7 @@
 #include "apply/apply.h"
 #include "capture/capture.h"
 #include "copy/copy.h"
+#include "cutover/sequences.h"
 
 struct sb_stage_spec sb_cli_stage(bool capture, enum sb_direction direction)
 {
@@ -15,6 +16,12 @@ struct sb_stage_spec sb_cli_copy(enum sb_direction direction)
 {
     return (struct sb_stage_spec){
         .stage = sb_stage_copy(direction), .direction = direction, .run = sb_copy_run, .finishes = true};
+}
+
+struct sb_stage_spec sb_cli_sequences(void)
+{
+    return (struct sb_stage_spec){
+        .stage = SB_STAGE_SEQUENCES, .direction = SB_FORWARD, .run = sb_sequences_run, .finishes = true};
 }
 
 const struct sb_opt sb_opts_direction[] = {

@@ -25,6 +25,10 @@ static void put_eta(const struct sb_copy_sight *sight, struct sb_buf *line)
 {
     char figure[SB_FIGURE_BYTES];
     int64_t left = sight->rows_estimated - sight->rows;
+    if (sight->schema != NULL) {
+        sb_buf_put_str(line, sight->schema);
+        return;
+    }
     sb_buf_putf(line, "%" PRId64 " of %" PRId64 " tables, %" PRId64 " of about %" PRId64 " rows, %.0f rows/s",
         sight->tables_done, sight->tables, sight->rows, sight->rows_estimated, sight->rows_s);
     if (sight->rows_s > 0 && left > 0)

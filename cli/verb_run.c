@@ -5,8 +5,8 @@
 
 int sb_verb_run(const struct sb_cli *cli, struct sb_err *err)
 {
-    struct sb_stage_spec specs[] = {
-        sb_cli_stage(true, SB_FORWARD), sb_cli_stage(false, SB_FORWARD), sb_cli_copy(SB_FORWARD)};
+    struct sb_stage_spec specs[] = {sb_cli_stage(true, SB_FORWARD), sb_cli_stage(false, SB_FORWARD),
+        sb_cli_copy(SB_FORWARD), sb_cli_sequences()};
     return sb_supervise(cli->config, specs, sizeof specs / sizeof *specs, err);
 }
 

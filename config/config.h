@@ -19,6 +19,7 @@ enum sb_config_store { SB_CONFIG_EMBEDDED, SB_CONFIG_KAFKA };
 enum sb_config_ack { SB_ACK_TARGET, SB_ACK_STREAM };
 enum sb_config_mode { SB_MODE_AUTO, SB_MODE_EXACT };
 enum sb_config_conflict { SB_CONFLICT_OWNER, SB_CONFLICT_HOLD };
+enum sb_config_schema { SB_SCHEMA_AUTO, SB_SCHEMA_OFF };
 enum sb_config_log_format { SB_CONFIG_LOGFMT, SB_CONFIG_JSON };
 
 struct sb_config_list { /* of strings */
@@ -66,10 +67,18 @@ struct sb_config {
     } capture;
     struct {
         bool initial;
+        enum sb_config_schema schema;
+        const char *pg_bin; /* NULL: look for it */
         int64_t jobs;
         int64_t chunk_rows;
         int64_t max_rate_bytes_s; /* 0: no limit */
     } copy;
+    struct {
+        bool keep_ahead;
+        int64_t margin_s;
+        int64_t least_values;
+        int64_t interval_ms;
+    } sequences;
     struct {
         int64_t batch_max_rows;
         int64_t batch_max_bytes;

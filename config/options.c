@@ -14,6 +14,7 @@
 static const char *const stores[] = {"embedded", "kafka", NULL};
 static const char *const acks[] = {"target", "stream", NULL};
 static const char *const modes[] = {"auto", "exact", NULL};
+static const char *const schemas[] = {"auto", "off", NULL};
 static const char *const conflicts[] = {"owner", "hold", NULL};
 static const char *const log_formats[] = {"logfmt", "json", NULL};
 static const char *const log_levels[] = {"debug", "info", "warning", "error", NULL};
@@ -30,6 +31,7 @@ const struct sb_section sb_sections[] = {
     {"kafka", "Settings for librdkafka, passed through under its own names."},
     {"capture", "Reading changes from the source."},
     {"copy", "The initial copy of the rows that the source's tables hold already (docs/COPY.md)."},
+    {"sequences", "Keeping the sequences of the side that does not own the data ahead (docs/SEQUENCES.md)."},
     {"apply", "Writing changes to the target."},
     {"http", "The read-only HTTP server of `switchback run`: metrics, health and status."},
     {"log", "The log on standard error."},
@@ -221,6 +223,25 @@ const struct sb_option sb_options[] = {
                 "to the target, whose tables must be empty, while the stream already runs, and apply begins "
                 "when they are there. Without it the target must hold what the source held when the slot was "
                 "made. It is decided by `prepare` and not changed afterwards."},
+    {.path = "copy.schema",
+        .type = SB_OPTION_CHOICE,
+        .field = FIELD(copy.schema),
+        .value = "auto",
+        .choices = schemas,
+        .help =
+            "What to do about a target that has none of the tables yet: `auto` has the initial copy make "
+            "them, "
+            "and everything that belongs to them, with `pg_dump` and `pg_restore`; `off` wants them made "
+            "beforehand. A target that has all of them is left as it is. It is decided by `prepare` and not "
+            "changed afterwards."},
+    {.path = "copy.pg_bin",
+        .type = SB_OPTION_PATH,
+        .field = FIELD(copy.pg_bin),
+        .example = "/usr/lib/postgresql/18/bin",
+        .help = "The directory with the `pg_dump` and `pg_restore` that read the structure, of the source's "
+                "major "
+                "version or a later one. Where it is not given they are looked for in PATH, then the newest "
+                "below `/usr/lib/postgresql` are taken."},
     {.path = "copy.jobs",
         .type = SB_OPTION_NUMBER,
         .field = FIELD(copy.jobs),
@@ -228,7 +249,9 @@ const struct sb_option sb_options[] = {
         .min = 1,
         .max = 64,
         .unit = "jobs",
-        .help = "How many chunks are copied at the same time; each takes one session on either server."},
+        .help =
+            "How many chunks are copied, and then indexes built, at the same time; each takes one session on "
+            "either server."},
     {.path = "copy.chunk_rows",
         .type = SB_OPTION_NUMBER,
         .field = FIELD(copy.chunk_rows),
@@ -249,6 +272,42 @@ const struct sb_option sb_options[] = {
         .help =
             "The most the initial copy reads from the source in a second, all sessions together; 0 for as "
             "much as it can."},
+
+    {.path = "sequences.keep_ahead",
+        .type = SB_OPTION_BOOL,
+        .field = FIELD(sequences.keep_ahead),
+        .value = "true",
+        .help =
+            "Whether `switchback run` moves the sequences of the side that does not own the data, so that "
+            "they are ahead of the owner's and can be used at once when it takes over."},
+    {.path = "sequences.margin_s",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(sequences.margin_s),
+        .value = "300",
+        .min = 1,
+        .max = 86400,
+        .unit = "s",
+        .help =
+            "How far ahead, as time: the values that are used in so many seconds at the highest rate that "
+            "was measured lately."},
+    {.path = "sequences.least_values",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(sequences.least_values),
+        .value = "100000",
+        .min = 1,
+        .max = INT64_C(1000000000000),
+        .unit = "values",
+        .help =
+            "How far ahead at least, whatever the rate: more than one statement may use between two looks. "
+            "Near the end of what a sequence can count it is less."},
+    {.path = "sequences.interval_ms",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(sequences.interval_ms),
+        .value = "2000",
+        .min = 100,
+        .max = 60000,
+        .unit = "ms",
+        .help = "How often both sides are looked at; each time takes a session on either for a moment."},
 
     {.path = "apply.batch_max_rows",
         .type = SB_OPTION_NUMBER,

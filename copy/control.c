@@ -11,6 +11,9 @@
 
 enum { SQL_MAX_BYTES = 1024 * 1024, ORIGIN_TRIES = 50, ORIGIN_TRY_MS = 100 };
 
+/* There is work to do. What was prepared before the copy made structure has no such column. */
+#define AT_WORK "(state = 'pending' OR pg_catalog.to_jsonb(c) ->> 'structure' = 'pending')"
+
 static int query(
     const struct sb_copy_claim *claim, const char *sql, struct sb_rows **ret_rows, struct sb_err *err)
 {
@@ -18,20 +21,31 @@ static int query(
     return sb_conn_query(claim->target, sql, 2, params, ret_rows, err);
 }
 
-int sb_copy_state_read(const struct sb_copy_claim *claim, enum sb_copy_state *ret_state, struct sb_err *err)
+static enum sb_copy_state state_of(const char *text)
+{
+    if (text == NULL || strcmp(text, "none") == 0)
+        return SB_COPY_NONE;
+    return strcmp(text, "pending") == 0 ? SB_COPY_PENDING : SB_COPY_COMPLETE;
+}
+
+int sb_copy_status_read(
+    const struct sb_copy_claim *claim, struct sb_copy_status *ret_status, struct sb_err *err)
 {
     SB_CLEANUP(sb_rows_freep)
     struct sb_rows *rows = NULL;
-    *ret_state = SB_COPY_NONE;
-    if (query(claim, "SELECT state FROM switchback.copy WHERE migration = $1 AND direction = $2", &rows,
-            err) != 0)
+    *ret_status = (struct sb_copy_status){.rows = SB_COPY_NONE};
+    if (query(claim,
+            "SELECT state, last_h, pg_catalog.to_jsonb(c) ->> 'structure', pg_catalog.to_jsonb(c) ->> "
+            "'structure_begun_at' IS NOT NULL FROM switchback.copy c WHERE migration = $1 AND direction = $2",
+            &rows, err) != 0)
         /* Prepared before there was a copy: the schema is there, this table is not. */
         return strcmp(err->sqlstate, "42P01") == 0 ? 0 : sb_err_add(err, "could not read switchback.copy");
-    const char *state = sb_rows_count(rows) == 0 ? "none" : sb_rows_get(rows, 0, 0);
-    if (strcmp(state, "pending") == 0)
-        *ret_state = SB_COPY_PENDING;
-    else if (strcmp(state, "complete") == 0)
-        *ret_state = SB_COPY_COMPLETE;
+    if (sb_rows_count(rows) == 0)
+        return 0;
+    ret_status->rows = state_of(sb_rows_get(rows, 0, 0));
+    ret_status->last_h = sb_rows_lsn(rows, 0, 1);
+    ret_status->structure = state_of(sb_rows_get(rows, 0, 2));
+    ret_status->structure_begun = sb_rows_bool(rows, 0, 3);
     return 0;
 }
 
@@ -72,9 +86,9 @@ static int take_over(struct sb_copy_claim *claim, struct sb_err *err)
     struct sb_rows *rows = NULL;
     const char *params[] = {claim->migration, claim->direction, claim->incarnation};
     if (sb_conn_query(claim->target,
-            "UPDATE switchback.copy SET incarnation = $3, started_at = coalesce(started_at, "
+            "UPDATE switchback.copy c SET incarnation = $3, started_at = coalesce(started_at, "
             "pg_catalog.now()) "
-            "WHERE migration = $1 AND direction = $2 AND state = 'pending' RETURNING 1",
+            "WHERE migration = $1 AND direction = $2 AND " AT_WORK " RETURNING 1",
             3, params, &rows, err) != 0)
         return strcmp(err->sqlstate, "55P03") == 0 ? end_predecessor(claim, err) : -1;
     if (sb_rows_count(rows) != 1)
@@ -96,13 +110,23 @@ int sb_copy_claim(struct sb_copy_claim *claim, struct sb_err *err)
     return rc == 0 ? sb_conn_exec(claim->target, "SET lock_timeout = 0", err) : rc;
 }
 
-void sb_copy_put_begin(const struct sb_copy_claim *claim, struct sb_buf *sql)
+static void put_begin(const struct sb_copy_claim *claim, const char *condition, struct sb_buf *sql)
 {
-    sb_buf_put_str(sql, "BEGIN; SELECT 1 FROM switchback.copy WHERE migration = ");
+    sb_buf_put_str(sql, "BEGIN; SELECT 1 FROM switchback.copy c WHERE migration = ");
     sb_literal_put(sql, sb_view_str(claim->migration));
     sb_buf_put_str(sql, " AND direction = ");
     sb_literal_put(sql, sb_view_str(claim->direction));
-    sb_buf_putf(sql, " AND state = 'pending' AND incarnation = '%s' FOR SHARE", claim->incarnation);
+    sb_buf_putf(sql, " AND %s AND incarnation = '%s' FOR SHARE", condition, claim->incarnation);
+}
+
+void sb_copy_put_begin(const struct sb_copy_claim *claim, struct sb_buf *sql)
+{
+    put_begin(claim, "state = 'pending'", sql);
+}
+
+void sb_copy_put_begin_structure(const struct sb_copy_claim *claim, struct sb_buf *sql)
+{
+    put_begin(claim, AT_WORK, sql);
 }
 
 int sb_copy_begin(const struct sb_copy_claim *claim, struct sb_err *err)
@@ -114,7 +138,7 @@ int sb_copy_begin(const struct sb_copy_claim *claim, struct sb_err *err)
         return -1;
     if (sb_conn_exec(claim->target, "BEGIN", err) == 0 &&
         sb_conn_query(claim->target,
-            "SELECT 1 FROM switchback.copy WHERE migration = $1 AND direction = $2 AND state = 'pending' AND "
+            "SELECT 1 FROM switchback.copy c WHERE migration = $1 AND direction = $2 AND " AT_WORK " AND "
             "incarnation = $3 FOR SHARE",
             3, params, &rows, err) == 0 &&
         sb_rows_count(rows) == 1)

@@ -23,7 +23,14 @@ struct sb_copy_claim {
 };
 
 enum sb_copy_state { SB_COPY_NONE, SB_COPY_PENDING, SB_COPY_COMPLETE };
-int sb_copy_state_read(const struct sb_copy_claim *claim, enum sb_copy_state *ret_state, struct sb_err *err);
+struct sb_copy_status {
+    enum sb_copy_state rows;
+    enum sb_copy_state structure;
+    bool structure_begun; /* the tables are there */
+    uint64_t last_h;
+};
+int sb_copy_status_read(
+    const struct sb_copy_claim *claim, struct sb_copy_status *ret_status, struct sb_err *err);
 
 /* Fills incarnation. Waits some seconds for an earlier one's transactions, then ends its sessions and says
  * SB-TARGET-UNAVAILABLE, to be tried again. */
@@ -35,7 +42,9 @@ int sb_copy_take_origin(
 /* The statements that begin a transaction that writes rows; its last one returns a row as long as the claim
  * stands. */
 void sb_copy_put_begin(const struct sb_copy_claim *claim, struct sb_buf *sql);
-/* Begin such a transaction on the claim's own session. SB-EPOCH-STALE if the claim is lost. */
+/* The same for one that makes structure, rows or no rows. */
+void sb_copy_put_begin_structure(const struct sb_copy_claim *claim, struct sb_buf *sql);
+/* Begin a transaction of either kind on the claim's own session. SB-EPOCH-STALE if the claim is lost. */
 int sb_copy_begin(const struct sb_copy_claim *claim, struct sb_err *err);
 int sb_copy_commit(const struct sb_copy_claim *claim, struct sb_err *err);
 void sb_copy_rollback(const struct sb_copy_claim *claim);

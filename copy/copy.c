@@ -2,6 +2,8 @@
 
 #include "copy/pipe.h"
 #include "copy/plan.h"
+#include "copy/schema.h"
+#include "copy/steps.h"
 #include "copy/witness.h"
 #include "core/clock.h"
 #include "core/fault.h"
@@ -26,6 +28,8 @@ enum {
     PING_MS = 2000,
     PAUSE_ASK_MS = 500,
     PAUSE_ANSWER_MS = 5000, /* at the end of a plan */
+    APPLY_ASK_MS = 200,
+    NUDGE_MS = 2000,
 };
 #define PLAN_MAX_BYTES (INT64_C(4) << 30)
 
@@ -45,6 +49,7 @@ struct copy {
     struct sb_names names;
     char purpose[SB_NAME_BYTES];
     struct sb_copy_claim claim;
+    struct sb_copy_status status; /* as it was found */
     struct sb_witness *witness;
     struct sb_arena *arena;
     struct sb_copy_plan plan;
@@ -512,7 +517,6 @@ static int check_prepared(struct copy *copy, struct sb_err *err)
 static int begin(struct copy *copy, struct sb_err *err)
 {
     struct sb_conn *conn = NULL;
-    struct sb_server_id id;
     copy->options = (struct sb_pipe_options){.source = sb_wiring_source(copy->config, copy->direction),
         .target = sb_wiring_target(copy->config, copy->direction),
         .claim = &copy->claim};
@@ -521,6 +525,12 @@ static int begin(struct copy *copy, struct sb_err *err)
         sb_copy_claim(&copy->claim, err) != 0)
         return -1;
     SB_FAULT("copy-after-claim");
+    return 0;
+}
+
+static int begin_rows(struct copy *copy, struct sb_err *err)
+{
+    struct sb_server_id id;
     if (sb_catalog_server_id(sb_witness_conn(copy->witness), &id, err) != 0 || make_plan(copy, err) != 0)
         return -1;
     copy->options.timeline = id.timeline;
@@ -530,9 +540,125 @@ static int begin(struct copy *copy, struct sb_err *err)
     return 0;
 }
 
-static int run_pending(struct copy *copy, struct sb_err *err)
+/* -- the structure --------------------------------------------------------------------------------------- */
+
+static struct sb_schema schema_of(const struct copy *copy)
 {
-    if (begin(copy, err) != 0)
+    return (struct sb_schema){.config = copy->config,
+        .direction = copy->direction,
+        .claim = &copy->claim,
+        .source = sb_witness_conn(copy->witness),
+        .stop = stop_pending};
+}
+
+static void tell_schema(struct copy *copy, enum sb_stage_state state, const char *words)
+{
+    int64_t now_ms = sb_clock_mono_ms();
+    sb_report_state(state, words);
+    if (watcher.fn == NULL || (copy->sight_ms > 0 && now_ms - copy->sight_ms < SIGHT_MS))
+        return;
+    const struct sb_copy_sight sight = {.schema = words};
+    copy->sight_ms = now_ms;
+    watcher.fn(watcher.arg, &sight);
+}
+
+/* Between two looks at servers that are waited for. */
+static int go_on(struct copy *copy, struct sb_err *err)
+{
+    if (stop_pending())
+        return sb_err_set(err, SB_E_SHUTDOWN, "told to stop: what is made of the structure stays");
+    return ping_if_due(copy, sb_clock_mono_ms(), err);
+}
+
+static int on_steps(void *arg, const struct sb_steps_sight *sight, struct sb_err *err)
+{
+    struct copy *copy = arg;
+    struct sb_buf words SB_CLEANUP(sb_buf_clear);
+    sb_buf_init(&words, 256);
+    sb_steps_put_words(sight, &words);
+    tell_schema(copy, SB_STATE_RUNNING, sb_buf_str(&words));
+    return go_on(copy, err);
+}
+
+static int make_steps(struct copy *copy, enum sb_toc_phase phase, struct sb_err *err)
+{
+    const struct sb_steps steps = {.claim = &copy->claim,
+        .config = copy->config,
+        .direction = copy->direction,
+        .turn = on_steps,
+        .arg = copy};
+    copy->sight_ms = 0;
+    return sb_steps_run(&steps, phase, err);
+}
+
+static int make_tables(struct copy *copy, struct sb_err *err)
+{
+    const struct sb_schema schema = schema_of(copy);
+    if (copy->status.structure != SB_COPY_PENDING || copy->status.structure_begun)
+        return 0;
+    tell_schema(copy, SB_STATE_RUNNING, "schema: the tables are being made");
+    return sb_schema_begin(&schema, err);
+}
+
+static int applied_read(struct copy *copy, uint64_t *ret_lsn, struct sb_err *err)
+{
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    const char *params[] = {copy->claim.migration, copy->claim.direction};
+    if (sb_conn_query(copy->claim.target,
+            "SELECT min(commit_lsn) FROM switchback.progress WHERE migration = $1 AND direction = $2", 2,
+            params, &rows, err) != 0)
+        return sb_err_add(err, "could not read the progress row");
+    *ret_lsn = sb_rows_lsn(rows, 0, 0);
+    return 0;
+}
+
+/* Only then do all rows stand at one moment. On a source where nobody writes the commit that gets apply there
+ * is ours. */
+static int await_apply(struct copy *copy, struct sb_err *err)
+{
+    char why[160], applied_text[SB_LSN_TEXT_BYTES], last_text[SB_LSN_TEXT_BYTES];
+    uint64_t applied = 0;
+    int64_t nudge_ms = 0;
+    for (;;) {
+        if (sb_copy_status_read(&copy->claim, &copy->status, err) != 0 ||
+            applied_read(copy, &applied, err) != 0)
+            return -1;
+        if (copy->status.rows != SB_COPY_COMPLETE)
+            return sb_err_set(
+                err, SB_E_TARGET_UNAVAILABLE, "rows are to be copied again before the structure is made");
+        if (applied >= copy->status.last_h)
+            return 0;
+        snprintf(why, sizeof why, "schema: waits for apply to pass the copied rows, it is at %s of %s",
+            sb_lsn_text(applied, applied_text), sb_lsn_text(copy->status.last_h, last_text));
+        tell_schema(copy, SB_STATE_WAITING, why);
+        if (sb_clock_mono_ms() >= nudge_ms) {
+            nudge_ms = sb_clock_mono_ms() + NUDGE_MS;
+            if (sb_conn_exec(sb_witness_conn(copy->witness),
+                    "SELECT pg_catalog.pg_logical_emit_message(true, 'switchback.copy', 'pass')", err) != 0)
+                return -1;
+        }
+        poll(NULL, 0, APPLY_ASK_MS);
+        if (go_on(copy, err) != 0)
+            return -1;
+    }
+}
+
+static int make_rest(struct copy *copy, struct sb_err *err)
+{
+    const struct sb_schema schema = schema_of(copy);
+    if (await_apply(copy, err) != 0 || make_steps(copy, SB_TOC_REST, err) != 0 ||
+        sb_schema_complete(&schema, err) != 0)
+        return -1;
+    SB_INFO("the structure is complete");
+    return 0;
+}
+
+/* -- all of it ------------------------------------------------------------------------------------------- */
+
+static int copy_rows(struct copy *copy, struct sb_err *err)
+{
+    if (make_tables(copy, err) != 0 || begin_rows(copy, err) != 0)
         return -1;
     /* Planned once more behind each round: what was published meanwhile is copied, too. */
     while (copy->plan.job_count > 0) {
@@ -543,25 +669,39 @@ static int run_pending(struct copy *copy, struct sb_err *err)
         if (make_plan(copy, err) != 0)
             return -1;
     }
+    if (copy->status.structure == SB_COPY_PENDING && make_steps(copy, SB_TOC_KEYS, err) != 0)
+        return -1;
     if (sb_copy_complete(&copy->claim, err) != 0)
         return -1;
-    sb_copy_drop_origins(&copy->claim, copy->config, copy->direction);
     SB_INFO("the initial copy is complete", SB_NUM("tables", copy->plan.table_count),
         SB_NUM("rows", copy->plan.rows_done), SB_NUM("chunks", copy->plan.chunks_done));
+    return sb_copy_status_read(&copy->claim, &copy->status, err);
+}
+
+static int run_pending(struct copy *copy, struct sb_err *err)
+{
+    if (begin(copy, err) != 0)
+        return -1;
+    if (copy->status.rows == SB_COPY_PENDING && copy_rows(copy, err) != 0)
+        return -1;
+    if (copy->status.rows != SB_COPY_COMPLETE)
+        return 0;
+    if (copy->status.structure == SB_COPY_PENDING && make_rest(copy, err) != 0)
+        return -1;
+    sb_copy_drop_origins(&copy->claim, copy->config, copy->direction);
     return 0;
 }
 
 static int run(struct copy *copy, struct sb_err *err)
 {
-    enum sb_copy_state state = SB_COPY_NONE;
     struct sb_endpoint target = sb_wiring_target(copy->config, copy->direction);
     if (sb_conn_open(&target, copy->purpose, SB_CONN_LOCAL_COMMIT, &copy->claim.target, err) != 0 ||
-        sb_copy_state_read(&copy->claim, &state, err) != 0)
+        sb_copy_status_read(&copy->claim, &copy->status, err) != 0)
         return -1;
-    if (state == SB_COPY_PENDING)
+    if (copy->status.rows == SB_COPY_PENDING || copy->status.structure == SB_COPY_PENDING)
         return run_pending(copy, err);
-    SB_INFO(state == SB_COPY_COMPLETE ? "the initial copy is complete already"
-                                      : "there is no initial copy to do");
+    SB_INFO(copy->status.rows == SB_COPY_COMPLETE ? "the initial copy is complete already"
+                                                  : "there is no initial copy to do");
     return 0;
 }
 

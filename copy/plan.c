@@ -299,6 +299,19 @@ static int follow_rename(
     return rc == 0 ? sb_copy_commit(planner->claim, err) : -1;
 }
 
+static int keep_cut(const struct planner *planner, struct sb_copy_table *table, const struct sb_rows *planned,
+    struct sb_err *err)
+{
+    enum sb_key_kind kind;
+    if (!sb_key_kind_find(sb_rows_get(planned, 0, 1), &kind))
+        return sb_err_set(
+            err, SB_E_STATE_FORMAT, "switchback.copy_table does not read as ours for %s", table->relation);
+    table->kind = kind;
+    return sb_arena_dup(planner->arena, sb_view_str(sb_rows_get(planned, 0, 2)), &table->key_column)
+               ? 0
+               : no_room(planner, err);
+}
+
 /* The table's finished chunks; what is missing beside them. */
 static int ledger_read(struct planner *planner, size_t at, struct sb_err *err)
 {
@@ -312,7 +325,7 @@ static int ledger_read(struct planner *planner, size_t at, struct sb_err *err)
             "switchback.chunk WHERE migration = $1 AND direction = $2 AND relation = $3",
             3, params, &rows, err) != 0 ||
         sb_conn_query(planner->claim->target,
-            "SELECT shape, key_kind, key_column FROM switchback.copy_table WHERE migration = $1 AND "
+            "SELECT shape, key_kind, key_column, chunks FROM switchback.copy_table WHERE migration = $1 AND "
             "direction = $2 AND "
             "relation = $3",
             3, params, &planned, err) != 0)
@@ -321,9 +334,13 @@ static int ledger_read(struct planner *planner, size_t at, struct sb_err *err)
     struct sb_key_range *done = sb_arena_zalloc(planner->arena, (count + 1) * sizeof *done);
     if (done == NULL)
         return no_room(planner, err);
-    bool same = sb_rows_count(planned) == 1 && strcmp(sb_rows_get(planned, 0, 0), table->shape) == 0 &&
-                strcmp(sb_rows_get(planned, 0, 1), sb_key_kind_name(table->kind)) == 0 &&
-                sb_view_eq_str(table->key_column, sb_rows_get(planned, 0, 2));
+    bool same = sb_rows_count(planned) == 1 && strcmp(sb_rows_get(planned, 0, 0), table->shape) == 0;
+    /* One that is copied as a whole stays as it was cut, whatever was built on the target since. */
+    if (same && count > 0 && (uint64_t)count >= sb_rows_u64(planned, 0, 3) &&
+        keep_cut(planner, table, planned, err) != 0)
+        return -1;
+    same = same && strcmp(sb_rows_get(planned, 0, 1), sb_key_kind_name(table->kind)) == 0 &&
+           sb_view_eq_str(table->key_column, sb_rows_get(planned, 0, 2));
     int64_t rows_done = 0;
     for (size_t i = 0; i < count; i++) {
         if (!bound_take(planner, sb_rows_get(rows, (int)i, 0), &done[i].lower, &done[i].lower_open) ||

@@ -137,6 +137,9 @@ SB_ERR(SB_E_STAMP_FROM_STANDBY, "SB-STAMP-FROM-STANDBY", SB_CLASS_DATA, 65,
 SB_ERR(SB_E_TARGET_NOT_EMPTY, "SB-TARGET-NOT-EMPTY", SB_CLASS_DATA, 65,
     "a target table holds rows that the initial copy did not write",
     "Empty the table on the target, then `switchback resume`; or prepare with copy.initial: false if its rows are right.")
+SB_ERR(SB_E_PG_DUMP, "SB-PG-DUMP", SB_CLASS_DATA, 69,
+    "there is no pg_dump on this machine that can read the source's structure, or it refused to",
+    "Install the client programs of the source's major version or a later one, or set copy.pg_bin; or make the tables on the target yourself and set copy.schema: off.")
 SB_ERR(SB_E_COPY_INCOMPLETE, "SB-COPY-INCOMPLETE", SB_CLASS_DATA, 65,
     "the copied image of a table cannot be joined with the stream",
     "`switchback copy --again TABLE` copies it again, then `switchback resume`.")

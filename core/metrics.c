@@ -47,7 +47,7 @@ const struct sb_metric_info *sb_metric_info(enum sb_metric metric)
 const char *sb_stage_name(enum sb_stage stage)
 {
     static const char *const names[] = {"supervisor", "capture-forward", "apply-forward", "capture-reverse",
-        "apply-reverse", "reconcile", "copy-forward", "copy-reverse"};
+        "apply-reverse", "reconcile", "copy-forward", "copy-reverse", "sequences"};
     return names[stage];
 }
 

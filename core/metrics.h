@@ -24,6 +24,7 @@ enum sb_stage {
     SB_STAGE_RECONCILE,
     SB_STAGE_COPY_FORWARD,
     SB_STAGE_COPY_REVERSE,
+    SB_STAGE_SEQUENCES,
     SB_STAGE_COUNT
 };
 const char *sb_stage_name(enum sb_stage stage); /* "capture-forward" */

@@ -61,6 +61,23 @@ SB_METRIC(SB_M_COPY_ROWS, "switchback_copy_rows", "gauge", "Rows copied, those o
 SB_METRIC(SB_M_COPY_ROWS_ESTIMATED, "switchback_copy_rows_estimated", "gauge",
     "Rows of all tables of the initial copy, by the source's statistics")
 SB_METRIC(SB_M_COPY_BYTES, "switchback_copy_bytes_total", "counter", "Bytes of rows sent to the target")
+SB_METRIC(SB_M_SEQUENCES_KEPT, "switchback_sequences_kept", "gauge",
+    "Sequences that are ahead on the side that does not own the data")
+SB_METRIC(SB_M_SEQUENCES_MISSING, "switchback_sequences_missing", "gauge",
+    "Sequences of the owner that the other side does not have")
+SB_METRIC(SB_M_SEQUENCES_UNKEPT, "switchback_sequences_unkept", "gauge",
+    "Sequences that cannot be kept ahead: no right, another direction, nothing left")
+SB_METRIC(SB_M_SEQUENCES_TIGHT, "switchback_sequences_tight", "gauge",
+    "Sequences kept ahead by less than wanted because little is left of what they can count")
+SB_METRIC(SB_M_SEQUENCES_MOVES, "switchback_sequences_moves_total", "counter", "Sequences moved ahead")
+SB_METRIC(SB_M_SEQUENCES_ROGUE, "switchback_sequences_rogue_values", "gauge",
+    "Values used on the side that does not own the data, since it does not")
+SB_METRIC(SB_M_SEQUENCES_AHEAD, "switchback_sequences_least_ahead_values", "gauge",
+    "Values that the sequence that is least ahead is ahead")
+SB_METRIC(SB_M_SEQUENCES_HEADROOM, "switchback_sequences_least_headroom_values", "gauge",
+    "Values that are left on the side that does not own, of the sequence with the fewest")
+SB_METRIC(SB_M_SEQUENCES_TIME_US, "switchback_sequences_round_time_us", "gauge",
+    "When all sequences were last looked at, microseconds since 1970")
 SB_METRIC(SB_M_APPLY_OPEN_TXN_ROWS, "switchback_apply_open_transaction_rows", "gauge",
     "Rows written in an open large transaction")
 SB_METRIC(SB_M_LOG_DROPPED, "switchback_log_dropped_lines_total", "counter",

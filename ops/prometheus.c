@@ -109,6 +109,8 @@ static bool belongs(enum sb_stage stage, enum sb_metric metric, int64_t value)
         return is_apply(stage);
     if (strncmp(name, "copy_", 5) == 0)
         return is_copy(stage);
+    if (strncmp(name, "sequences_", 10) == 0)
+        return stage == SB_STAGE_SEQUENCES;
     if (metric == SB_M_STREAM_BYTES || metric == SB_M_STREAM_OLDEST_OFFSET ||
         metric == SB_M_STREAM_NEXT_OFFSET)
         return is_capture(stage) || (is_apply(stage) && value != 0);
@@ -131,6 +133,8 @@ static bool is_known(const struct sb_reading_stage *one, enum sb_metric metric)
         return one->values[metric] != 0;
     if (strncmp(name, "switchback_slot_", strlen("switchback_slot_")) == 0)
         return one->values[SB_M_SOURCE_WAL_LSN] != 0;
+    if (strncmp(name, "switchback_sequences_", strlen("switchback_sequences_")) == 0)
+        return one->values[SB_M_SEQUENCES_TIME_US] != 0;
     return true;
 }
 

@@ -155,6 +155,27 @@ static void text_direction(
     text_stage(status, &dir->apply, out);
 }
 
+static void text_sequences(const struct sb_status *status, struct sb_buf *out)
+{
+    const struct sb_status_sequences *sequences = &status->sequences;
+    if (sequences->stage.state == SB_STATE_ABSENT && !sequences->stage.gone && !sequences->shown)
+        return;
+    sb_buf_put_str(out, "\nsequences: ");
+    if (!sequences->shown)
+        sb_buf_put_str(out, "not looked at yet\n");
+    else
+        sb_buf_putf(out,
+            "%" PRId64 " kept ahead (the least by %" PRId64 " values), %" PRId64 " missing, %" PRId64
+            " not kept\n",
+            sequences->kept, sequences->ahead, sequences->missing, sequences->unkept);
+    if (sequences->rogue_values > 0)
+        sb_buf_putf(out, "  %" PRId64 " values were used on the side that does not own the data\n",
+            sequences->rogue_values);
+    text_stage(status, &sequences->stage, out);
+    if (sequences->stage.report->why[0] != '\0')
+        sb_buf_putf(out, "    %s\n", sequences->stage.report->why);
+}
+
 void sb_render_text(const struct sb_status *status, struct sb_buf *out)
 {
     char at[SB_TIME_TEXT_BYTES];
@@ -168,6 +189,7 @@ void sb_render_text(const struct sb_status *status, struct sb_buf *out)
         sb_buf_put_str(out, "  supervisor       none: stages run alone\n");
     for (size_t i = 0; i < status->count; i++)
         text_direction(status, &status->directions[i], out);
+    text_sequences(status, out);
 }
 
 /* -- JSON ------------------------------------------------------------------------------------------------ */
@@ -273,6 +295,18 @@ static json_t *json_direction(const struct sb_status_direction *dir)
         "skipped_transactions", (json_int_t)dir->skipped, "stages", stages);
 }
 
+static json_t *json_sequences(const struct sb_status_sequences *sequences)
+{
+    if (!sequences->shown)
+        return json_pack("{s:o}", "stage", json_stage(&sequences->stage));
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "kept", (json_int_t)sequences->kept,
+        "missing", (json_int_t)sequences->missing, "not_kept", (json_int_t)sequences->unkept, "tight",
+        (json_int_t)sequences->tight, "rogue_values", (json_int_t)sequences->rogue_values,
+        "least_ahead_values", (json_int_t)sequences->ahead, "least_headroom_values",
+        (json_int_t)sequences->headroom, "looked_at", json_time(sequences->looked_us), "stage",
+        json_stage(&sequences->stage));
+}
+
 static int dump_to(const char *bytes, size_t len, void *arg)
 {
     struct sb_buf *out = arg;
@@ -285,10 +319,10 @@ void sb_render_json(const struct sb_status *status, struct sb_buf *out)
     json_t *directions = json_array();
     for (size_t i = 0; i < status->count; i++)
         json_array_append_new(directions, json_direction(&status->directions[i]));
-    json_t *root = json_pack("{s:o, s:b, s:b, s:b, s:b, s:o, s:o}", "time", json_time(status->wall_us),
+    json_t *root = json_pack("{s:o, s:b, s:b, s:b, s:b, s:o, s:o, s:o}", "time", json_time(status->wall_us),
         "running", status->runs, "standing", sb_status_standing(status), "ready", sb_status_ready(status),
-        "insecure", status->insecure, "supervisor", json_stage(&status->supervisor), "directions",
-        directions);
+        "insecure", status->insecure, "supervisor", json_stage(&status->supervisor), "directions", directions,
+        "sequences", json_sequences(&status->sequences));
     if (root == NULL || json_dump_callback(root, dump_to, out, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) != 0)
         out->failed = true;
     sb_buf_put_str(out, "\n");

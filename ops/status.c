@@ -249,6 +249,23 @@ static void fill_why(struct sb_status_direction *dir)
         say_positions(dir);
 }
 
+/* -- sequences ------------------------------------------------------------------------------------------- */
+
+static void fill_sequences(struct sb_status_sequences *sequences, const struct sb_reading *now)
+{
+    const int64_t *values = now->stages[SB_STAGE_SEQUENCES].values;
+    *sequences = (struct sb_status_sequences){.stage = stage_of(now, SB_STAGE_SEQUENCES),
+        .shown = values[SB_M_SEQUENCES_TIME_US] != 0,
+        .kept = values[SB_M_SEQUENCES_KEPT],
+        .missing = values[SB_M_SEQUENCES_MISSING],
+        .unkept = values[SB_M_SEQUENCES_UNKEPT],
+        .tight = values[SB_M_SEQUENCES_TIGHT],
+        .rogue_values = values[SB_M_SEQUENCES_ROGUE],
+        .ahead = values[SB_M_SEQUENCES_AHEAD],
+        .headroom = values[SB_M_SEQUENCES_HEADROOM],
+        .looked_us = values[SB_M_SEQUENCES_TIME_US]};
+}
+
 /* -- the whole ------------------------------------------------------------------------------------------- */
 
 static void fill_direction(struct sb_status_direction *dir, const struct sb_reading *before,
@@ -276,6 +293,7 @@ void sb_status_compute(const struct sb_reading *before, const struct sb_reading 
     ret_status->wall_us = now->wall_us;
     ret_status->insecure = insecure;
     ret_status->supervisor = stage_of(now, SB_STAGE_SUPERVISOR);
+    fill_sequences(&ret_status->sequences, now);
     for (int stage = 0; stage < SB_STAGE_COUNT; stage++)
         ret_status->runs =
             ret_status->runs || (now->stages[stage].report.pid != 0 && now->stages[stage].alive);

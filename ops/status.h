@@ -59,11 +59,21 @@ struct sb_status_direction {
     char why[SB_STATUS_WHY_BYTES]; /* why it is not further: a sentence, or several; never empty */
 };
 
+struct sb_status_sequences { /* of the side that does not own the data (docs/SEQUENCES.md) */
+    struct sb_status_stage stage;
+    bool shown; /* they were looked at in the life of this page */
+    int64_t kept, missing, unkept, tight, rogue_values;
+    int64_t ahead;     /* values, of the one that is least ahead */
+    int64_t headroom;  /* values, of the one that has least left */
+    int64_t looked_us; /* when */
+};
+
 struct sb_status {
     int64_t wall_us;
     bool runs; /* any process lives */
     bool insecure;
     struct sb_status_stage supervisor;
+    struct sb_status_sequences sequences;
     size_t count; /* forward always, reverse once a stage of it was started */
     struct sb_status_direction directions[2];
 };

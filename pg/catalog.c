@@ -51,7 +51,9 @@ static const char columns_sql[] =
     " pg_catalog.format_type(a.atttypid, a.atttypmod), a.atttypid, a.atttypmod, a.attnum, a.attnotnull OR "
     "t.typnotnull,"
     " (a.atthasdef OR t.typdefault IS NOT NULL) AND a.attgenerated = '', a.attgenerated <> '', a.attidentity,"
-    " a.attnum = ANY (CASE WHEN c.relreplident = 'i' THEN ri.indkey ELSE pk.indkey END),"
+    /* An index's own columns, not those that it INCLUDEs; its vector counts from 0. */
+    " a.attnum = ANY (((CASE WHEN c.relreplident = 'i' THEN ri.indkey ELSE pk.indkey END)::pg_catalog.int2[])"
+    "[0:CASE WHEN c.relreplident = 'i' THEN ri.indnkeyatts ELSE pk.indnkeyatts END - 1]),"
     " pg_catalog.format_type(coalesce(base.oid, a.atttypid), -1),"
     " CASE WHEN coalesce(base.oid, a.atttypid) < 16384 THEN '=' ELSE"
     " coalesce((SELECT pg_catalog.format('OPERATOR(%I.%s)', s.nspname, o.oprname) FROM pg_catalog.pg_opclass "

@@ -360,6 +360,34 @@ int sb_conn_open(const struct sb_endpoint *endpoint, const char *purpose, unsign
     return 0;
 }
 
+static void word_put(struct sb_buf *out, const char *name, const char *value)
+{
+    sb_buf_putf(out, "%s%s='", out->len == 0 ? "" : " ", name);
+    for (; *value != '\0'; value++) {
+        if (*value == '\'' || *value == '\\')
+            sb_buf_put_str(out, "\\");
+        sb_buf_put(out, value, 1);
+    }
+    sb_buf_put_str(out, "'");
+}
+
+int sb_conn_words(
+    const struct sb_endpoint *endpoint, const char *purpose, struct sb_buf *out, struct sb_err *err)
+{
+    struct keywords words = {.count = 0};
+    PQconninfoOption *options = NULL;
+    if (keywords_fill(endpoint, &words, &options, err) < 0)
+        return -1;
+    keywords_set(&words, "application_name", purpose);
+    for (size_t i = 0; i < words.count; i++) {
+        /* The program chooses its own encoding. */
+        if (strcmp(words.names[i], "password") != 0 && strcmp(words.names[i], "client_encoding") != 0)
+            word_put(out, words.names[i], words.values[i]);
+    }
+    PQconninfoFree(options);
+    return out->failed ? sb_err_set(err, SB_E_LIMIT, "%s.dsn is too long", sb_side_name(endpoint->side)) : 0;
+}
+
 void sb_conn_close(struct sb_conn *conn)
 {
     if (conn == NULL)
@@ -513,6 +541,13 @@ int sb_conn_send(
     int sent = simple ? PQsendQuery(conn->pg, sql)
                       : PQsendQueryParams(conn->pg, sql, param_count, NULL, params, NULL, NULL, 0);
     return sent == 1 ? 0 : sb_conn_error(conn, NULL, SB_E_INTERNAL, "could not send a statement", err);
+}
+
+int sb_conn_send_script(struct sb_conn *conn, const char *sql, struct sb_err *err)
+{
+    if (PQsendQuery(conn->pg, sql) == 1)
+        return 0;
+    return sb_conn_error(conn, NULL, SB_E_INTERNAL, "could not send statements", err);
 }
 
 int sb_conn_poll(struct sb_conn *conn, struct sb_rows **ret_rows, struct sb_err *err)

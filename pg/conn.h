@@ -14,6 +14,7 @@
 #ifndef SB_PG_CONN_H
 #define SB_PG_CONN_H
 
+#include "core/bytes.h"
 #include "core/err.h"
 
 #include <stdbool.h>
@@ -70,6 +71,8 @@ int sb_conn_exec(struct sb_conn *conn, const char *sql, struct sb_err *err);
 /* The same without waiting: send, then poll whenever the descriptor is readable (or a timer fires). */
 int sb_conn_send(
     struct sb_conn *conn, const char *sql, int param_count, const char *const *params, struct sb_err *err);
+/* Several statements without parameters: the answer is the first failure, or the last result. */
+int sb_conn_send_script(struct sb_conn *conn, const char *sql, struct sb_err *err);
 enum { SB_CONN_PENDING = 1 };
 int sb_conn_poll(
     struct sb_conn *conn, struct sb_rows **ret_rows, struct sb_err *err); /* 0: answer is here; PENDING; -1 */
@@ -77,6 +80,10 @@ int sb_conn_poll(
 /* Between two statements: 0 if the session is there, -1 (..-UNAVAILABLE) if the server has ended it. Does not
  * wait. */
 int sb_conn_check(struct sb_conn *conn, struct sb_err *err);
+/* The connection string that a program of PostgreSQL's own takes to open the same session, with our defaults
+ * and without the password, which goes as PGPASSWORD. */
+int sb_conn_words(
+    const struct sb_endpoint *endpoint, const char *purpose, struct sb_buf *out, struct sb_err *err);
 
 /* Fill err from the session's last failure or from a result; for walsender and writer. other: the code for
  * errors that belong to no class above. what: "could not start replication". */

@@ -177,6 +177,26 @@ static const char *oids_text(struct sb_checkup *up, bool of_target)
     return text;
 }
 
+/* Decided by prepare; before that, as prepare will. */
+static int move_read(struct sb_checkup *up)
+{
+    struct sb_copy_row row;
+    const struct sb_config_list *include = &up->config->tables.include;
+    up->narrow = true;
+    for (size_t i = 0; i < include->count; i++)
+        up->narrow = up->narrow && strcmp(include->items[i], "*.*") != 0;
+    for (size_t i = 0; i < up->pair_count; i++)
+        up->pairs_there += up->pairs[i].target != NULL;
+    if (sb_control_copy(up->target.conn, up->config->migration, up->direction, &row, up->err) < 0)
+        return -1;
+    if (row.structure_pending)
+        up->move = row.structure_begun ? SB_MOVE_BEGUN : SB_MOVE_PLANNED;
+    else if (!row.found && !up->capture.found &&
+             sb_scope_is_moved(up->config, up->pair_count, up->pairs_there))
+        up->move = SB_MOVE_PLANNED;
+    return 0;
+}
+
 static int tables_read(struct sb_checkup *up)
 {
     if (sb_scope_read(up->config, up->source.conn, up->arena, &up->scope, up->err) < 0)
@@ -191,6 +211,8 @@ static int tables_read(struct sb_checkup *up)
     if (up->target.conn != NULL && target_find(up, pairs) < 0)
         return -1;
     up->pairs = pairs;
+    if (up->target.conn != NULL && move_read(up) < 0)
+        return -1;
     up->source_oids = oids_text(up, false);
     up->target_oids = oids_text(up, true);
     return up->source_oids == NULL || up->target_oids == NULL ? sb_checkup_full(up) : 0;
@@ -238,7 +260,7 @@ static int checkup_run(struct sb_checkup *up)
             return -1;
     }
     const struct sb_check *const tables[] = {sb_check_source, sb_check_target, sb_check_tables,
-        sb_check_refusals, sb_check_stream, sb_check_coverage};
+        sb_check_schema, sb_check_refusals, sb_check_way_back, sb_check_stream, sb_check_coverage};
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
         if (checks_run(up, tables[i]) < 0)
             return -1;

@@ -135,9 +135,35 @@ static int names_check(struct sb_checkup *up)
 
 /* -- on the target --------------------------------------------------------------------------------------- */
 
+static int by_copy(struct sb_checkup *up)
+{
+    return sb_checkup_tell(
+        up, SB_RESULT_INFO, SB_OK, NULL, "the initial copy makes the tables, keys and all");
+}
+
+/* Made by hand or by the copy, but not half by either. */
+static const char *partly_words(struct sb_checkup *up)
+{
+    bool partly = up->config->copy.initial && up->config->copy.schema == SB_SCHEMA_AUTO &&
+                  up->pairs_there > 0 && !up->capture.found;
+    return partly ? sb_checkup_text(up,
+                        ", which has %zu of the %zu tables: the initial copy makes all of them where there "
+                        "is none, "
+                        "and none where there is one",
+                        up->pairs_there, up->pair_count)
+                  : "";
+}
+
 static int missing_check(struct sb_checkup *up)
 {
     struct sb_buf sql;
+    if (up->move != SB_MOVE_NOTHING)
+        return sb_checkup_tell(up, SB_RESULT_INFO, SB_OK, NULL,
+            "the target has %zu of the %zu tables: the initial copy %s", up->pairs_there, up->pair_count,
+            up->move == SB_MOVE_BEGUN ? "has made them, and makes what belongs to them" : "makes them");
+    const char *partly = partly_words(up);
+    if (partly == NULL)
+        return sb_checkup_full(up);
     sb_buf_init(&sql, 1024 * 1024);
     int done = 0;
     for (size_t i = 0; i < up->pair_count && done == 0; i++) {
@@ -152,8 +178,8 @@ static int missing_check(struct sb_checkup *up)
         }
         sb_structure_create(&sql, table);
         done = sb_checkup_tell(up, SB_RESULT_FAIL, SB_E_TARGET_STRUCTURE, sb_buf_str(&sql),
-            "\"%s\".\"%s\" does not exist on the target (or its schema does not)", table->schema.ptr,
-            table->name.ptr);
+            "\"%s\".\"%s\" does not exist on the target (or its schema does not)%s", table->schema.ptr,
+            table->name.ptr, partly);
     }
     sb_buf_clear(&sql);
     return done;
@@ -176,6 +202,8 @@ static int structure_tell(
 
 static int structure_check(struct sb_checkup *up)
 {
+    if (up->move != SB_MOVE_NOTHING)
+        return by_copy(up);
     for (size_t i = 0; i < up->pair_count; i++) {
         struct structure_arg arg = {.up = up, .table = up->pairs[i].source->table};
         if (up->pairs[i].target != NULL &&
@@ -230,6 +258,8 @@ static const char *key_statement(struct sb_checkup *up, const struct sb_cat_tabl
 
 static int key_check(struct sb_checkup *up)
 {
+    if (up->move != SB_MOVE_NOTHING)
+        return by_copy(up);
     const char *const params[] = {up->target_oids};
     SB_CLEANUP(sb_rows_freep)
     struct sb_rows *rows = NULL;
@@ -260,45 +290,72 @@ static int key_check(struct sb_checkup *up)
     return 0;
 }
 
-/* Labels of enums that the target lacks: a row with one would stop apply. */
-static int enum_check(struct sb_checkup *up)
+int sb_checkup_labels(
+    struct sb_checkup *up, struct sb_conn *conn, const char *oids, struct sb_rows **ret_labels)
 {
-    static const char sql[] =
+    const char *const params[] = {oids};
+    return sb_conn_query(conn,
         "SELECT DISTINCT t.typname, e.enumlabel, pg_catalog.quote_ident(n.nspname) || '.' ||"
         " pg_catalog.quote_ident(t.typname), pg_catalog.quote_literal(e.enumlabel)"
         " FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid"
         " JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace"
         " JOIN pg_catalog.pg_enum e ON e.enumtypid = t.oid"
         " WHERE a.attrelid = ANY ($1::pg_catalog.oid[]) AND a.attnum > 0 AND NOT a.attisdropped"
-        " ORDER BY 1, 2";
-    const char *const of_source[] = {up->source_oids}, *const of_target[] = {up->target_oids};
-    SB_CLEANUP(sb_rows_freep)
-    struct sb_rows *source = NULL, *target = NULL;
-    if (sb_conn_query(up->source.conn, sql, 1, of_source, &source, up->err) < 0 ||
-        sb_conn_query(up->target.conn, sql, 1, of_target, &target, up->err) < 0)
-        return -1;
-    for (int i = 0; i < sb_rows_count(source); i++) {
-        const char *type = sb_rows_get(source, i, 0), *label = sb_rows_get(source, i, 1), *there = NULL;
-        bool found = false;
-        for (int j = 0; j < sb_rows_count(target); j++) {
-            if (strcmp(sb_rows_get(target, j, 0), type) != 0)
-                continue;
-            there = sb_rows_get(target, j, 2);
-            found = found || strcmp(sb_rows_get(target, j, 1), label) == 0;
-        }
-        if (found || there == NULL)
+        " ORDER BY 1, 2",
+        1, params, ret_labels, up->err);
+}
+
+/* The type's name where it is, NULL if it is not there; ret_has: and has the label. */
+static const char *label_find(const struct sb_rows *rows, const char *type, const char *label, bool *ret_has)
+{
+    const char *there = NULL;
+    *ret_has = false;
+    for (int row = 0; row < sb_rows_count(rows); row++) {
+        if (strcmp(sb_rows_get(rows, row, 0), type) != 0)
+            continue;
+        there = sb_rows_get(rows, row, 2);
+        *ret_has = *ret_has || strcmp(sb_rows_get(rows, row, 1), label) == 0;
+    }
+    return there;
+}
+
+int sb_checkup_labels_compare(struct sb_checkup *up, const struct sb_rows *from, const struct sb_rows *to,
+    enum sb_result result, const char *where)
+{
+    for (int row = 0; row < sb_rows_count(from); row++) {
+        const char *type = sb_rows_get(from, row, 0), *label = sb_rows_get(from, row, 1);
+        bool has;
+        const char *there = label_find(to, type, label, &has);
+        if (has || there == NULL)
             continue; /* a type that is not there at all is a mismatch of the column */
-        if (sb_checkup_tell(up, SB_RESULT_FAIL, SB_E_TARGET_STRUCTURE,
-                sb_checkup_text(up, "ALTER TYPE %s ADD VALUE %s;", there, sb_rows_get(source, i, 3)),
-                "enum \"%s\" lacks the label \"%s\" on the target", type, label) < 0)
+        if (sb_checkup_tell(up, result, SB_E_TARGET_STRUCTURE,
+                sb_checkup_text(up, "ALTER TYPE %s ADD VALUE %s;", there, sb_rows_get(from, row, 3)),
+                "enum \"%s\" lacks the label \"%s\" on the %s", type, label, where) < 0)
             return -1;
     }
     return 0;
 }
 
+/* A row with a label that the target lacks would stop apply. */
+static int enum_check(struct sb_checkup *up)
+{
+    if (up->move != SB_MOVE_NOTHING)
+        return by_copy(up);
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *source = NULL, *target = NULL;
+    if (up->move != SB_MOVE_NOTHING)
+        return by_copy(up);
+    if (sb_checkup_labels(up, up->source.conn, up->source_oids, &source) < 0 ||
+        sb_checkup_labels(up, up->target.conn, up->target_oids, &target) < 0)
+        return -1;
+    return sb_checkup_labels_compare(up, source, target, SB_RESULT_FAIL, "target");
+}
+
 /* What is there already cannot be told from what the copy would bring. */
 static int empty_check(struct sb_checkup *up)
 {
+    if (up->move != SB_MOVE_NOTHING)
+        return by_copy(up);
     if (!up->config->copy.initial || up->capture.found)
         return 0;
     for (size_t i = 0; i < up->pair_count; i++) {

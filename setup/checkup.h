@@ -26,6 +26,13 @@ struct sb_checkup_pair { /* a published table and its namesake on the target */
     const struct sb_cat_table *target; /* NULL: there is none */
 };
 
+/* Does the initial copy make the target's tables? */
+enum sb_move {
+    SB_MOVE_NOTHING, /* they are there, or have to be */
+    SB_MOVE_PLANNED, /* none of them is there: it will */
+    SB_MOVE_BEGUN,   /* it has made them, and makes the rest */
+};
+
 struct sb_checkup {
     const struct sb_config *config;
     enum sb_direction direction;
@@ -40,6 +47,9 @@ struct sb_checkup {
     struct sb_scope scope;
     struct sb_checkup_pair *pairs; /* scope.published of them */
     size_t pair_count;
+    size_t pairs_there; /* those whose namesake is there */
+    enum sb_move move;
+    bool narrow;             /* patterns choose some tables only */
     const char *source_oids; /* of the published tables and their namesakes: "{1,2}" */
     const char *target_oids;
     const struct sb_check *running;
@@ -65,13 +75,21 @@ const char *sb_checkup_text(struct sb_checkup *up, const char *fmt, ...)
 /* Quoted, in the arena; NULL when it is full. */
 const char *sb_checkup_ident(struct sb_checkup *up, const char *ident);
 const char *sb_checkup_table(struct sb_checkup *up, struct sb_view schema, struct sb_view name);
+/* Enum labels of the tables' columns: type, label, the type's name and the label quoted. */
+int sb_checkup_labels(
+    struct sb_checkup *up, struct sb_conn *conn, const char *oids, struct sb_rows **ret_labels);
+/* Tells which of `from` are not in `to`, though the type is; where: the side of `to`. */
+int sb_checkup_labels_compare(struct sb_checkup *up, const struct sb_rows *from, const struct sb_rows *to,
+    enum sb_result result, const char *where);
 int sb_checkup_full(struct sb_checkup *up); /* -1 with SB-LIMIT */
 
 /* The tables of checks, in the order they run; each ends with an id of NULL. */
 extern const struct sb_check sb_check_source[];
 extern const struct sb_check sb_check_target[];
 extern const struct sb_check sb_check_tables[];
+extern const struct sb_check sb_check_schema[];
 extern const struct sb_check sb_check_refusals[];
+extern const struct sb_check sb_check_way_back[];
 extern const struct sb_check sb_check_stream[];
 extern const struct sb_check sb_check_coverage[];
 

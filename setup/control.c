@@ -158,14 +158,22 @@ int sb_control_progress(struct sb_conn *target, const char *migration, enum sb_d
 }
 
 int sb_control_copy(struct sb_conn *target, const char *migration, enum sb_direction direction,
-    bool *ret_found, struct sb_err *err)
+    struct sb_copy_row *ret_row, struct sb_err *err)
 {
     SB_CLEANUP(sb_rows_freep)
     struct sb_rows *rows = NULL;
-    if (row_read(target, "copy", "SELECT FROM switchback.copy WHERE migration = $1 AND direction = $2",
+    if (row_read(target, "copy",
+            "SELECT pg_catalog.to_jsonb(c) ->> 'structure' = 'pending', pg_catalog.to_jsonb(c) ->> "
+            "'structure_begun_at'"
+            " IS NOT NULL FROM switchback.copy c WHERE migration = $1 AND direction = $2",
             migration, direction, &rows, err) < 0)
         return -1;
-    *ret_found = rows != NULL && sb_rows_count(rows) > 0;
+    struct sb_copy_row row = {.found = rows != NULL && sb_rows_count(rows) > 0};
+    if (row.found) {
+        row.structure_pending = sb_rows_bool(rows, 0, 0);
+        row.structure_begun = sb_rows_bool(rows, 0, 1);
+    }
+    *ret_row = row;
     return 0;
 }
 

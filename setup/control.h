@@ -54,9 +54,14 @@ struct sb_progress_row {
 int sb_control_progress(struct sb_conn *target, const char *migration, enum sb_direction direction,
     struct sb_progress_row *ret_row, struct sb_err *err);
 
-/* Is there a row of switchback.copy? (on the target of the direction) */
+/* The row of switchback.copy (on the target of the direction). */
+struct sb_copy_row {
+    bool found;
+    bool structure_pending; /* the copy makes the tables */
+    bool structure_begun;   /* and has */
+};
 int sb_control_copy(struct sb_conn *target, const char *migration, enum sb_direction direction,
-    bool *ret_found, struct sb_err *err);
+    struct sb_copy_row *ret_row, struct sb_err *err);
 
 struct sb_slot_row {
     bool found;

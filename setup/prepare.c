@@ -137,21 +137,50 @@ static int progress_step(struct prepare *prep, struct sb_err *err)
     return step_run(prep, SB_AT_TARGET, "begin the progress at nothing", err);
 }
 
-/* Whether there is an initial copy is decided once: what was prepared before there was one has none. */
+static int tables_there(struct prepare *prep, size_t *ret_there, struct sb_err *err)
+{
+    struct sb_cat_table *tables;
+    size_t count, there = 0;
+    if (sb_catalog_tables(prep->target, true, prep->script->arena, &tables, &count, err) < 0)
+        return -1;
+    for (size_t i = 0, at = 0; i < prep->scope.count; i++) { /* both in (schema, name) order */
+        const struct sb_cat_table *wanted = prep->scope.tables[i].table;
+        if (!sb_scope_is_published(&prep->scope.tables[i]))
+            continue;
+        int order = -1;
+        for (; at < count && order < 0; at += order < 0) {
+            order = sb_view_cmp(tables[at].schema, wanted->schema);
+            order = order == 0 ? sb_view_cmp(tables[at].name, wanted->name) : order;
+        }
+        there += order == 0;
+    }
+    *ret_there = there;
+    return 0;
+}
+
+/* Whether there is an initial copy, and whether it makes the tables, is decided once: what was prepared
+ * before there was one has none. */
 static int copy_step(struct prepare *prep, struct sb_err *err)
 {
-    bool found;
-    if (sb_control_copy(prep->target, prep->config->migration, prep->direction, &found, err) < 0)
+    struct sb_copy_row row;
+    size_t there = 0;
+    if (sb_control_copy(prep->target, prep->config->migration, prep->direction, &row, err) < 0)
         return -1;
-    if (found || prep->capture.found)
+    if (row.found || prep->capture.found)
         return 0;
+    if (tables_there(prep, &there, err) < 0)
+        return -1;
+    bool moved = sb_scope_is_moved(prep->config, prep->scope.published, there);
     sb_buf_reset(&prep->sql);
     sb_buf_putf(&prep->sql,
-        "INSERT INTO switchback.copy (migration, direction, state) VALUES ('%s', '%s', '%s');",
+        "INSERT INTO switchback.copy (migration, direction, state, structure) VALUES ('%s', '%s', '%s', "
+        "'%s');",
         prep->config->migration, sb_direction_name(prep->direction),
-        prep->config->copy.initial ? "pending" : "none");
+        prep->config->copy.initial ? "pending" : "none", moved ? "pending" : "none");
     return step_run(prep, SB_AT_TARGET,
-        prep->config->copy.initial ? "plan the initial copy" : "write down that there is no initial copy",
+        moved                        ? "plan the initial copy, of the tables and of their rows"
+        : prep->config->copy.initial ? "plan the initial copy"
+                                     : "write down that there is no initial copy",
         err);
 }
 

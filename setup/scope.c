@@ -5,6 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+bool sb_scope_is_moved(const struct sb_config *config, size_t published, size_t there)
+{
+    return config->copy.initial && config->copy.schema == SB_SCHEMA_AUTO && published > 0 && there == 0;
+}
+
 bool sb_scope_identified(const struct sb_cat_table *table)
 {
     return !table->identity_generated &&

@@ -50,6 +50,9 @@ int sb_scope_make(const struct sb_config *config, const struct sb_cat_table *tab
 int sb_scope_read(const struct sb_config *config, struct sb_conn *source, struct sb_arena *arena,
     struct sb_scope *ret_scope, struct sb_err *err);
 
+/* Does the initial copy make the tables on a target that has this many of those published? */
+bool sb_scope_is_moved(const struct sb_config *config, size_t published, size_t there);
+
 /* Does this table by itself have an identity that tells its rows apart? */
 bool sb_scope_identified(const struct sb_cat_table *table);
 static inline bool sb_scope_is_published(const struct sb_scope_table *scoped)

@@ -1,6 +1,19 @@
 -- The control schema, the part that both sides have. Idempotent: `prepare` runs it every time.
 CREATE SCHEMA IF NOT EXISTS switchback;
 
+-- Where we have left the sequences of this side, while it does not own the data (docs/SEQUENCES.md). Written before they
+-- are moved: one that is found further on was used by somebody else.
+CREATE TABLE IF NOT EXISTS switchback.sequence (
+    migration text NOT NULL,
+    relation text NOT NULL,         -- "schema"."name", quoted
+    ownership_epoch bigint NOT NULL, -- of the ownership under which it was left so
+    last_value bigint NOT NULL,
+    is_called boolean NOT NULL,
+    rogue_values bigint NOT NULL,   -- used on this side under this ownership
+    moved_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    PRIMARY KEY (migration, relation)
+);
+
 -- Who this database is: system identifier and oid are the same in a physical clone, this row is not supposed to be.
 CREATE TABLE IF NOT EXISTS switchback.identity (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),

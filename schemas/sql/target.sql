@@ -39,7 +39,26 @@ CREATE TABLE IF NOT EXISTS switchback.copy (
     completed_at timestamptz,
     rows bigint NOT NULL DEFAULT 0,
     last_h pg_lsn NOT NULL DEFAULT '0/0', -- commits from here on are newer than every chunk
+    structure text NOT NULL DEFAULT 'none' -- pending: the tables are made by the copy, and not whole yet; none: made by others
+        CHECK (structure IN ('none', 'pending', 'complete')),
+    structure_begun_at timestamptz, -- the tables are there, and in switchback.copy_step what is still to be made
     PRIMARY KEY (migration, direction)
+);
+ALTER TABLE switchback.copy ADD COLUMN IF NOT EXISTS structure text NOT NULL DEFAULT 'none'
+    CHECK (structure IN ('none', 'pending', 'complete'));
+ALTER TABLE switchback.copy ADD COLUMN IF NOT EXISTS structure_begun_at timestamptz;
+
+-- What is made of the structure once the rows are there: written with the tables, done one by one.
+CREATE TABLE IF NOT EXISTS switchback.copy_step (
+    migration text NOT NULL,
+    direction text NOT NULL,
+    step integer NOT NULL,
+    phase text NOT NULL,           -- keys: before apply begins; rest: once it has passed the copy
+    wave integer NOT NULL,         -- those of one wave go together where it says so (copy/toc.h); waves follow one another
+    what text NOT NULL,            -- for people
+    sql text NOT NULL,
+    done_at timestamptz,           -- set in the transaction that did it
+    PRIMARY KEY (migration, direction, step)
 );
 
 -- Its tables, as they were planned.

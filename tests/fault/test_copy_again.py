@@ -35,6 +35,7 @@ def watch(new):
 def transactions(new):
     """[(origin or None, commit time in microseconds since 2000, rows it wrote)] that the slot has seen."""
     found = []
+    new.sql("SELECT pg_logical_emit_message(true, 'test.flush', '')")  # a slot tells what is flushed
     for (data,) in new.sql(PEEK):
         kind = data[:1]
         if kind == b"B":

@@ -1,14 +1,10 @@
 """docs/GETTING-STARTED.md, typed on two real servers."""
 
-import os
 import re
-import subprocess
 
-from sbtest import compare, tree
-from sbtest.product import program
+from sbtest import compare, pages, tree
 
 PAGE = "docs/GETTING-STARTED.md"
-WALK = re.compile(r"^<!-- walk -->\n```sh\n(.*?)^```$", re.M | re.S)
 YAML = re.compile(r"^```yaml\n(.*?)^```$", re.M | re.S)
 TABLES = ["CREATE TABLE item (id int PRIMARY KEY, note text)", "CREATE TABLE visit (at timestamptz, who text)"]
 STEPS = ["pg_dump", "check", "prepare", "status", "explain", "remove"]
@@ -30,15 +26,9 @@ def test_the_page_as_typed(clusters, switchback):
     product.write_config(config + 'http:\n  listen: ""\n')
 
     def type_in(block):
-        done = subprocess.run(
-            ["bash", "-euc", "set -o pipefail\n" + block], cwd=product.folder, capture_output=True, text=True, timeout=60,
-            env={**product.environment(), "OLD": old.dsn(), "NEW": new.dsn(),
-                 "PATH": f"{program().parent}:{old.programs.bin}:{os.environ['PATH']}"},
-        )
-        assert done.returncode == 0, f"{block}\n{done.stdout}{done.stderr}"
-        return done.stdout
+        return pages.type_in(product, block)
 
-    blocks = WALK.findall(text)
+    blocks = pages.blocks(text)
     assert [next(word for word in STEPS if word in block) for block in blocks] == STEPS, blocks
     structure, check, prepare, look, explain, remove = blocks
     type_in(structure)

@@ -706,7 +706,9 @@ START_TEST(the_example_loads_and_shows_the_defaults)
     config = load(sb_buf_str(&text));
     ck_assert_str_eq(config->stream.path, "/srv/switchback/shop.db");
     ck_assert_uint_gt(config->kafka.count, 1);
-    config->stream.path = NULL; /* the two that are examples and no defaults */
+    ck_assert_str_eq(config->copy.pg_bin, "/usr/lib/postgresql/18/bin");
+    config->stream.path = NULL; /* the three that are examples and no defaults */
+    config->copy.pg_bin = NULL;
     config->kafka.count = 0;
     show(config, &full);
     ck_assert_str_eq(sb_buf_str(&full), sb_buf_str(&plain));

@@ -105,7 +105,7 @@ def test_commands_marked_run_succeed(page, text, tmp_path):
 def test_every_check_is_on_its_page_and_no_other():
     """Ids of `switchback check` are API (setup/report.h)."""
     text = "".join(tree.code_only(tree.read(path), keep_strings=True) for path in tree.files(".c") if path.parts[0] == "setup")
-    checks = set(re.findall(r'^ *\{"([a-z]+\.[a-z_]+)", "', text, re.M))
-    page = set(re.findall(r"`((?:source|target|tables|stream|coverage)\.[a-z_]+)`", tree.read("docs/SETUP.md")))
+    checks = set(re.findall(r'^ *\{"([a-z_]+\.[a-z_]+)", "', text, re.M))
+    page = set(re.findall(r"`((?:source|target|tables|schema|way_back|stream|coverage)\.[a-z_]+)`", tree.read("docs/SETUP.md")))
     assert len(checks) > 40
     assert checks == page

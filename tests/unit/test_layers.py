@@ -7,7 +7,7 @@ import pytest
 from sbtest import tree
 
 # Lowest first. A folder may include itself and those before it, unless APART says otherwise.
-LAYERS = ["core", "pg", "schemas", "stream", "config", "capture", "apply", "copy", "setup", "ops", "cli"]
+LAYERS = ["core", "pg", "schemas", "stream", "config", "capture", "apply", "copy", "setup", "cutover", "ops", "cli"]
 # These two share records in schemas/ and rows in the control schema, never a header.
 APART = {(a, b) for a in ("capture", "apply", "copy") for b in ("capture", "apply", "copy") if a != b}
 

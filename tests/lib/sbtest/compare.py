@@ -29,11 +29,16 @@ GROUP BY 1, 2 ORDER BY 1, 2
 SHOWN_MAX = 10
 
 
+def tables(session):
+    """{(schema, name): columns} of everything that is compared unless somebody chooses."""
+    return {(schema, name): columns or [] for schema, name, columns in session.execute(TABLES).fetchall()}
+
+
 def _open(session):
     for statement in PINNED.split(";"):
         session.execute(statement)
     session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-    return {(schema, name): columns or [] for schema, name, columns in session.execute(TABLES).fetchall()}
+    return tables(session)
 
 
 def _rows(session, table, columns):
@@ -67,12 +72,12 @@ def row_differences(old_rows, new_rows):
         return only_old - common, only_new - common
 
 
-def differences(old_session, new_session, tables=None):
-    """A list of sentences, empty if equal. tables: a list of (schema, name); default: every table of the old side."""
+def differences(old_session, new_session, chosen=None):
+    """A list of sentences, empty if equal. chosen: a list of (schema, name); default: every table of the old side."""
     found = []
     old_tables, new_tables = _open(old_session), _open(new_session)
     try:
-        for table in tables or old_tables:
+        for table in chosen or old_tables:
             shown = ".".join(table)
             if table not in old_tables or table not in new_tables:
                 found.append(f"{shown} is not there on {'the old' if table not in old_tables else 'the new'} side")

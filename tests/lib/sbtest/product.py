@@ -178,6 +178,13 @@ class Switchback:
         wait_until(lambda: not process.alive(pid), 10, f"{name} (pid {pid}) to end")
         return pid
 
+    def kill_sequences(self):
+        """SIGKILL the stage that keeps sequences ahead; its supervisor starts it again. Returns the pid that is gone."""
+        pid = wait_until(lambda: self.status()["sequences"]["stage"]["pid"], 15, "the stage sequences to run")
+        process.send(pid, signal.SIGKILL)
+        wait_until(lambda: not process.alive(pid), 10, f"sequences (pid {pid}) to end")
+        return pid
+
     def wait_state(self, name, state, timeout=20):
         """Until a stage reports this state ("running", "halted", "waiting" ...); returns its report."""
 
