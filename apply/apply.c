@@ -138,7 +138,7 @@ static int survey(struct stage *stage, int64_t now_ms, struct sb_err *err)
 {
     if (stage->survey_ms == 0)
         stage->survey_ms = now_ms;
-    if (!stage->drained && !sb_lane_survey_is_full(stage->lane) && now_ms - stage->survey_ms < SURVEY_MS)
+    if (!stage->drained && !sb_lane_survey_is_over(stage->lane) && now_ms - stage->survey_ms < SURVEY_MS)
         return 0;
     if (sb_lane_ask_again(stage->lane, err) != 0)
         return -1;
@@ -310,7 +310,8 @@ static void on_tick(void *arg)
 {
     struct stage *stage = arg;
     struct sb_err err;
-    if (follow_pause(stage, &err) != 0 || follow_wishes(stage, &err) != 0 || check_large(stage, &err) != 0)
+    if (follow_pause(stage, &err) != 0 || follow_wishes(stage, &err) != 0 ||
+        sb_lane_pass(stage->lane, &err) != 0 || check_large(stage, &err) != 0)
         fail(stage, &err);
     else
         publish(stage);

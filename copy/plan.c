@@ -216,6 +216,37 @@ static bool bound_take(
     return true;
 }
 
+/* Copied under another name, by its oid, which every shape begins with: its ledger follows it. */
+static int follow_rename(
+    struct planner *planner, const struct sb_copy_table *table, const char *oid, struct sb_err *err)
+{
+    static const char *const tables[] = {"switchback.chunk", "switchback.copy_table"};
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    const char *params[] = {planner->claim->migration, planner->claim->direction, table->relation, oid};
+    if (sb_conn_query(planner->claim->target,
+            "SELECT relation FROM switchback.copy_table t WHERE migration = $1 AND direction = $2 AND "
+            "relation "
+            "<> $3 AND pg_catalog.split_part(shape, ' ', 1) = $4 AND NOT EXISTS (SELECT FROM "
+            "switchback.copy_table WHERE migration = $1 AND direction = $2 AND relation = $3)",
+            4, params, &rows, err) != 0)
+        return -1;
+    if (sb_rows_count(rows) == 0)
+        return 0;
+    params[3] = sb_rows_get(rows, 0, 0);
+    int rc = sb_copy_begin(planner->claim, err);
+    for (size_t t = 0; t < 2 && rc == 0; t++) {
+        char sql[256];
+        snprintf(sql, sizeof sql,
+            "UPDATE %s SET relation = $3 WHERE migration = $1 AND direction = $2 AND relation = $4",
+            tables[t]);
+        rc = sb_conn_query(planner->claim->target, sql, 4, params, NULL, err);
+        if (rc != 0)
+            sb_copy_rollback(planner->claim);
+    }
+    return rc == 0 ? sb_copy_commit(planner->claim, err) : -1;
+}
+
 static int keep_cut(const struct planner *planner, struct sb_copy_table *table, const struct sb_rows *planned,
     struct sb_err *err)
 {
@@ -238,7 +269,7 @@ static int ledger_read(struct planner *planner, size_t at, struct sb_err *err)
     const char *params[] = {planner->claim->migration, planner->claim->direction, table->relation};
     if (sb_conn_query(planner->claim->target,
             "SELECT pg_catalog.encode(lower_bound, 'hex'), pg_catalog.encode(upper_bound, 'hex'), rows, "
-            "timeline FROM "
+            "timeline, passed FROM "
             "switchback.chunk WHERE migration = $1 AND direction = $2 AND relation = $3",
             3, params, &rows, err) != 0 ||
         sb_conn_query(planner->claim->target,
@@ -266,7 +297,8 @@ static int ledger_read(struct planner *planner, size_t at, struct sb_err *err)
             !bound_take(planner, sb_rows_get(rows, (int)i, 1), &done[i].upper, &done[i].upper_open))
             return no_room(planner, err);
         rows_done += sb_rows_i64(rows, (int)i, 2);
-        same = same && (uint32_t)sb_rows_u64(rows, (int)i, 3) == planner->timeline;
+        same = same &&
+               (sb_rows_bool(rows, (int)i, 4) || (uint32_t)sb_rows_u64(rows, (int)i, 3) == planner->timeline);
     }
     planner->anew[at] = count > 0 && !same;
     if (planner->anew[at])
@@ -483,7 +515,8 @@ static int plan(struct planner *planner, bool (*stop)(void), struct sb_err *err)
         struct sb_copy_table *table = &planner->plan.tables[i];
         if (stop())
             return sb_err_set(err, SB_E_SHUTDOWN, "told to stop while the copy was planned");
-        if (table_join(planner, table, sb_rows_get(rows, (int)i, 2), err) != 0 ||
+        if (follow_rename(planner, table, sb_rows_get(rows, (int)i, 2), err) != 0 ||
+            table_join(planner, table, sb_rows_get(rows, (int)i, 2), err) != 0 ||
             ledger_read(planner, i, err) != 0)
             return -1;
         if (table->chunks == 0 && !planner->anew[i] && must_be_empty(planner, table, err) != 0)

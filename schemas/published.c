@@ -46,7 +46,13 @@ void sb_published_put_shape(struct sb_view schema, struct sb_view name, struct s
     sb_buf_put_str(sql,
         "(SELECT c.oid || ' ' || pg_catalog.hashtextextended(pg_catalog.string_agg(pg_catalog.format('%s %s "
         "%s %s "
-        "%s', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attgenerated), ',' ORDER BY a.attnum), 0) FROM "
+        "%s', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attgenerated), ',' ORDER BY a.attnum), 0) || "
+        "coalesce((SELECT ' ' || pg_catalog.hashtextextended(pg_catalog.string_agg(t.relid::pg_catalog.oid "
+        "|| "
+        "' ' || pg_catalog.pg_get_expr(p.relpartbound, p.oid), ',' ORDER BY t.relid::pg_catalog.oid), 0) "
+        "FROM "
+        "pg_catalog.pg_partition_tree(c.oid) t JOIN pg_catalog.pg_class p ON p.oid = t.relid WHERE t.level > "
+        "0), '') FROM "
         "pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace LEFT JOIN "
         "pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped WHERE "
         "n.nspname = ");

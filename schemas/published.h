@@ -14,7 +14,8 @@
 int sb_published_tables(struct sb_conn *conn, const char *publication, const char *publication_keyless,
     struct sb_rows **ret_rows, struct sb_err *err);
 
-/* An expression for the shape of a table: oid and columns, so that what is altered or made anew differs. */
+/* An expression for the shape of a table: oid, columns and partitions, so that what is altered, made anew,
+ * attached or detached differs. (A partition that is attached brings rows that are in no change.) */
 void sb_published_put_shape(struct sb_view schema, struct sb_view name, struct sb_buf *sql);
 
 struct sb_published_facts {

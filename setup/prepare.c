@@ -134,8 +134,9 @@ static int publications_step(struct prepare *prep, struct sb_err *err)
     sb_buf_clear(&mend);
     if (!needed)
         return 0;
-    const char *what = prep->capture.found ? "publish other tables (rows they already hold do not travel)"
-                                           : "publish the tables";
+    const char *what = prep->capture.found
+                           ? "publish other tables (rows they already hold are copied: docs/COPY.md)"
+                           : "publish the tables";
     if (step_run(prep, SB_AT_SOURCE, what, err) < 0)
         return -1;
     return prep->script->dry_run

@@ -100,9 +100,11 @@ CREATE TABLE IF NOT EXISTS switchback.chunk (
     rows bigint NOT NULL,
     digest bytea NOT NULL,
     schema_id bigint NOT NULL,     -- 0: the stream had no schema of it yet
-    copied_at timestamptz NOT NULL DEFAULT pg_catalog.now()
+    copied_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    passed boolean NOT NULL DEFAULT false -- progress is beyond H on its timeline: all that follows is newer, for good
 );
 CREATE INDEX IF NOT EXISTS chunk_relation ON switchback.chunk (migration, direction, relation);
+ALTER TABLE switchback.chunk ADD COLUMN IF NOT EXISTS passed boolean NOT NULL DEFAULT false;
 -- Without, a publication of all tables on the target would make our DELETE fail.
 ALTER TABLE switchback.chunk REPLICA IDENTITY FULL;
 
