@@ -98,6 +98,12 @@ void sb_wiring_stream(const struct sb_config *config, enum sb_direction directio
     };
 }
 
+void sb_wiring_schema_path(
+    const struct sb_config *config, enum sb_direction direction, char ret_path[SB_PATH_BYTES])
+{
+    snprintf(ret_path, SB_PATH_BYTES, "%s/schema-%s.dump", config->state_dir, sb_direction_name(direction));
+}
+
 void sb_wiring_page_path(const struct sb_config *config, char ret_path[SB_PATH_BYTES])
 {
     snprintf(ret_path, SB_PATH_BYTES, "%s/metrics.page", config->state_dir);

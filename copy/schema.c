@@ -380,8 +380,7 @@ int sb_schema_begin(const struct sb_schema *schema, struct sb_err *err)
     struct begin begin = {.schema = schema, .arena = sb_arena_new("structure", TOC_MAX_BYTES)};
     if (begin.arena == NULL)
         return sb_err_set(err, SB_E_NO_MEMORY, "no memory for the structure");
-    snprintf(begin.archive, sizeof begin.archive, "%s/schema-%s.dump", schema->config->state_dir,
-        sb_direction_name(schema->direction));
+    sb_wiring_schema_path(schema->config, schema->direction, begin.archive);
     sb_buf_init(&begin.list, LIST_MAX_BYTES);
     sb_buf_init(&begin.pre, SCRIPT_MAX_BYTES);
     sb_buf_init(&begin.post, SCRIPT_MAX_BYTES);

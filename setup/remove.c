@@ -241,11 +241,9 @@ static void stream_remove(struct removal *removal, enum sb_direction direction)
         failed(removal, &err);
 }
 
-static void page_remove(struct removal *removal)
+static void file_remove(struct removal *removal, const char *path, const char *what)
 {
-    char path[SB_PATH_BYTES];
     struct sb_err err;
-    sb_wiring_page_path(removal->config, path);
     if (access(path, F_OK) < 0)
         return;
     if (!removal->script->dry_run && unlink(path) < 0 && errno != ENOENT) {
@@ -256,9 +254,19 @@ static void page_remove(struct removal *removal)
     sb_buf_reset(&removal->sql);
     sb_buf_put_str(&removal->sql, "rm ");
     sb_script_put_path(&removal->sql, path);
-    if (sb_script_add(
-            removal->script, SB_AT_STREAM, "delete the metrics page", sb_buf_str(&removal->sql), &err) < 0)
+    if (sb_script_add(removal->script, SB_AT_STREAM, what, sb_buf_str(&removal->sql), &err) < 0)
         failed(removal, &err);
+}
+
+static void files_remove(struct removal *removal)
+{
+    char path[SB_PATH_BYTES], half[SB_PATH_BYTES + 8];
+    sb_wiring_page_path(removal->config, path);
+    file_remove(removal, path, "delete the metrics page");
+    sb_wiring_schema_path(removal->config, SB_FORWARD, path);
+    file_remove(removal, path, "delete what pg_dump wrote of the structure");
+    snprintf(half, sizeof half, "%s.new", path);
+    file_remove(removal, half, "delete what pg_dump did not write to its end");
 }
 
 static void side_open(struct removal *removal, int side)
@@ -296,7 +304,7 @@ int sb_remove(const struct sb_config *config, struct sb_script *script, struct s
     for (int i = 0; i < 2 && first.code == SB_OK; i++)
         stream_remove(&removal, directions[i]);
     if (first.code == SB_OK)
-        page_remove(&removal);
+        files_remove(&removal);
     for (int side = 0; side < SIDES; side++)
         sb_conn_close(removal.sides[side]);
     sb_buf_clear(&removal.sql);

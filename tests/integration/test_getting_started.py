@@ -47,7 +47,9 @@ def test_the_page_as_typed(clusters, switchback):
     assert "WHOLE" in type_in(look)
     type_in(explain)
     assert run.stop() == 0
+    assert (product.folder / "state/schema-forward.dump").exists()
     type_in(remove)
+    assert list((product.folder / "state").glob("schema*")) == []
     for cluster in (old, new):
         assert cluster.sql("SELECT 1 FROM pg_namespace WHERE nspname = 'switchback'") == []
     assert old.sql("SELECT 1 FROM pg_replication_slots") == []
