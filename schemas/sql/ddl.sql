@@ -203,7 +203,7 @@ BEGIN
         RETURN NULL;
     END IF;
     SELECT jsonb_agg(jsonb_build_object('type', c.object_type, 'schema', c.schema_name, 'identity', c.object_identity,
-            'command', c.command_tag)), array_agg(DISTINCT t.oid) FILTER (WHERE t.oid IS NOT NULL)
+            'command', c.command_tag, 'definition', CASE c.object_type WHEN 'index' THEN pg_get_indexdef(c.objid) END)), array_agg(DISTINCT t.oid) FILTER (WHERE t.oid IS NOT NULL)
         INTO objects, tables
         FROM pg_event_trigger_ddl_commands() c
         LEFT JOIN pg_class t ON t.oid = switchback.ddl_table_of(c.classid, c.objid)
