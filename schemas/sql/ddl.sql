@@ -36,8 +36,9 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT of_schema NOT IN ('switchback', 'information_schema') AND of_schema !~ '^pg_' AND EXISTS (
         SELECT FROM switchback.ddl_scope s
         WHERE EXISTS (SELECT FROM unnest(s.included) p WHERE switchback.ddl_matches(p, of_schema, of_name))
-        AND (of_name IS NULL
-            OR NOT EXISTS (SELECT FROM unnest(s.excluded) p WHERE switchback.ddl_matches(p, of_schema, of_name))))
+        AND NOT EXISTS (SELECT FROM unnest(s.excluded) p WHERE switchback.ddl_matches(p, of_schema, of_name)
+            -- Of a schema, only if no table of it is left.
+            AND (of_name IS NOT NULL OR (p LIKE '%.*' AND p NOT LIKE '%"%'))))
 $$;
 
 -- The statements of a text; NULL if it cannot be taken apart for certain.
