@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { LIST_MAX_BYTES = 16 * 1024 * 1024 };
 
@@ -216,6 +217,23 @@ static int copy_again(struct command *command, struct sb_err *err)
     return 0;
 }
 
+/* The target may have had it before: from the copy of the structure, or from an operator. Else err stays. */
+static int undo_double(struct command *command, struct sb_err *err)
+{
+    static const char *const doubles[] = {"42P06", "42P07", "42710"};
+    struct sb_conn *conn = command->desk->conn;
+    struct sb_err ignored;
+    bool is_double = false, there = false;
+    for (size_t i = 0; i < sizeof doubles / sizeof *doubles; i++)
+        is_double = is_double || strcmp(err->sqlstate, doubles[i]) == 0;
+    if (!is_double || sb_conn_exec(conn, "ROLLBACK TO SAVEPOINT sb_ddl", &ignored) != 0 ||
+        sb_ddl_is_there(conn, &command->ddl, &there, &ignored) != 0 || !there)
+        return -1;
+    SB_INFO("the target has it already", SB_STR("tag", command->ddl.tag.ptr),
+        SB_STR("relations", command->entry.relations.ptr));
+    return 0;
+}
+
 /* Tables that the command has made are published from their birth on. */
 static int note_births(struct command *command, struct sb_err *err)
 {
@@ -240,7 +258,9 @@ static int run(struct command *command, bool approved, struct sb_err *err)
     if (sb_delivery_grow(desk->delivery, command->flight, err) != 0)
         return -1;
     SB_FAULT("apply-before-ddl");
-    if (sb_ddl_run(desk->conn, &command->ddl, err) != 0)
+    if (sb_conn_exec(desk->conn, "SAVEPOINT sb_ddl", err) != 0)
+        return -1;
+    if (sb_ddl_run(desk->conn, &command->ddl, err) != 0 && undo_double(command, err) != 0)
         return refused(command, err);
     if (!approved && prove(command, err) != 0)
         return -1;

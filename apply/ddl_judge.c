@@ -298,6 +298,21 @@ static const struct {
     {"replica identity", "it changes how rows are told apart"},
 };
 
+/* DROP [COLUMN] [IF EXISTS] name, of which the target knows nothing. */
+static bool drops_what_is_gone(const struct judge *judge, size_t at)
+{
+    const struct sb_cat_table *before = judge->facts->before[0];
+    if (before == NULL || !sb_words_at(&judge->words, at, "drop") ||
+        sb_words_at(&judge->words, at + 1, "constraint"))
+        return false;
+    at += 1 + sb_words_at(&judge->words, at + 1, "column");
+    at += sb_words_run(&judge->words, at, "if exists");
+    for (size_t i = 0; i < before->col_count; i++)
+        if (sb_words_names(&judge->words, at, before->cols[i].name))
+            return false;
+    return sb_words_is_ident(&judge->words, at);
+}
+
 /* Owners, triggers and policies are no business of the stream. */
 static const char *const beside_rows[] = {"owner to", "enable", "disable", "force row", "no force row"};
 
@@ -315,6 +330,10 @@ static bool judge_action(struct judge *judge, size_t at, size_t end)
             ignore(judge, "it does not change what the table holds");
             return true;
         }
+    if (drops_what_is_gone(judge, at)) {
+        ignore(judge, "the target does not have the column any more");
+        return true;
+    }
     for (size_t i = 0; i < sizeof held_actions / sizeof *held_actions; i++)
         if (sb_words_run(words, at, held_actions[i].words) > 0)
             return hold(judge, "%s", held_actions[i].reason);

@@ -49,6 +49,31 @@ int sb_ddl_run(struct sb_conn *conn, const struct sb_ddl *ddl, struct sb_err *er
                : -1;
 }
 
+static int same_index(
+    struct sb_conn *conn, const struct sb_ddl_object *index, bool *ret_same, struct sb_err *err)
+{
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    const char *params[] = {index->identity.ptr, index->definition.ptr};
+    if (sb_conn_query(conn, "SELECT pg_catalog.pg_get_indexdef(pg_catalog.to_regclass($1)) = $2", 2, params,
+            &rows, err) != 0)
+        return -1;
+    *ret_same = sb_rows_bool(rows, 0, 0);
+    return 0;
+}
+
+int sb_ddl_is_there(struct sb_conn *conn, const struct sb_ddl *ddl, bool *ret_there, struct sb_err *err)
+{
+    static const char *const by_name[] = {
+        "CREATE SCHEMA", "CREATE TYPE", "CREATE DOMAIN", "CREATE SEQUENCE", "ALTER TYPE"};
+    *ret_there = false;
+    for (size_t i = 0; i < sizeof by_name / sizeof *by_name; i++)
+        *ret_there = *ret_there || (sb_view_eq_str(ddl->tag, by_name[i]) && ddl->table_count == 0);
+    if (sb_view_eq_str(ddl->tag, "CREATE INDEX") && ddl->object_count == 1)
+        return same_index(conn, &ddl->objects[0], ret_there, err);
+    return 0;
+}
+
 /* -- behind it ------------------------------------------------------------------------------------------- */
 
 static int table_differs(struct sb_conn *conn, const struct sb_ddl_table *table,

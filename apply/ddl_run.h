@@ -13,6 +13,10 @@ int sb_ddl_before(struct sb_conn *conn, const struct sb_ddl *ddl, struct sb_aren
 /* With its names looked up where the source looked them up. An error is the server's, with its SQLSTATE. */
 int sb_ddl_run(struct sb_conn *conn, const struct sb_ddl *ddl, struct sb_err *err);
 
+/* The target refused it because there is something of that name: is that the same thing? Of indexes the
+ * definitions are compared; a type, schema or sequence of that name is taken for the same. */
+int sb_ddl_is_there(struct sb_conn *conn, const struct sb_ddl *ddl, bool *ret_there, struct sb_err *err);
+
 /* Did it do here what it did on the source? Columns that it added must have the same type and default. The
  * first that has not; empty: it did. In arena. */
 int sb_ddl_differs(struct sb_conn *conn, const struct sb_ddl *ddl, const struct sb_cat_table *const *before,

@@ -125,6 +125,7 @@ static void read_objects(struct reader *reader, const json_t *object, struct sb_
             .schema = text_of(reader, one, "schema"),
             .name = text_of(reader, one, "name"),
             .identity = text_of(reader, one, "identity"),
+            .definition = text_of(reader, one, "definition"),
             .dropped = is_true(one, "dropped")};
     }
 }

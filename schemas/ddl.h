@@ -44,10 +44,11 @@ struct sb_ddl_table { /* that the command made or changed */
 };
 
 struct sb_ddl_object {
-    struct sb_view type;     /* "table", "index", "table column" */
-    struct sb_view schema;   /* empty: it is in none */
-    struct sb_view name;     /* of the table, for a dropped table or column */
-    struct sb_view identity; /* as the server prints it */
+    struct sb_view type;       /* "table", "index", "table column" */
+    struct sb_view schema;     /* empty: it is in none */
+    struct sb_view name;       /* of the table, for a dropped table or column */
+    struct sb_view identity;   /* as the server prints it */
+    struct sb_view definition; /* of an index, as the server prints it; empty: of others */
     bool dropped;
 };
 

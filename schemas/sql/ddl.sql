@@ -36,8 +36,9 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT of_schema NOT IN ('switchback', 'information_schema') AND of_schema !~ '^pg_' AND EXISTS (
         SELECT FROM switchback.ddl_scope s
         WHERE EXISTS (SELECT FROM unnest(s.included) p WHERE switchback.ddl_matches(p, of_schema, of_name))
-        AND (of_name IS NULL
-            OR NOT EXISTS (SELECT FROM unnest(s.excluded) p WHERE switchback.ddl_matches(p, of_schema, of_name))))
+        AND NOT EXISTS (SELECT FROM unnest(s.excluded) p WHERE switchback.ddl_matches(p, of_schema, of_name)
+            -- Of a schema, only if no table of it is left.
+            AND (of_name IS NOT NULL OR (p LIKE '%.*' AND p NOT LIKE '%"%'))))
 $$;
 
 -- The statements of a text; NULL if it cannot be taken apart for certain.
@@ -203,7 +204,7 @@ BEGIN
         RETURN NULL;
     END IF;
     SELECT jsonb_agg(jsonb_build_object('type', c.object_type, 'schema', c.schema_name, 'identity', c.object_identity,
-            'command', c.command_tag)), array_agg(DISTINCT t.oid) FILTER (WHERE t.oid IS NOT NULL)
+            'command', c.command_tag, 'definition', CASE c.object_type WHEN 'index' THEN pg_get_indexdef(c.objid) END)), array_agg(DISTINCT t.oid) FILTER (WHERE t.oid IS NOT NULL)
         INTO objects, tables
         FROM pg_event_trigger_ddl_commands() c
         LEFT JOIN pg_class t ON t.oid = switchback.ddl_table_of(c.classid, c.objid)

@@ -78,6 +78,54 @@ def test_what_is_held_is_skipped(flow):
     assert [row[2] for row in book(one)] == ["skipped"]
 
 
+def test_new_tables_travel_from_their_first_row_on(flow):
+    one = flow(TABLE + "; CREATE TABLE cut (id int, PRIMARY KEY (id)) PARTITION BY RANGE (id); CREATE TABLE cut_high PARTITION OF cut FOR VALUES FROM (10) TO (20)", tables={"exclude": ["*.secret*", "apart.*"]})
+    one.transaction("CREATE TYPE mood AS ENUM ('fine')", "CREATE TABLE fresh (id serial PRIMARY KEY, m mood)", "INSERT INTO fresh (m) VALUES ('fine')")
+    one.sql("ALTER TYPE mood ADD VALUE 'odd'")
+    one.sql("UPDATE fresh SET m = 'odd'")
+    one.transaction("CREATE TABLE bare (a int)", "INSERT INTO bare VALUES (1)")
+    one.sql("CREATE SCHEMA app CREATE TABLE inner_one (id int PRIMARY KEY)")
+    one.sql("INSERT INTO app.inner_one VALUES (1)")
+    one.sql("CREATE TABLE cut_low PARTITION OF cut FOR VALUES FROM (0) TO (10)")
+    one.sql("INSERT INTO cut VALUES (1)")
+    for statement in ("CREATE TABLE secret_one (id int PRIMARY KEY)", "CREATE TEMP TABLE passing (id int)", "CREATE SCHEMA apart", "CREATE TABLE apart.t (a int)",
+                      "CREATE INDEX CONCURRENTLY slow ON item (note)", "REINDEX TABLE item", "CREATE VIEW seen AS SELECT * FROM item"):
+        one.sql(statement)
+    one.settle()
+    compare.assert_equal(one.old, one.new, one.db, [("public", "fresh"), ("public", "bare"), ("app", "inner_one"), ("public", "cut"), ("public", "item")])
+    assert {row[1].split("(")[0] for row in book(one)} == {
+        "CREATE TYPE mood AS ENUM ", "CREATE TABLE fresh ", "ALTER TYPE mood ADD VALUE 'odd'", "CREATE TABLE bare ",
+        "CREATE SCHEMA app CREATE TABLE inner_one ", "CREATE TABLE cut_low PARTITION OF cut FOR VALUES FROM "}
+    assert {row["tag"] for row in messages(one)} == {"CREATE TYPE", "CREATE TABLE", "ALTER TYPE", "CREATE SCHEMA"}
+    assert one.new_sql("SELECT to_regclass('public.secret_one'), to_regclass('apart.t'), to_regclass('public.seen')") == [(None, None, None)]
+
+
+def test_what_the_target_has_already_is_passed_over(flow):
+    one = flow(TABLE)
+    both = ["CREATE TYPE mood AS ENUM ('fine')", "ALTER TABLE item ADD COLUMN m mood", "CREATE INDEX by_m ON item (m)",
+            "CREATE TABLE fresh (id int PRIMARY KEY)", "ALTER TABLE item DROP COLUMN note"]
+    for statement in both:
+        one.new_sql(statement)
+    for statement in both:
+        one.sql(statement)
+    one.sql("INSERT INTO item VALUES (1, 'fine')")
+    one.equal()
+
+
+def test_policies_hold_everything_or_nothing(flow):
+    one = flow(TABLE, ddl={"policy": "hold"})
+    one.sql("ALTER TABLE item ADD COLUMN a int")
+    decide(one, "approve", held(one, "ddl.policy is hold")[0])
+    one.equal()
+    other = flow(TABLE, ddl={"policy": "ignore"})
+    other.sql("ALTER TABLE item ADD COLUMN a int")
+    other.sql("ALTER TABLE item DROP COLUMN note")
+    other.settle()
+    assert messages(other) == [] and book(other) == []
+    other.sql("INSERT INTO item VALUES (1, 2)")
+    assert 'no column \\"a\\"' in other.halts("SB-TARGET-STRUCTURE")
+
+
 # -- a table that changed without a message
 
 QUIET = ["SET session_replication_role = replica"]  # event triggers do not fire

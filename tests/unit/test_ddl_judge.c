@@ -236,6 +236,8 @@ static const struct {
         {.columns = {{.name = {"x", 1}, .type = {"text", 4}}}, .count = 1, .rewritten = true},
         SB_DDL_VERDICT_HOLD, "rewrites"},
     {"ALTER TABLE", "ALTER TABLE item DROP COLUMN note", {.count = 0}, SB_DDL_VERDICT_HOLD, "drops a column"},
+    {"ALTER TABLE", "ALTER TABLE item DROP COLUMN IF EXISTS \"Gone\" CASCADE", {.count = 0},
+        SB_DDL_VERDICT_IGNORE, "any more"},
     {"ALTER TABLE", "ALTER TABLE item DROP CONSTRAINT c", {.count = 0}, SB_DDL_VERDICT_HOLD, "a constraint"},
     {"ALTER TABLE", "ALTER TABLE item RENAME note TO n", {.count = 0}, SB_DDL_VERDICT_HOLD, "renames"},
     {"ALTER TABLE", "ALTER TABLE item ADD CONSTRAINT c CHECK (id > 0)", {.count = 0}, SB_DDL_VERDICT_HOLD,
