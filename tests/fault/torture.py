@@ -59,7 +59,8 @@ def points(store):
     found = {}
     for folder, stage in (("capture", "capture"), ("apply", "apply"), ("stream", "capture")):
         for path in sorted((tree.ROOT / folder).glob("*.c")):
-            if not path.name.startswith((OTHER_STORE[store], "recopy")):  # recopy: only where there is a wish
+            # recopy: only where there is a wish; observer: only where the target owns (fault/reverse).
+            if not path.name.startswith((OTHER_STORE[store], "recopy", "observer")):
                 for name in re.findall(r'\bSB_FAULT\("([a-z-]+)"\)', path.read_text()):
                     found[name] = stage
     return found
