@@ -273,11 +273,14 @@ def test_partitions_told_by_another_key_are_warned_of(shop):
 
 def test_what_the_stream_does_not_carry_is_listed(shop):
     for statement in ["CREATE SEQUENCE s", "CREATE MATERIALIZED VIEW m AS SELECT 1 AS x", "CREATE UNLOGGED TABLE u (x int)",
-                      "SELECT lo_create(0)", "CREATE TABLE g (a int PRIMARY KEY, b int GENERATED ALWAYS AS (a) STORED)"]:
+                      "SELECT lo_create(0)", "CREATE TABLE keyless (a int)", "CREATE TABLE root (a int PRIMARY KEY) PARTITION BY RANGE (a)",
+                      "CREATE UNLOGGED TABLE quiet PARTITION OF root DEFAULT", "CREATE TABLE g (a int PRIMARY KEY, b int GENERATED ALWAYS AS (a) STORED)"]:
         shop.old.sql(statement, db=shop.db)
     said = " ".join(row["evidence"] for row in findings(shop, "coverage.objects"))
-    for noun in ("sequences", "materialized views", "unlogged tables", "large objects", "generated columns"):
+    for noun in ("sequences", "materialized views", "unlogged tables", "large objects", "generated columns", "tables without a replica identity (public.keyless)"):
         assert noun in said
+    (row,) = findings(shop, "coverage.objects", "warn")
+    assert "1 unlogged partitions of published tables (public.quiet)" in row["evidence"] and row["error"] == "SB-PUBLICATION"
     assert any("DDL" in row["evidence"] for row in findings(shop, "coverage.always"))
 
 
