@@ -136,13 +136,13 @@ def wild_step(rows):
     return step(rows, [_numbers, _moved, _documents, _others, _more, _wild, _wild, _moves])
 
 
-def step(rows, kinds=(_numbers, _moved, _documents, _others, _more)):
-    """A step for sbtest.writers.Load: one transaction, of one kind or of several."""
+def step(rows, kinds=(_numbers, _moved, _documents, _others, _more), empties=0.02):
+    """A step for sbtest.writers.Load: one transaction, of one kind or of several; a share of them empties a table."""
 
     def one(session, rng):
         for kind in rng.sample(kinds, rng.choice([1, 1, 2])):
             kind(session.execute, rng, rows)
-        if rng.random() < 0.02:
+        if rng.random() < empties:
             session.execute("TRUNCATE emptied")
             session.execute("INSERT INTO emptied SELECT g, -g FROM generate_series(1, 40) g")
         else:
