@@ -170,11 +170,14 @@ static int verb_show(const struct sb_cli *cli, struct sb_err *err)
 
 static void print_break(const struct sb_verify_break *one)
 {
-    printf("BROKEN: %s: %s\n", sb_err_id(&one->err), one->err.text);
+    printf("%s: %s: %s\n", one->mended ? "WRITTEN ANEW" : "BROKEN", sb_err_id(&one->err), one->err.text);
     printf("    good up to offset %" PRId64, one->after);
     if (one->at >= 0)
         printf(", noticed at offset %" PRId64, one->at);
-    if (one->resume >= 0)
+    if (one->mended)
+        printf(
+            "; what is missing was written anew by a later epoch, from offset %" PRId64 " on\n", one->resume);
+    else if (one->resume >= 0)
         printf("; verified anew from the record at offset %" PRId64 ", taken as given\n", one->resume);
     else
         printf("; nothing behind it could be verified\n");
@@ -215,6 +218,11 @@ static void print_proven(const struct sb_verify_report *report)
         printf("declared holes: %" PRIu64 "\n", report->holes);
 }
 
+static bool is_whole(const struct sb_verify_report *report)
+{
+    return report->break_count == report->mended_count;
+}
+
 static void print_report(const struct sb_verify_report *report)
 {
     printf("offsets %" PRId64 " to %" PRId64 "\n", report->oldest, report->next - 1);
@@ -224,13 +232,14 @@ static void print_report(const struct sb_verify_report *report)
         print_break(&report->breaks[i]);
     if (report->break_count >= SB_VERIFY_BREAKS_MAX)
         printf("and perhaps more: verifying stopped at %d breaks\n", (int)SB_VERIFY_BREAKS_MAX);
-    printf("%s\n", report->break_count == 0 ? "WHOLE" : "NOT WHOLE");
+    printf("%s\n", is_whole(report) ? "WHOLE" : "NOT WHOLE");
 }
 
 static json_t *break_json(const struct sb_verify_break *one)
 {
-    return json_pack("{s:s, s:s, s:I, s:I, s:I}", "error", sb_err_id(&one->err), "text", one->err.text,
-        "after", (json_int_t)one->after, "at", (json_int_t)one->at, "resume", (json_int_t)one->resume);
+    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:b}", "error", sb_err_id(&one->err), "text", one->err.text,
+        "after", (json_int_t)one->after, "at", (json_int_t)one->at, "resume", (json_int_t)one->resume,
+        "mended", one->mended);
 }
 
 static json_t *report_json(const struct sb_verify_report *report)
@@ -240,7 +249,7 @@ static json_t *report_json(const struct sb_verify_report *report)
     for (size_t i = 0; i < report->break_count && i < SB_VERIFY_BREAKS_MAX; i++)
         json_array_append_new(breaks, break_json(&report->breaks[i]));
     json_t *object = json_pack("{s:b, s:I, s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "whole",
-        report->break_count == 0, "oldest", (json_int_t)report->oldest, "next", (json_int_t)report->next,
+        is_whole(report), "oldest", (json_int_t)report->oldest, "next", (json_int_t)report->next,
         "from_beginning", report->from_beginning, "anchor", (json_int_t)report->anchor, "records",
         (json_int_t)report->records, "transactions", (json_int_t)report->transactions, "changes",
         (json_int_t)report->changes, "messages", (json_int_t)report->messages, "schemas",
@@ -280,7 +289,7 @@ static int verify_stream(
         (to_text && sb_selection_place(stream, to_text, true, &to, err) != 0) ||
         sb_verify(stream, from, to, report, err) != 0 || print_answer(report, cli->json, err) != 0)
         return -1;
-    return report->break_count == 0 ? 0 : 1;
+    return is_whole(report) ? 0 : 1;
 }
 
 static int verb_verify(const struct sb_cli *cli, struct sb_err *err)

@@ -1,5 +1,6 @@
 #include "stream/verify.h"
 
+#include "stream/tail.h"
 #include "stream/walk.h"
 
 #include <string.h>
@@ -205,13 +206,26 @@ static int at_beginning(struct verify *verify, int64_t from, bool *ret_beginning
     return 0;
 }
 
-static void note_break(
-    struct sb_verify_report *report, int64_t after, int64_t at, int64_t resume, const struct sb_err *err)
+static void note_break(struct sb_verify_report *report, const struct sb_verify_break *one)
 {
     if (report->break_count < SB_VERIFY_BREAKS_MAX)
-        report->breaks[report->break_count] =
-            (struct sb_verify_break){.after = after, .at = at, .resume = resume, .err = *err};
+        report->breaks[report->break_count] = *one;
     report->break_count++;
+    report->mended_count += one->mended;
+}
+
+/* A hole that an open of a later epoch mends: the walk goes on there from where the proof stands. */
+static bool find_mending(struct verify *verify, const struct sb_verify_break *hole, struct anchor *ret_anchor)
+{
+    const struct sb_position *position = &verify->report->position;
+    struct sb_err ignored;
+    int64_t offset;
+    if (hole->err.code != SB_E_LOG_GAP || position->commit_lsn == 0 ||
+        sb_tail_locate_superseding(verify->stream, position, hole->after + 1, &offset, &ignored) != 0 ||
+        offset >= verify->to)
+        return false;
+    *ret_anchor = (struct anchor){.at = offset, .begin = offset, .position = *position};
+    return true;
 }
 
 /* Where to look for the next anchor, after a break in what followed this one. */
@@ -219,6 +233,20 @@ static int64_t behind_break(const struct anchor *anchor, int64_t after, int64_t 
 {
     int64_t onward = at >= 0 ? at : (after > anchor->begin ? after : anchor->begin) + 1;
     return onward > anchor->at ? onward : anchor->at + 1;
+}
+
+/* Where the walk goes on behind a break; at -1: nowhere. */
+static int behind(
+    struct verify *verify, struct sb_verify_break *one, struct anchor *anchor, struct sb_err *err)
+{
+    struct anchor last = *anchor;
+    struct damage ignored;
+    one->mended = find_mending(verify, one, anchor);
+    if (!one->mended &&
+        find_anchor(verify, behind_break(&last, one->after, one->at), anchor, &ignored, err) != 0)
+        return -1;
+    one->resume = anchor->at;
+    return 0;
 }
 
 static int run(struct verify *verify, int64_t from, struct sb_err *err)
@@ -230,18 +258,19 @@ static int run(struct verify *verify, int64_t from, struct sb_err *err)
         find_anchor(verify, from, &anchor, &damage, err) != 0)
         return -1;
     if (damage.met)
-        note_break(report, -1, damage.at, anchor.at, &damage.err);
+        note_break(report,
+            &(struct sb_verify_break){.after = -1, .at = damage.at, .resume = anchor.at, .err = damage.err});
     report->anchor = anchor.at;
     while (anchor.at >= 0 && report->break_count < SB_VERIFY_BREAKS_MAX) {
         if (prove(verify, &anchor, err) == 0)
             return 0;
         if (!is_damage(err))
             return -1;
-        struct sb_err why = *err;
-        int64_t at = sb_walk_offset(verify->walk), after = report->proven_to;
-        if (find_anchor(verify, behind_break(&anchor, after, at), &anchor, &damage, err) != 0)
+        struct sb_verify_break one = {
+            .after = report->proven_to, .at = sb_walk_offset(verify->walk), .err = *err};
+        if (behind(verify, &one, &anchor, err) != 0)
             return -1;
-        note_break(report, after, at, anchor.at, &why);
+        note_break(report, &one);
     }
     return 0;
 }

@@ -2,6 +2,9 @@
  * Is the log whole? Walks it with the reader's proof and says what was proven. After a break it goes on
  * behind the next commit, whose chain is then taken as given, so that the extent of a damage is seen.
  *
+ * A hole is no damage if a later epoch has written anew what is missing: its open goes back to where the
+ * proof stands, and the walk goes on there with nothing taken as given, as apply does.
+ *
  * A walk begins at the stream's very first record, or else at the first `open` or behind the first `commit`
  * at or behind `from`: what precedes it cannot be proven, and the report says so.
  */
@@ -16,7 +19,9 @@ enum { SB_VERIFY_BREAKS_MAX = 100 };
 struct sb_verify_break {
     int64_t after;  /* offset of the newest good record; -1: none */
     int64_t at;     /* offset of the record where it was noticed; -1: it could not be read */
-    int64_t resume; /* offset of the commit behind which the walk went on; -1: none came */
+    int64_t resume; /* offset of the commit behind which the walk went on, or of the open that mends it; -1:
+                       none came */
+    bool mended;    /* a later epoch wrote anew what is missing: the log is whole all the same */
     struct sb_err err;
 };
 
@@ -37,6 +42,7 @@ struct sb_verify_report {
     uint64_t repeated;           /* transactions captured again and found the same */
     uint64_t abandoned;          /* transactions cut off by an open */
     uint64_t holes;              /* declared by opens */
+    size_t mended_count;         /* of the breaks, those that are mended */
     size_t break_count;          /* beyond the maximum the walk stops */
     struct sb_verify_break breaks[SB_VERIFY_BREAKS_MAX];
 };

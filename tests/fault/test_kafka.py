@@ -114,6 +114,8 @@ def test_an_end_lost_before_it_was_applied_is_written_anew_from_the_slot(pipelin
     pipe.assert_equal()
     assert len(pipe.applied()) == 155
     assert pipe.product.log_contains("a newer epoch wrote the missing records anew") == everything
+    report = pipe.product.ok("stream", "verify", "--json").json()
+    assert report["whole"] and [one["mended"] for one in report["breaks"]] == [True] * everything, report
 
 
 def test_an_end_lost_after_it_was_applied_costs_nothing(pipeline):
