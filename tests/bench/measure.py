@@ -11,12 +11,13 @@ import tempfile
 from sbtest import compare, places, process
 from sbtest.broker import Broker
 
+import initial
 import latency
 import page
 import readers
 import workloads
 
-LOADS = ["tpcb", "insert", "update", "delete", "kafka", "latency"]
+LOADS = ["initial", "tpcb", "insert", "update", "delete", "kafka", "latency"]
 BROKER = {"log.segment.bytes": 1 << 28, "log.retention.check.interval.ms": 300000}
 
 
@@ -84,8 +85,9 @@ def catch_up_by_kafka(folder, workload):
 
 
 def run_once(folder, name, transactions):
-    if name == "latency":
-        return latency.measure(folder)
+    alone = {"initial": initial.measure, "latency": latency.measure}
+    if name in alone:
+        return alone[name](folder)
     workload = workloads.catching_up(transactions)[name]
     return (catch_up_by_kafka if name == "kafka" else catch_up)(folder, workload)
 

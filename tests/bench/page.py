@@ -7,11 +7,13 @@ import statistics
 
 from sbtest.servers import server
 
+import initial
 import latency
 from workloads import BULK_ROWS, MAJOR, SCALE
 
 NOTES = pathlib.Path(__file__).with_name("notes.md")
 MEMORY_MAX_MIB = 64
+INITIAL_LEAST = 1.0
 LATENCY_MAX_MS, LATENCY_MAX_RATIO = 50, 1.5
 READERS = ["bare", "capture", "apply", "native", "whole"]
 RATIOS = [  # what, load, ours, peer, goal: how many times the peer's speed, and as words
@@ -41,6 +43,8 @@ def verdict(met):
 
 def brief(name, run, result):
     """A line for who waits."""
+    if name == "initial":
+        return f"run {run + 1}, initial: seconds { {who: round(value, 2) for who, value in result.items()} }"
     if name == "latency":
         shown = {who: f"p50 {percentile(ms, 0.5):.1f} p99 {percentile(ms, 0.99):.1f} ms" for who, ms in result[0].items()}
         return f"run {run + 1}, latency: {shown} {result[1]}"
@@ -100,8 +104,20 @@ def latency_lines(measured):
     ]
 
 
+def initial_lines(measured):
+    ratios = [seconds["pgcopydb"] / seconds["ours"] for seconds in measured]
+    rows = [f"{initial.ROWS} rows in {len(initial.TABLES)} tables with their indexes and foreign keys, {initial.JOBS} jobs, from a "
+            "populated database to an empty one; switchback's time has everything in it from `prepare` on:", "",
+            "| | seconds | thousand rows a second |", "|---|---|---|"]
+    for who, title in (("ours", "switchback"), ("pgcopydb", "pgcopydb clone")):
+        seconds = [run[who] for run in measured]
+        rows.append(f"| {title} | {spread(seconds, '%.1f')} | {spread([initial.ROWS / 1000 / one for one in seconds], '%.0f')} |")
+    met = statistics.median(ratios) >= INITIAL_LEAST
+    return [*rows, "", f"Beside pgcopydb: {spread(ratios, '%.2f')} times its rate; goal: {INITIAL_LEAST:.2f}: {verdict(met)}.", ""]
+
+
 def write(results, transactions, runs):
-    backlogs = {load: measured for load, measured in results.items() if load != "latency"}
+    backlogs = {load: measured for load, measured in results.items() if load not in ("initial", "latency")}
     lines = [
         "# Benchmarks", "",
         "Written by `tests/bench/run`; do not edit. Every ratio is of readers of the same WAL in the same run on one machine "
@@ -116,6 +132,8 @@ def write(results, transactions, runs):
     if backlogs:
         lines += [*ratio_lines(backlogs), "", "Seconds to take the backlog:", "", *second_lines(backlogs), "",
                   "What it took:", "", *cost_lines(backlogs), ""]
+    if "initial" in results:
+        lines += ["## The initial copy", "", *initial_lines(results["initial"])]
     if "latency" in results:
         lines += latency_lines(results["latency"])
     return "\n".join(lines) + NOTES.read_text()
