@@ -90,6 +90,27 @@ static int check_change(struct sb_tables *tables, const struct sb_relation *rel,
         (int)rel->schema.len, rel->schema.ptr, (int)rel->name.len, rel->name.ptr, sb_buf_str(&why));
 }
 
+static bool is_fit(const struct sb_cat_table *table)
+{
+    return (table->kind == 'r' || table->kind == 'p') && table->persistence != 'u';
+}
+
+/* table: NULL if there is nothing of that name. */
+static int unfit(const struct sb_relation *rel, const struct sb_cat_table *table, struct sb_err *err)
+{
+    const char *what = table == NULL               ? NULL
+                       : table->persistence == 'u' ? "is unlogged, so a crash of the target would empty it"
+                       : table->kind == 'f'        ? "is a foreign table"
+                                                   : "is a view";
+    if (what == NULL)
+        return sb_err_set(err, SB_E_TARGET_STRUCTURE, "the target has no table \"%.*s.%.*s\"",
+            (int)rel->schema.len, rel->schema.ptr, (int)rel->name.len, rel->name.ptr);
+    sb_err_set(err, SB_E_TARGET_STRUCTURE, "target table \"%.*s.%.*s\" %s", (int)rel->schema.len,
+        rel->schema.ptr, (int)rel->name.len, rel->name.ptr, what);
+    return sb_err_hint(err, "Put an ordinary table with the source's rows there%s; then `switchback resume`.",
+        table->persistence == 'u' ? " (ALTER TABLE ... SET LOGGED)" : "");
+}
+
 static int make(struct sb_tables *tables, const struct sb_relation *rel, struct sb_apply_rel **ret_rel,
     struct sb_err *err)
 {
@@ -100,9 +121,8 @@ static int make(struct sb_tables *tables, const struct sb_relation *rel, struct 
         sb_target_stamp(tables->conn, rel->schema, rel->name, tables->arena, &stamp, err) != 0 ||
         sb_catalog_table(tables->conn, rel->schema, rel->name, tables->arena, &table, &found, err) != 0)
         return -1;
-    if (!found || stamp.oid.len == 0 || (table.kind != 'r' && table.kind != 'p'))
-        return sb_err_set(err, SB_E_TARGET_STRUCTURE, "the target has no table \"%.*s.%.*s\"",
-            (int)rel->schema.len, rel->schema.ptr, (int)rel->name.len, rel->name.ptr);
+    if (!found || stamp.oid.len == 0 || !is_fit(&table))
+        return unfit(rel, found ? &table : NULL, err);
     struct sb_apply_rel *made;
     if (check_change(tables, rel, &table, err) != 0 ||
         sb_apply_rel_make(rel, &table, tables->arena, &made, err) != 0 ||

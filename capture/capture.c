@@ -1,5 +1,6 @@
 #include "capture/capture.h"
 
+#include "capture/doubt.h"
 #include "capture/flow.h"
 #include "capture/guard.h"
 #include "capture/holder.h"
@@ -39,6 +40,7 @@ enum {
 
 struct capture {
     const struct sb_config *config;
+    enum sb_direction direction;
     struct sb_opening *op;
     struct sb_ledger *ledger;
     struct sb_flow *flow;
@@ -61,8 +63,12 @@ struct capture {
     int64_t last_service_ms;
     int64_t last_commit_ms; /* when a commit was recorded, or a heartbeat asked for */
     uint64_t last_commits;
+    int64_t next_canary_ms;
+    uint64_t canaries; /* sent so far */
+    uint64_t echoes;   /* of the other direction's, seen so far */
     int64_t next_ping_ms;
     int64_t next_release_ms;
+    struct sb_doubt doubt;
     struct sb_progress progress; /* newest known to be flushed; commit_lsn 0: none */
     struct sb_flow_counts published;
     int64_t bytes;
@@ -269,9 +275,24 @@ static int take_frame(struct capture *cap, const struct sb_walsender_frame *fram
         return after_message(cap, sb_flow_take(cap->flow, frame->payload, frame->lsn, err), err);
     }
     sb_metric_set(SB_M_CAPTURE_RECEIVED_LSN, (int64_t)frame->end_lsn);
+    sb_doubt_shown(&cap->doubt, frame->end_lsn);
     if (sb_flow_reached(cap->flow, frame->end_lsn, err) != 0)
         return -1;
     return frame->reply_wanted ? send_status(cap, err) : 0;
+}
+
+/* The other direction's canary went there, and what its applier wrote here was left out. */
+static void note_echo(struct capture *cap)
+{
+    const struct sb_flow_echo *echo = sb_flow_echo(cap->flow);
+    if (echo->echoes == cap->echoes)
+        return;
+    int64_t now_us = sb_clock_wall_us();
+    sb_metric_add(SB_M_CAPTURE_ECHOES, (int64_t)(echo->echoes - cap->echoes));
+    sb_metric_set(SB_M_CAPTURE_ECHO_US, now_us > echo->sent_us ? now_us - echo->sent_us : 0);
+    sb_metric_set(SB_M_CAPTURE_ECHO_TIME_US, now_us);
+    cap->echoes = echo->echoes;
+    SB_DEBUG("an echo was dropped", SB_NUM("epoch", echo->epoch), SB_NUM("canary", echo->number));
 }
 
 /* Everything the socket has, or a bunch of it. */
@@ -297,6 +318,8 @@ static int drain(struct capture *cap, struct sb_err *err)
         return -1;
     if (end_lsn != 0)
         sb_metric_set(SB_M_CAPTURE_RECEIVED_LSN, (int64_t)end_lsn);
+    note_echo(cap);
+    sb_doubt_shown(&cap->doubt, end_lsn);
     return cap->more ? service(cap, err) : service_soon(cap, err);
 }
 
@@ -443,6 +466,49 @@ static int check_not_waited_for(const struct sb_pulse *pulse, struct sb_err *err
         "resume`.");
 }
 
+/* While rows are copied nothing is applied; waiting for that would keep all WAL of a long copy on the source.
+ */
+static void choose_ack(struct capture *cap)
+{
+    bool target = cap->config->capture.ack == SB_ACK_TARGET && !cap->progress.copying;
+    sb_ledger_ack(cap->ledger, target ? SB_LEDGER_TARGET : SB_LEDGER_STREAM);
+}
+
+static int take_progress(struct capture *cap, const struct sb_progress *progress, struct sb_err *err)
+{
+    if (!sb_ledger_applied(cap->ledger, progress->commit_lsn, &progress->chain)) {
+        char lsn[SB_LSN_TEXT_BYTES];
+        return sb_err_set(err, SB_E_SOURCE_REWOUND,
+            "the target stands at the commit at %s with another history before it than was captured",
+            sb_lsn_text(progress->commit_lsn, lsn));
+    }
+    cap->progress = *progress;
+    choose_ack(cap);
+    return 0;
+}
+
+static int turn_target(struct capture *cap, int64_t now_ms, struct sb_err *err)
+{
+    struct sb_progress progress;
+    int rc = sb_target_turn(cap->op->target, now_ms, &progress, err);
+    if (rc != SB_TARGET_PROGRESS)
+        return rc;
+    if (progress.epoch > cap->op->open.epoch)
+        return sb_err_set(err, SB_E_EPOCH_STALE,
+            "the target has applied records of epoch %" PRIu64 ", this capture has %" PRIu64, progress.epoch,
+            cap->op->open.epoch);
+    return sb_doubt_weigh(&cap->doubt, &progress) == SB_DOUBT_BELIEVED ? take_progress(cap, &progress, err)
+                                                                       : 0;
+}
+
+/* The source was asked again since: a progress that was ahead of it may be right by now. */
+static int turn_doubt(struct capture *cap, uint64_t wal_lsn, struct sb_err *err)
+{
+    struct sb_progress progress;
+    int rc = sb_doubt_pulse(&cap->doubt, wal_lsn, &progress, err);
+    return rc == SB_DOUBT_BELIEVED ? take_progress(cap, &progress, err) : rc;
+}
+
 static int turn_source(struct capture *cap, int64_t now_ms, struct sb_err *err)
 {
     struct sb_pulse pulse;
@@ -456,36 +522,7 @@ static int turn_source(struct capture *cap, int64_t now_ms, struct sb_err *err)
         return -1;
     sb_flow_next_xid(cap->flow, pulse.next_xid);
     guard_slot(cap, &pulse, now_ms);
-    return 0;
-}
-
-/* While rows are copied nothing is applied; waiting for that would keep all WAL of a long copy on the source.
- */
-static void choose_ack(struct capture *cap)
-{
-    bool target = cap->config->capture.ack == SB_ACK_TARGET && !cap->progress.copying;
-    sb_ledger_ack(cap->ledger, target ? SB_LEDGER_TARGET : SB_LEDGER_STREAM);
-}
-
-static int turn_target(struct capture *cap, int64_t now_ms, struct sb_err *err)
-{
-    struct sb_progress progress;
-    int rc = sb_target_turn(cap->op->target, now_ms, &progress, err);
-    if (rc != SB_TARGET_PROGRESS)
-        return rc;
-    if (progress.epoch > cap->op->open.epoch)
-        return sb_err_set(err, SB_E_EPOCH_STALE,
-            "the target has applied records of epoch %" PRIu64 ", this capture has %" PRIu64, progress.epoch,
-            cap->op->open.epoch);
-    if (!sb_ledger_applied(cap->ledger, progress.commit_lsn, &progress.chain)) {
-        char lsn[SB_LSN_TEXT_BYTES];
-        return sb_err_set(err, SB_E_SOURCE_REWOUND,
-            "the target stands at the commit at %s with another history before it than was captured",
-            sb_lsn_text(progress.commit_lsn, lsn));
-    }
-    cap->progress = progress;
-    choose_ack(cap);
-    return 0;
+    return turn_doubt(cap, pulse.wal_lsn, err);
 }
 
 static int release_if_due(struct capture *cap, int64_t now_ms, struct sb_err *err)
@@ -509,6 +546,14 @@ static int release_if_due(struct capture *cap, int64_t now_ms, struct sb_err *er
     return 0;
 }
 
+static struct sb_signal signal_of(const struct capture *cap, enum sb_signal_kind kind)
+{
+    return (struct sb_signal){.kind = kind,
+        .migration = sb_view_str(cap->config->migration),
+        .direction = sb_view_str(cap->op->direction),
+        .epoch = cap->op->open.epoch};
+}
+
 /* On an idle or filtered database our own commit is what moves the slot. */
 static void beat_if_due(struct capture *cap, int64_t now_ms)
 {
@@ -520,11 +565,22 @@ static void beat_if_due(struct capture *cap, int64_t now_ms)
         now_ms - cap->last_commit_ms < cap->config->capture.heartbeat_interval_ms)
         return;
     cap->last_commit_ms = now_ms;
-    struct sb_signal beat = {.kind = SB_SIGNAL_HEARTBEAT,
-        .migration = sb_view_str(cap->config->migration),
-        .direction = sb_view_str(cap->op->direction),
-        .epoch = cap->op->open.epoch};
+    struct sb_signal beat = signal_of(cap, SB_SIGNAL_HEARTBEAT);
     sb_source_signal(cap->op->source, &beat);
+}
+
+/* Through the stream to the other side, whose capture drops its echo. */
+static void sing_if_due(struct capture *cap, int64_t now_ms)
+{
+    if (!cap->config->reverse.enabled || !sb_flow_is_open(cap->flow) || cap->stalled ||
+        now_ms < cap->next_canary_ms)
+        return;
+    cap->next_canary_ms = now_ms + cap->config->canary.interval_s * 1000;
+    struct sb_signal canary = signal_of(cap, SB_SIGNAL_CANARY);
+    canary.number = ++cap->canaries;
+    canary.sent_us = sb_clock_wall_us();
+    sb_source_signal(cap->op->source, &canary);
+    sb_metric_add(SB_M_CAPTURE_CANARIES, 1);
 }
 
 /* A session that confirms nothing more would hold up a smart or fast stop without bound. */
@@ -550,6 +606,7 @@ static void on_tick(void *arg)
         stop_failed(cap, &err);
         return;
     }
+    sing_if_due(cap, now_ms);
     beat_if_due(cap, now_ms);
 }
 
@@ -620,7 +677,9 @@ static int make_flow(struct capture *cap, struct sb_err *err)
     cap->ledger = sb_ledger_new(ack, LEDGER_COMMITS, op->slot.confirmed_lsn);
     if (cap->ledger == NULL)
         return sb_err_set(err, SB_E_NO_MEMORY, "no memory for the ledger");
-    struct sb_flow_parts parts = {.stream = op->stream,
+    struct sb_flow_parts parts = {.migration = cap->config->migration,
+        .direction = cap->direction,
+        .stream = op->stream,
         .codec = op->codec,
         .ledger = cap->ledger,
         .overlap = op->overlap,
@@ -662,7 +721,7 @@ int sb_capture_run(const struct sb_config *config, enum sb_direction direction, 
         free(op);
         return -1;
     }
-    struct capture cap = {.config = config, .op = op};
+    struct capture cap = {.config = config, .direction = direction, .op = op};
     int rc = run(&cap, err);
     sb_loop_free(cap.loop);
     sb_walsender_close(op->sender);

@@ -4,13 +4,31 @@
 #include "capture/capture.h"
 #include "copy/copy.h"
 #include "cutover/sequences.h"
+#include "ops/arming.h"
 #include "ops/control.h"
+
+/* Forward begins at once; reverse when it has been armed. */
+static int run_capture(const struct sb_config *config, enum sb_direction direction, struct sb_err *err)
+{
+    int rc = direction == SB_REVERSE ? sb_arming_capture(config, err) : 0;
+    if (rc != 0)
+        return rc < 0 ? -1 : 0;
+    return sb_capture_run(config, direction, err);
+}
+
+static int run_apply(const struct sb_config *config, enum sb_direction direction, struct sb_err *err)
+{
+    int rc = direction == SB_REVERSE ? sb_arming_apply(config, err) : 0;
+    if (rc != 0)
+        return rc < 0 ? -1 : 0;
+    return sb_apply_run(config, direction, err);
+}
 
 struct sb_stage_spec sb_cli_stage(bool capture, enum sb_direction direction)
 {
     return (struct sb_stage_spec){.stage = sb_stage_of(capture, direction),
         .direction = direction,
-        .run = capture ? sb_capture_run : sb_apply_run};
+        .run = capture ? run_capture : run_apply};
 }
 
 struct sb_stage_spec sb_cli_copy(enum sb_direction direction)

@@ -39,14 +39,15 @@ static int list(const struct sb_cli *cli, struct sb_err *err)
         return -1;
     snprintf(limit_text, sizeof limit_text, "%" PRId64, limit);
     const char *params[] = {cli->config->migration, limit_text};
-    if (sb_cli_query(cli->config,
+    if (sb_cli_query(cli->config, SB_FORWARD,
             "SELECT " BRIEF " FROM switchback.ddl WHERE migration = $1 ORDER BY id DESC LIMIT $2::bigint", 2,
             params, &rows, err) != 0)
         return -1;
     int held = 0;
     for (int row = 0; row < sb_rows_count(rows); row++)
         held += strcmp(sb_rows_get(rows, row, 1), "held") == 0;
-    sb_cli_print_rows(rows, names, sizeof names / sizeof *names, cli->json);
+    if (sb_cli_print_rows(rows, names, sizeof names / sizeof *names, cli->json, err) != 0)
+        return -1;
     if (!cli->json)
         printf("%d command%s, %d held\n", sb_rows_count(rows), sb_rows_count(rows) == 1 ? "" : "s", held);
     return held > 0;
@@ -65,7 +66,7 @@ static int show(const struct sb_cli *cli, const char *id, struct sb_err *err)
     SB_CLEANUP(sb_rows_freep)
     struct sb_rows *rows = NULL;
     const char *params[] = {cli->config->migration, id};
-    if (sb_cli_query(cli->config,
+    if (sb_cli_query(cli->config, SB_FORWARD,
             "SELECT " BRIEF
             ", ordinal, xid, kind, pg_catalog.to_jsonb(path), run_by, CASE WHEN copied_again <> "
             "'{}' THEN pg_catalog.to_jsonb(copied_again) END, decided_by, decision, decided_at, found_at, "
@@ -74,8 +75,7 @@ static int show(const struct sb_cli *cli, const char *id, struct sb_err *err)
         return -1;
     if (sb_rows_count(rows) == 0)
         return unknown(id, err);
-    sb_cli_print_rows(rows, names, sizeof names / sizeof *names, cli->json);
-    return 0;
+    return sb_cli_print_rows(rows, names, sizeof names / sizeof *names, cli->json, err);
 }
 
 /* Only what is held can be decided: nothing is decided twice, or behind apply's back. */
@@ -88,7 +88,7 @@ static int decide(const struct sb_cli *cli, const char *id, bool approve, struct
         user == NULL ? "unknown" : user, reason};
     if (reason == NULL || reason[0] == '\0')
         return sb_err_set(err, SB_E_USAGE, "`ddl %s` needs --reason", cli->sub);
-    if (sb_cli_query(cli->config,
+    if (sb_cli_query(cli->config, SB_FORWARD,
             "UPDATE switchback.ddl SET state = $3, decided_by = session_user || ' (' || $4 || ')', decision "
             "= $5, "
             "decided_at = pg_catalog.now() WHERE migration = $1 AND id::text = $2 AND state = 'held' AND ($3 "

@@ -13,7 +13,9 @@ int sb_verb_pause(const struct sb_cli *cli, struct sb_err *err)
         sb_control_pause(cli->config, direction, true, &changed, err) < 0)
         return -1;
     fprintf(stderr, "%s: %s\n", sb_direction_name(direction),
-        changed ? "paused; apply stops behind its present batch, capture goes on" : "was paused already");
+        changed ? "paused; apply stops behind its present batch, the copy behind its present chunks; capture "
+                  "goes on"
+                : "was paused already");
     return 0;
 }
 

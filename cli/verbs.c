@@ -29,6 +29,13 @@ const struct sb_verb sb_verbs[] = {
     {"status", sb_verb_status, NULL, sb_opts_status, SB_VERB_CONFIG, "",
         "positions, lag, rate, time to catch up and why it waits",
         "Exit code 1 if a stage is halted or not there."},
+    {"verify", sb_verb_verify, NULL, sb_opts_verify, SB_VERB_CONFIG, "",
+        "compare every row of both sides while they take writes",
+        "Exit code 0 if all is proven equal, 4 if a difference is proven, 8 if something could not be "
+        "compared or "
+        "decided, or not one row was read. Keys of rows that differ are printed, values are not. `run` must "
+        "be at "
+        "work. See docs/RECONCILE.md."},
     {"pause", sb_verb_pause, NULL, sb_opts_direction, SB_VERB_CONFIG, "", "let apply wait; capture goes on",
         NULL},
     {"resume", sb_verb_resume, NULL, sb_opts_direction, SB_VERB_CONFIG, "",

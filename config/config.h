@@ -90,8 +90,21 @@ struct sb_config {
         int64_t lock_timeout_ms;
     } apply;
     struct {
+        bool enabled;
+    } reverse;
+    struct {
+        int64_t interval_s;
+    } canary;
+    struct {
         enum sb_config_ddl policy;
     } ddl;
+    struct {
+        int64_t chunk_rows;
+        int64_t memory_max_bytes;
+        int64_t window_max_bytes;
+        int64_t stream_wait_s;
+        int64_t xmin_age_max_s;
+    } verify;
     struct {
         const char *listen; /* "127.0.0.1:9187"; empty: no HTTP */
     } http;

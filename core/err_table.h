@@ -149,6 +149,13 @@ SB_ERR(SB_E_PG_DUMP, "SB-PG-DUMP", SB_CLASS_DATA, 69,
 SB_ERR(SB_E_COPY_INCOMPLETE, "SB-COPY-INCOMPLETE", SB_CLASS_DATA, 65,
     "the copied image of a table cannot be joined with the stream",
     "`switchback copy --again TABLE` copies it again, then `switchback resume`.")
+/* -- the way back -------------------------------------------------------------------------------------------- */
+SB_ERR(SB_E_LOOP, "SB-LOOP", SB_CLASS_DATA, 65,
+    "a change that switchback wrote itself was captured as if somebody else had made it",
+    "Nothing of it was sent. See docs/WAY-BACK.md: the message names the transaction; find out who wrote it.")
+SB_ERR(SB_E_ROGUE_WRITE, "SB-ROGUE-WRITE", SB_CLASS_DATA, 65,
+    "somebody else wrote to a table of the migration on the side that does not own the data",
+    "It was recorded and not applied: `switchback conflicts list` shows both versions. Find the writer and stop it.")
 /* -- process ----------------------------------------------------------------------------------------------- */
 SB_ERR(SB_E_USAGE, "SB-USAGE", SB_CLASS_FATAL, 64,
     "the command line is not valid",

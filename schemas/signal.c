@@ -11,6 +11,7 @@ static const char *const prefixes[] = {
     [SB_SIGNAL_HEARTBEAT] = "switchback.heartbeat",
     [SB_SIGNAL_CANARY] = "switchback.canary",
     [SB_SIGNAL_ECHO] = "switchback.echo",
+    [SB_SIGNAL_FLUSH] = "switchback.flush",
     [SB_SIGNAL_DDL] = "switchback.ddl",
 };
 
@@ -84,10 +85,10 @@ static bool read_words(struct sb_view content, int count, struct sb_signal *sign
 struct sb_signal sb_signal_read(const struct sb_message *msg)
 {
     struct sb_signal signal = {.kind = kind_of(msg->prefix)};
-    if (signal.kind == SB_SIGNAL_DDL) {
+    if (signal.kind == SB_SIGNAL_DDL)
         signal.body = msg->content;
+    if (signal.kind == SB_SIGNAL_DDL || signal.kind == SB_SIGNAL_FLUSH)
         return signal;
-    }
     int count = signal.kind == SB_SIGNAL_HEARTBEAT ? HEARTBEAT_WORDS : CANARY_WORDS;
     if (signal.kind == SB_SIGNAL_NONE || !read_words(msg->content, count, &signal))
         return (struct sb_signal){.kind = SB_SIGNAL_NONE};

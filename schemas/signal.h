@@ -21,12 +21,13 @@ enum sb_signal_kind {
     SB_SIGNAL_HEARTBEAT,
     SB_SIGNAL_CANARY,
     SB_SIGNAL_ECHO,
+    SB_SIGNAL_FLUSH,
     SB_SIGNAL_DDL,
 };
 
 struct sb_signal {
     enum sb_signal_kind kind;
-    struct sb_view migration; /* empty for ddl, as everything below but the body */
+    struct sb_view migration; /* empty for flush and ddl, as everything below but ddl's body */
     struct sb_view direction;
     uint64_t epoch;      /* of the capture that sent it (the canary, for an echo) */
     uint64_t number;     /* canary, echo: from 1, ascending within the epoch */

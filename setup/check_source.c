@@ -43,7 +43,9 @@ static int wal_level_check(struct sb_checkup *up)
     if (strcmp(level, "logical") == 0)
         return sb_checkup_tell(up, SB_RESULT_PASS, SB_OK, NULL, "wal_level is logical");
     return sb_checkup_tell(up, SB_RESULT_FAIL, SB_E_SOURCE_CONFIG,
-        "ALTER SYSTEM SET wal_level = 'logical'; -- then restart the source", "wal_level is %s", level);
+        sb_checkup_text(
+            up, "ALTER SYSTEM SET wal_level = 'logical'; -- then restart the %s", up->source.name),
+        "wal_level of the %s is %s", up->source.name, level);
 }
 
 static int slots_check(struct sb_checkup *up)
@@ -60,8 +62,8 @@ static int slots_check(struct sb_checkup *up)
         return sb_checkup_tell(up, SB_RESULT_PASS, SB_OK, NULL, "%" PRId64 " of %" PRId64 " slots are used%s",
             used, most, up->slot.found ? ", one of them ours" : "");
     return sb_checkup_tell(up, SB_RESULT_FAIL, SB_E_SOURCE_CONFIG,
-        sb_checkup_text(
-            up, "ALTER SYSTEM SET max_replication_slots = %" PRId64 "; -- then restart the source", most + 2),
+        sb_checkup_text(up, "ALTER SYSTEM SET max_replication_slots = %" PRId64 "; -- then restart the %s",
+            most + 2, up->source.name),
         "all %" PRId64 " replication slots are used", most);
 }
 
@@ -79,8 +81,8 @@ static int senders_check(struct sb_checkup *up)
         return sb_checkup_tell(
             up, SB_RESULT_PASS, SB_OK, NULL, "%" PRId64 " of %" PRId64 " walsenders are busy", used, most);
     return sb_checkup_tell(up, SB_RESULT_FAIL, SB_E_SOURCE_CONFIG,
-        sb_checkup_text(
-            up, "ALTER SYSTEM SET max_wal_senders = %" PRId64 "; -- then restart the source", most + 2),
+        sb_checkup_text(up, "ALTER SYSTEM SET max_wal_senders = %" PRId64 "; -- then restart the %s",
+            most + 2, up->source.name),
         "all %" PRId64 " walsenders are busy", most);
 }
 
