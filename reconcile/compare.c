@@ -252,7 +252,8 @@ static int take_stamp(struct sb_compare *compare, struct sb_err *err)
     case SB_SIDES_ALTERED:
         return stop(compare, SB_TABLE_NOT_COMPARED, "it was altered while it was compared");
     case SB_SIDES_COPYING:
-        return stop(compare, SB_TABLE_NOT_COMPARED, "an initial copy is pending");
+        return stop(
+            compare, SB_TABLE_NOT_COMPARED, "an initial copy is under way, or apply has not passed its end");
     default:
         return -1;
     }

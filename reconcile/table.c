@@ -47,7 +47,8 @@ void sb_verify_put_target_stamp(
     sb_buf_put_str(sql,
         ", EXISTS (SELECT FROM switchback.copy c WHERE c.migration = p.migration AND c.direction = "
         "p.direction AND "
-        "c.state = 'pending') FROM switchback.progress p WHERE p.lane = 0 AND p.migration = ");
+        "(c.state = 'pending' OR p.commit_lsn < c.last_h)) FROM switchback.progress p WHERE p.lane = 0 AND "
+        "p.migration = ");
     sb_literal_put(sql, sb_view_str(migration));
     sb_buf_put_str(sql, " AND p.direction = ");
     sb_literal_put(sql, sb_view_str(direction));
