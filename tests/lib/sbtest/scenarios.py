@@ -17,6 +17,7 @@ Every table of the schema is compared in the end. Other headers:
     -- needs: hstore            extensions, made in public on both sides
     -- apart: t, u: reason      tables that are not to be equal, and why
     -- after: reason            its changes come when the copy is complete, never beside it
+    -- by-hand: reason          the structure of the new side is never moved by the product
     -- stops: SB-POISON         the migration must end here: it runs alone, and nothing of it may be written
     -- refused: SB-ACCESS       `prepare` must refuse it, also alone
     -- elsewhere: test          not run here: this test of ours does it (file::function)
@@ -34,7 +35,7 @@ import sys
 from sbtest import tree
 
 SECTIONS = ("both", "old", "new", "rows", "then", "holds")
-HEADERS = ("from", "what", "since", "needs", "apart", "after", "stops", "refused", "elsewhere", "out")
+HEADERS = ("from", "what", "since", "needs", "apart", "after", "by-hand", "stops", "refused", "elsewhere", "out")
 FOLDER = tree.ROOT / "tests/scenarios"
 PAGE = tree.ROOT / "docs/SCENARIOS.md"
 NEW = "new"
@@ -67,6 +68,14 @@ class Scenario:
     @property
     def runs(self):
         return not {"elsewhere", "out"} & set(self.headers)
+
+    @property
+    def alike(self):
+        """Is the new side's structure the old one's, and nothing of it made while changes travel?"""
+        return (
+            not {"old", "new"} & set(self.sections) and "by-hand" not in self.headers
+            and all(session != NEW for session, _ in self.sections.get("then", []))
+        )
 
     @property
     def alone(self):
@@ -131,7 +140,7 @@ def _scenario(suite, text):
     name, _, rest = text.partition("\n")
     headers, sections, section = {}, {}, None
     for line in rest.splitlines():
-        header, start = re.fullmatch(r"-- (\w+): (.*)", line), re.fullmatch(r"-- \[(\w+)\]", line)
+        header, start = re.fullmatch(r"-- ([\w-]+): (.*)", line), re.fullmatch(r"-- \[(\w+)\]", line)
         if start:
             section = start.group(1)
             assert section in SECTIONS and section not in sections, f"{suite}/{name}: [{section}]"
@@ -183,13 +192,15 @@ class Play:
                 except Exception as error:
                     raise AssertionError(f"{self.scenario.name} [{section}]: {error}\n{statement}") from error
 
-    def make(self):
-        for cluster in (self.old, self.new):
+    def make(self, moved=False):
+        """moved: the new side gets nothing, the product moves the structure."""
+        sides = [("old", self.old)] if moved else [("old", self.old), (NEW, self.new)]
+        for _, cluster in sides:
             with cluster.connect(self.db) as session:
                 session.execute(f'CREATE SCHEMA "{self.scenario.schema}"')
                 for extension in self.scenario.needs:
                     session.execute(f'CREATE EXTENSION IF NOT EXISTS "{extension}" SCHEMA public')
-        for name in ("old", NEW):
+        for name, _ in sides:
             self._run("both", "" if name == "old" else NEW)
             self._run(name, "" if name == "old" else NEW)
         self._run("rows")
@@ -232,9 +243,9 @@ INTRODUCTION = """# Scenarios
 What other people test replication with, and the sample databases that everybody knows, done by switchback: the rows are
 copied, what the application does then is followed, and both sides are compared row by row. Nothing of those suites is in this
 tree: each scenario is restated, with structure and values of our own around the same trap, in
-[tests/scenarios](../tests/scenarios). `tests/integration/test_scenarios.py` runs all of them: written in sets, one by one, and
-with the changes made while the copy runs; this page is made from the same files (`house/scenarios` checks that), so a line that says
-*passes* is a test that passed.
+[tests/scenarios](../tests/scenarios). `tests/integration/test_scenarios.py` runs all of them: written in sets, one by one, with the
+changes made while the copy runs, and, where both sides are alike, with the structure moved by the product to a newer server. This
+page is made from the same files (`house/scenarios` checks that), so a line that says *passes* is a test that passed.
 
 {whole} scenarios, {run} of them run there; the others name the test that does them, or why they are out.
 """
