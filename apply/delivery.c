@@ -222,9 +222,12 @@ static int stop_at(struct sb_delivery *delivery, uint64_t commit_lsn, uint64_t x
     sb_writer_rollback(delivery->writer);
     delivery->large = false;
     sb_target_name_holder(delivery->conn, delivery->touched.rels, delivery->touched.count, err);
-    if (may_go_exact(err) && !was_outdated(delivery, err))
-        sb_poison_record(
-            delivery->writer, delivery->config->migration, delivery->direction, commit_lsn, xid, failed, err);
+    if (!may_go_exact(err) || was_outdated(delivery, err))
+        return -1;
+    if (failed != NULL && failed->rel != NULL)
+        sb_target_name_column(delivery->conn, failed->rel, failed->chg.after, err);
+    sb_poison_record(
+        delivery->writer, delivery->config->migration, delivery->direction, commit_lsn, xid, failed, err);
     return -1;
 }
 
@@ -594,4 +597,18 @@ int sb_delivery_stop(struct sb_delivery *delivery, const struct sb_flight *fligh
         return -1;
     }
     return stop_at(delivery, flight->commit_lsn, flight->xid, change, err);
+}
+
+int sb_delivery_stand(
+    struct sb_delivery *delivery, int (*record)(void *arg, struct sb_err *err), void *arg, struct sb_err *err)
+{
+    if (!delivery->large && sb_delivery_flush(delivery, err) != 0)
+        return -1;
+    sb_delivery_abandon(delivery);
+    if (sb_writer_begin(delivery->writer, err) != 0)
+        return -1;
+    if (record(arg, err) == 0 && sb_writer_commit(delivery->writer, err) == 0)
+        return 0;
+    sb_writer_rollback(delivery->writer);
+    return -1;
 }

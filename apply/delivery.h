@@ -55,4 +55,9 @@ void sb_delivery_abandon(struct sb_delivery *delivery);
 int sb_delivery_stop(struct sb_delivery *delivery, const struct sb_flight *flight,
     const struct sb_batch_change *change, struct sb_err *err);
 
+/* Come to stand before the transaction in flight: what came before is written, what is open rolled back, then
+ * record is called in a target transaction of its own. 0: it is recorded, and the delivery is at its end. */
+int sb_delivery_stand(struct sb_delivery *delivery, int (*record)(void *arg, struct sb_err *err), void *arg,
+    struct sb_err *err);
+
 #endif

@@ -152,8 +152,8 @@ static int exact_insert(struct sb_exact *exact, const struct sb_batch_change *ch
     const struct sb_apply_rel *rel = change->rel;
     const char *found = NULL;
     int64_t rows = 0;
-    /* ON CONFLICT is not to be had beside a deferrable constraint, so the key is looked up first. */
-    if (rel->deferrable_count > 0 && rel->key_count > 0 &&
+    /* Where ON CONFLICT is not to be had, the key is looked up first. */
+    if (rel->no_on_conflict && rel->key_count > 0 &&
         sb_conflict_target_row(exact->writer, rel, change->chg.after, &found, err) != 0)
         return -1;
     if (found == NULL) {

@@ -2,6 +2,8 @@
 
 #include "pg/type.h"
 
+#include <string.h>
+
 static struct sb_err *no_memory(struct sb_err *err)
 {
     sb_err_set(err, SB_E_LIMIT, "the arena for target tables is full");
@@ -9,10 +11,11 @@ static struct sb_err *no_memory(struct sb_err *err)
 }
 
 static int check_type(const struct sb_relation *rel, const struct sb_column *col,
-    const struct sb_cat_column *target, struct sb_err *err)
+    const struct sb_cat_column *target, bool *ret_narrower, struct sb_err *err)
 {
     struct sb_cat_column source = {
         .type_name = col->type_name, .type_oid = col->type_oid, .typmod = col->typmod};
+    *ret_narrower = !target->domain && !sb_type_fits(&source, target);
     if (!sb_type_alters(&source, target))
         return 0;
     sb_err_set(err, SB_E_TARGET_STRUCTURE,
@@ -21,6 +24,28 @@ static int check_type(const struct sb_relation *rel, const struct sb_column *col
         rel->name.ptr, (int)target->type_full.len, target->type_full.ptr);
     return sb_err_hint(
         err, "`switchback check` says how to make it as the source's; then `switchback resume`.");
+}
+
+/* As the server would have it: numeric value out of range, string data right truncation. */
+static bool is_number(const struct sb_cat_column *column)
+{
+    enum { OID_INT2 = 21, OID_INT4 = 23 };
+    return column->type_oid == OID_INT2 || column->type_oid == OID_INT4;
+}
+
+/* What the stream brings is not generated on the source: to leave it out would lose it. */
+static int generated_there(
+    const struct sb_relation *rel, const struct sb_cat_column *target, struct sb_err *err)
+{
+    sb_err_set(err, SB_E_TARGET_STRUCTURE,
+        "column \"%.*s\" of target table \"%.*s.%.*s\" is generated there, and not on the source",
+        (int)target->name.len, target->name.ptr, (int)rel->schema.len, rel->schema.ptr, (int)rel->name.len,
+        rel->name.ptr);
+    return sb_err_hint(err,
+        "On the target: ALTER TABLE \"%.*s\".\"%.*s\" ALTER COLUMN \"%.*s\" DROP EXPRESSION; then "
+        "`switchback resume`.",
+        (int)rel->schema.len, rel->schema.ptr, (int)rel->name.len, rel->name.ptr, (int)target->name.len,
+        target->name.ptr);
 }
 
 static int map_column(const struct sb_relation *rel, uint16_t i, const struct sb_cat_table *table,
@@ -38,16 +63,20 @@ static int map_column(const struct sb_relation *rel, uint16_t i, const struct sb
             (int)rel->schema.len, rel->schema.ptr, (int)rel->name.len, rel->name.ptr, (int)col->name.len,
             col->name.ptr, (int)col->type_name.len, col->type_name.ptr);
     }
-    if (check_type(rel, col, target, err) != 0)
+    if (target->generated)
+        return generated_there(rel, target, err);
+    bool narrower;
+    if (check_type(rel, col, target, &narrower, err) != 0)
         return -1;
+    out->cols[i].narrower = narrower ? target : NULL;
     out->cols[i].name = target->name;
     out->cols[i].cast_type = target->type_cast;
     out->cols[i].equal = target->equal;
     out->cols[i].domain = target->domain;
     if (target->text_cast)
         out->exact_reason = "the target has a cast from text of its own for the type of a column";
-    out->cols[i].written = !target->generated;
-    out->cols[i].settable = !target->generated && target->identity != 'a';
+    out->cols[i].written = true;
+    out->cols[i].settable = target->identity != 'a';
     out->identity_always = out->identity_always || target->identity == 'a';
     return 0;
 }
@@ -123,6 +152,27 @@ int sb_apply_rel_make(const struct sb_relation *rel, const struct sb_cat_table *
     out->fixed_beside_key = fixed_beside_key(out);
     out->exact_only = out->exact_reason != NULL;
     *ret_rel = out;
+    return 0;
+}
+
+int sb_apply_holds(const struct sb_apply_rel *rel, const struct sb_value *row, struct sb_err *err)
+{
+    for (uint16_t i = 0; row != NULL && i < rel->rel->col_count; i++) {
+        const struct sb_cat_column *narrower = rel->cols[i].narrower;
+        if (narrower == NULL || row[i].state != SB_COL_TEXT || sb_type_holds(narrower, row[i].text))
+            continue;
+        sb_err_set(err, SB_E_POISON,
+            "column \"%.*s\" of target table \"%.*s.%.*s\" is %.*s: a value of the source's does not fit "
+            "into "
+            "it",
+            (int)narrower->name.len, narrower->name.ptr, (int)rel->target_schema.len, rel->target_schema.ptr,
+            (int)rel->target_name.len, rel->target_name.ptr, (int)narrower->type_full.len,
+            narrower->type_full.ptr);
+        memcpy(err->sqlstate, is_number(narrower) ? "22003" : "22001", sizeof err->sqlstate);
+        return sb_err_hint(err,
+            "`switchback check` says how to make it as the source's; then `switchback resume`. `switchback "
+            "poison skip` leaves the transaction out.");
+    }
     return 0;
 }
 

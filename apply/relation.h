@@ -18,7 +18,8 @@ struct sb_apply_column {
     struct sb_view equal;     /* how a key column compares: an extension's type has an operator of its own */
     bool domain;              /* its type is one: cast_type is another */
     bool written;             /* false: generated on the target */
-    bool settable;            /* may stand in SET: not generated, not identity ALWAYS */
+    const struct sb_cat_column *narrower; /* the target's, if not every value of the source's fits; or NULL */
+    bool settable;                        /* may stand in SET: not generated, not identity ALWAYS */
 };
 
 struct sb_deferrable;
@@ -37,6 +38,7 @@ struct sb_apply_rel {
     bool key_unique;       /* the target has a unique index that proves it */
     const struct sb_deferrable *deferrables; /* constraints that must be probed */
     size_t deferrable_count;
+    bool no_on_conflict; /* the server refuses that clause: a deferrable constraint, or a rule ON UPDATE */
     struct sb_view oid_text; /* of the target table, NUL-terminated */
     struct sb_view stamp;
     struct sb_view target_schema; /* same as the stream's for now; mapping comes later */
@@ -47,6 +49,9 @@ struct sb_apply_rel {
  * column, naming both and the statement that helps. Lives in arena; rel must live as long. */
 int sb_apply_rel_make(const struct sb_relation *rel, const struct sb_cat_table *table, struct sb_arena *arena,
     struct sb_apply_rel **ret_rel, struct sb_err *err);
+
+/* Does the target have room for each value of the row? SB-POISON with table, column and way out if not. */
+int sb_apply_holds(const struct sb_apply_rel *rel, const struct sb_value *row, struct sb_err *err);
 
 /* The old row's key for an update or delete: before if the server sent one, else after. */
 const struct sb_value *sb_apply_old_key(const struct sb_change *chg);

@@ -17,12 +17,15 @@ static bool take(const struct sb_rows *rows, int row, int col, struct sb_arena *
 /* -- the stamp ------------------------------------------------------------------------------------------- */
 
 /* Rows of the catalogs are replaced, never changed, by whoever alters a table, so their writers tell.
- * (pg_class is left out: TRUNCATE and VACUUM FULL write it. What matters of it has rows elsewhere.) */
+ * (Of pg_class only what matters: TRUNCATE and VACUUM FULL write it, too. Statements name a table, so another
+ * one, or a view, under its name must be noticed.) */
 #define WRITERS(catalog, column)                                                                             \
     "(SELECT pg_catalog.concat_ws('/', pg_catalog.count(*), pg_catalog.sum(r.xmin::text::bigint))"           \
     " FROM pg_catalog." catalog " AS r WHERE r." column " = t.oid)"
 #define STAMP                                                                                                \
-    "SELECT t.oid, pg_catalog.concat_ws(' ', " WRITERS("pg_attribute", "attrelid") ", " WRITERS(             \
+    "SELECT t.oid, pg_catalog.concat_ws(' ', (SELECT pg_catalog.concat_ws('/', c.relnamespace, c.relname,"   \
+    " c.relkind, c.relpersistence, c.relrowsecurity, c.relforcerowsecurity) FROM pg_catalog.pg_class c"      \
+    " WHERE c.oid = t.oid), " WRITERS("pg_attribute", "attrelid") ", " WRITERS(                              \
         "pg_index", "indrelid") ", " WRITERS("pg_constraint", "conrelid") ", " WRITERS("pg_trigger",         \
         "tgrelid") ", " WRITERS("pg_rewrite", "ev_class") ", " WRITERS("pg_inherits", "inhparent") ")"
 static const char stamp_sql[] =
@@ -183,6 +186,19 @@ static int read_deferrables(struct sb_conn *conn, const char *oid, struct sb_are
     return 0;
 }
 
+/* The rewriter refuses ON CONFLICT beside any rule ON UPDATE, also one that does not fire in our role. */
+static int read_rules(struct sb_conn *conn, const char *oid, struct sb_apply_rel *rel, struct sb_err *err)
+{
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    if (sb_conn_query(conn,
+            "SELECT FROM pg_catalog.pg_rewrite WHERE ev_class = $1::oid AND ev_type = '2' LIMIT 1", 1, &oid,
+            &rows, err) != 0)
+        return -1;
+    rel->no_on_conflict = rel->deferrable_count > 0 || sb_rows_count(rows) > 0;
+    return 0;
+}
+
 /* Counting rows proves nothing where one key may have several. */
 static void decide_exact(struct sb_apply_rel *rel)
 {
@@ -197,7 +213,8 @@ int sb_target_read(struct sb_conn *conn, const struct sb_target_stamp *stamp, st
     const char *oid = stamp->oid.ptr;
     rel->oid_text = stamp->oid;
     rel->stamp = stamp->text;
-    if (read_uniques(conn, oid, arena, rel, err) != 0 || read_deferrables(conn, oid, arena, rel, err) != 0)
+    if (read_uniques(conn, oid, arena, rel, err) != 0 || read_deferrables(conn, oid, arena, rel, err) != 0 ||
+        read_rules(conn, oid, rel, err) != 0)
         return sb_err_add(err, "reading the catalog");
     decide_exact(rel);
     return 0;
@@ -239,4 +256,41 @@ void sb_target_name_holder(
     sb_err_add(err, "process %s of the target holds locks there: user \"%s\", application \"%s\", %s, for %s",
         sb_rows_get(rows, 0, 0), sb_rows_get(rows, 0, 1), sb_rows_get(rows, 0, 2), sb_rows_get(rows, 0, 3),
         sb_rows_get(rows, 0, 4));
+}
+
+/* -- a value that was refused ---------------------------------------------------------------------------- */
+
+enum { VALUE_MAX_BYTES = 1024 * 1024 };
+
+/* Does the type of column i say the same of this value by itself? */
+static bool is_refused(
+    struct sb_conn *conn, const struct sb_apply_column *col, struct sb_view text, const char *sqlstate)
+{
+    struct sb_buf sql SB_CLEANUP(sb_buf_clear);
+    struct sb_buf value SB_CLEANUP(sb_buf_clear);
+    struct sb_err refusal;
+    sb_buf_init(&sql, VALUE_MAX_BYTES);
+    sb_buf_init(&value, VALUE_MAX_BYTES);
+    sb_buf_putf(&sql, "SELECT $1::pg_catalog.text::%.*s", (int)col->cast_type.len, col->cast_type.ptr);
+    sb_buf_put_view(&value, text);
+    const char *params[] = {sb_buf_str(&value)};
+    if (sql.failed || value.failed || sb_conn_query(conn, sb_buf_str(&sql), 1, params, NULL, &refusal) == 0)
+        return false;
+    return strcmp(refusal.sqlstate, sqlstate) == 0;
+}
+
+void sb_target_name_column(
+    struct sb_conn *conn, const struct sb_apply_rel *rel, const struct sb_value *row, struct sb_err *err)
+{
+    if (row == NULL || strncmp(err->sqlstate, "22", 2) != 0)
+        return;
+    for (uint16_t i = 0; i < rel->rel->col_count; i++) {
+        const struct sb_apply_column *col = &rel->cols[i];
+        if (!col->written || row[i].state != SB_COL_TEXT ||
+            !is_refused(conn, col, row[i].text, err->sqlstate))
+            continue;
+        sb_err_add(err, "column \"%.*s\" of type %.*s", (int)col->name.len, col->name.ptr,
+            (int)col->cast_type.len, col->cast_type.ptr);
+        return;
+    }
 }

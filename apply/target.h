@@ -39,5 +39,9 @@ int sb_target_same(
  * best effort. */
 void sb_target_name_holder(
     struct sb_conn *conn, const struct sb_apply_rel *const *rels, size_t count, struct sb_err *err);
+/* Complete err of a value that the server refused by the column whose type does not take it: servers do not
+ * say. Outside of a transaction; best effort. */
+void sb_target_name_column(
+    struct sb_conn *conn, const struct sb_apply_rel *rel, const struct sb_value *row, struct sb_err *err);
 
 #endif

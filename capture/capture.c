@@ -1,5 +1,6 @@
 #include "capture/capture.h"
 
+#include "capture/doubt.h"
 #include "capture/flow.h"
 #include "capture/guard.h"
 #include "capture/holder.h"
@@ -67,6 +68,7 @@ struct capture {
     uint64_t echoes;   /* of the other direction's, seen so far */
     int64_t next_ping_ms;
     int64_t next_release_ms;
+    struct sb_doubt doubt;
     struct sb_progress progress; /* newest known to be flushed; commit_lsn 0: none */
     struct sb_flow_counts published;
     int64_t bytes;
@@ -273,6 +275,7 @@ static int take_frame(struct capture *cap, const struct sb_walsender_frame *fram
         return after_message(cap, sb_flow_take(cap->flow, frame->payload, frame->lsn, err), err);
     }
     sb_metric_set(SB_M_CAPTURE_RECEIVED_LSN, (int64_t)frame->end_lsn);
+    sb_doubt_shown(&cap->doubt, frame->end_lsn);
     if (sb_flow_reached(cap->flow, frame->end_lsn, err) != 0)
         return -1;
     return frame->reply_wanted ? send_status(cap, err) : 0;
@@ -316,6 +319,7 @@ static int drain(struct capture *cap, struct sb_err *err)
     if (end_lsn != 0)
         sb_metric_set(SB_M_CAPTURE_RECEIVED_LSN, (int64_t)end_lsn);
     note_echo(cap);
+    sb_doubt_shown(&cap->doubt, end_lsn);
     return cap->more ? service(cap, err) : service_soon(cap, err);
 }
 
@@ -462,6 +466,49 @@ static int check_not_waited_for(const struct sb_pulse *pulse, struct sb_err *err
         "resume`.");
 }
 
+/* While rows are copied nothing is applied; waiting for that would keep all WAL of a long copy on the source.
+ */
+static void choose_ack(struct capture *cap)
+{
+    bool target = cap->config->capture.ack == SB_ACK_TARGET && !cap->progress.copying;
+    sb_ledger_ack(cap->ledger, target ? SB_LEDGER_TARGET : SB_LEDGER_STREAM);
+}
+
+static int take_progress(struct capture *cap, const struct sb_progress *progress, struct sb_err *err)
+{
+    if (!sb_ledger_applied(cap->ledger, progress->commit_lsn, &progress->chain)) {
+        char lsn[SB_LSN_TEXT_BYTES];
+        return sb_err_set(err, SB_E_SOURCE_REWOUND,
+            "the target stands at the commit at %s with another history before it than was captured",
+            sb_lsn_text(progress->commit_lsn, lsn));
+    }
+    cap->progress = *progress;
+    choose_ack(cap);
+    return 0;
+}
+
+static int turn_target(struct capture *cap, int64_t now_ms, struct sb_err *err)
+{
+    struct sb_progress progress;
+    int rc = sb_target_turn(cap->op->target, now_ms, &progress, err);
+    if (rc != SB_TARGET_PROGRESS)
+        return rc;
+    if (progress.epoch > cap->op->open.epoch)
+        return sb_err_set(err, SB_E_EPOCH_STALE,
+            "the target has applied records of epoch %" PRIu64 ", this capture has %" PRIu64, progress.epoch,
+            cap->op->open.epoch);
+    return sb_doubt_weigh(&cap->doubt, &progress) == SB_DOUBT_BELIEVED ? take_progress(cap, &progress, err)
+                                                                       : 0;
+}
+
+/* The source was asked again since: a progress that was ahead of it may be right by now. */
+static int turn_doubt(struct capture *cap, uint64_t wal_lsn, struct sb_err *err)
+{
+    struct sb_progress progress;
+    int rc = sb_doubt_pulse(&cap->doubt, wal_lsn, &progress, err);
+    return rc == SB_DOUBT_BELIEVED ? take_progress(cap, &progress, err) : rc;
+}
+
 static int turn_source(struct capture *cap, int64_t now_ms, struct sb_err *err)
 {
     struct sb_pulse pulse;
@@ -475,36 +522,7 @@ static int turn_source(struct capture *cap, int64_t now_ms, struct sb_err *err)
         return -1;
     sb_flow_next_xid(cap->flow, pulse.next_xid);
     guard_slot(cap, &pulse, now_ms);
-    return 0;
-}
-
-/* While rows are copied nothing is applied; waiting for that would keep all WAL of a long copy on the source.
- */
-static void choose_ack(struct capture *cap)
-{
-    bool target = cap->config->capture.ack == SB_ACK_TARGET && !cap->progress.copying;
-    sb_ledger_ack(cap->ledger, target ? SB_LEDGER_TARGET : SB_LEDGER_STREAM);
-}
-
-static int turn_target(struct capture *cap, int64_t now_ms, struct sb_err *err)
-{
-    struct sb_progress progress;
-    int rc = sb_target_turn(cap->op->target, now_ms, &progress, err);
-    if (rc != SB_TARGET_PROGRESS)
-        return rc;
-    if (progress.epoch > cap->op->open.epoch)
-        return sb_err_set(err, SB_E_EPOCH_STALE,
-            "the target has applied records of epoch %" PRIu64 ", this capture has %" PRIu64, progress.epoch,
-            cap->op->open.epoch);
-    if (!sb_ledger_applied(cap->ledger, progress.commit_lsn, &progress.chain)) {
-        char lsn[SB_LSN_TEXT_BYTES];
-        return sb_err_set(err, SB_E_SOURCE_REWOUND,
-            "the target stands at the commit at %s with another history before it than was captured",
-            sb_lsn_text(progress.commit_lsn, lsn));
-    }
-    cap->progress = progress;
-    choose_ack(cap);
-    return 0;
+    return turn_doubt(cap, pulse.wal_lsn, err);
 }
 
 static int release_if_due(struct capture *cap, int64_t now_ms, struct sb_err *err)

@@ -5,6 +5,7 @@
 #include "copy/copy.h"
 #include "cutover/sequences.h"
 #include "ops/arming.h"
+#include "ops/control.h"
 
 /* Forward begins at once; reverse when it has been armed. */
 static int run_capture(const struct sb_config *config, enum sb_direction direction, struct sb_err *err)
@@ -55,4 +56,18 @@ int sb_cli_direction(const struct sb_cli *cli, enum sb_direction *ret_direction,
         return sb_err_set(err, SB_E_USAGE, "--direction is forward or reverse");
     *ret_direction = direction;
     return 0;
+}
+
+int sb_cli_wake(const struct sb_config *config)
+{
+    char path[SB_PATH_BYTES];
+    struct sb_page *page;
+    struct sb_reading now;
+    struct sb_err ignored;
+    sb_wiring_page_path(config, path);
+    if (sb_page_open(path, false, &page, &ignored) < 0)
+        return 0;
+    sb_reading_take(page, &now);
+    sb_page_close(page);
+    return sb_control_wake(&now);
 }

@@ -1,13 +1,12 @@
 /* switchback conflicts list, poison show|skip: what apply could not simply write. Read from the target's
  * control schema. */
+#include "cli/rows.h"
 #include "cli/stages.h"
 #include "cli/steps.h"
 #include "cli/verbs.h"
 #include "core/log.h"
-#include "pg/conn.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,48 +36,6 @@ const struct sb_opt sb_opts_poison[] = {
     {.name = NULL},
 };
 
-static int connect_target(const struct sb_config *config, enum sb_direction direction,
-    struct sb_conn **ret_conn, struct sb_err *err)
-{
-    struct sb_endpoint target = sb_wiring_target(config, direction);
-    return sb_conn_open(&target, "switchback cli", 0, ret_conn, err);
-}
-
-/* Rows behind those that are in all, as objects (values that are JSON already stay it); or printed as lines
- * of name: value. */
-static void add_rows(
-    const struct sb_rows *rows, const char *const *names, int columns, json_t *all, bool json)
-{
-    for (int row = 0; row < sb_rows_count(rows); row++) {
-        json_t *object = json_object();
-        for (int col = 0; col < columns; col++) {
-            const char *value = sb_rows_get(rows, row, col);
-            json_t *parsed =
-                value != NULL && (value[0] == '{' || value[0] == '[') ? json_loads(value, 0, NULL) : NULL;
-            json_object_set_new(object, names[col],
-                parsed != NULL  ? parsed
-                : value == NULL ? json_null()
-                                : json_string(value));
-            if (!json && value != NULL)
-                printf("%-12s %s\n", names[col], value);
-        }
-        if (!json)
-            printf("\n");
-        json_array_append_new(all, object);
-    }
-}
-
-static int query(const struct sb_config *config, enum sb_direction direction, const char *sql, int count,
-    const char *const *params, struct sb_rows **ret_rows, struct sb_err *err)
-{
-    struct sb_conn *conn;
-    if (connect_target(config, direction, &conn, err) != 0)
-        return -1;
-    int rc = sb_conn_query(conn, sql, count, params, ret_rows, err);
-    sb_conn_close(conn);
-    return rc;
-}
-
 /* Where the way back was never armed there is no table on the old side. */
 static bool is_not_there(const struct sb_err *err)
 {
@@ -94,13 +51,13 @@ static int list_conflicts(
     struct sb_rows *rows SB_CLEANUP(sb_rows_freep)
     = NULL;
     const char *params[] = {cli->config->migration, limit, sb_direction_name(direction)};
-    if (query(cli->config, direction,
+    if (sb_cli_query(cli->config, direction,
             "SELECT id, direction, found_at, kind, op, relation, key, source_row, target_row, resolution, "
             "commit_lsn, ordinal, xid FROM switchback.conflict WHERE migration = $1 AND direction = $3 "
             "ORDER BY id DESC LIMIT $2::bigint",
             3, params, &rows, err) != 0)
         return direction == SB_REVERSE && is_not_there(err) ? 0 : -1;
-    add_rows(rows, names, sizeof names / sizeof *names, all, cli->json);
+    sb_cli_add_rows(rows, names, sizeof names / sizeof *names, all, cli->json);
     return 0;
 }
 
@@ -135,16 +92,13 @@ static int poison_show(
     struct sb_rows *rows SB_CLEANUP(sb_rows_freep)
     = NULL;
     const char *params[] = {config->migration, sb_direction_name(direction)};
-    if (query(config, direction,
+    if (sb_cli_query(config, direction,
             "SELECT direction, commit_lsn, xid, ordinal, relation, error_id, sqlstate, reason, found_at, "
             "skip_requested_by, skip_reason "
             "FROM switchback.poison WHERE migration = $1 AND direction = $2 ORDER BY lane",
             2, params, &rows, err) != 0)
         return -1;
-    json_t *all = json_array();
-    add_rows(rows, names, sizeof names / sizeof *names, all, json);
-    int rc = json ? sb_steps_dump(json_incref(all), err) : 0;
-    json_decref(all);
+    int rc = sb_cli_print_rows(rows, names, sizeof names / sizeof *names, json, err);
     if (!json && sb_rows_count(rows) == 0)
         printf("no transaction is in the way\n");
     return rc != 0 ? -1 : sb_rows_count(rows) == 0 ? 0 : 1;
@@ -162,7 +116,7 @@ static int poison_skip(const struct sb_config *config, enum sb_direction directi
         return sb_err_set(err, SB_E_USAGE, "\"%s\" is not a position as 16/B374D848", lsn);
     const char *params[] = {
         config->migration, lsn, user == NULL ? "unknown" : user, reason, sb_direction_name(direction)};
-    if (query(config, direction,
+    if (sb_cli_query(config, direction,
             "UPDATE switchback.poison SET skip_requested_by = session_user || ' (' || $3 || ')', skip_reason "
             "= $4 WHERE migration = $1 AND "
             "commit_lsn = $2::pg_lsn AND direction = $5 RETURNING xid, relation",

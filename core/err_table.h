@@ -130,6 +130,12 @@ SB_ERR(SB_E_CONFLICT, "SB-CONFLICT", SB_CLASS_DATA, 65,
 SB_ERR(SB_E_POISON, "SB-POISON", SB_CLASS_DATA, 65,
     "a transaction cannot be applied to the target",
     "`switchback poison show` tells why. Mend the cause and `switchback resume`, or skip it: `switchback poison skip`.")
+SB_ERR(SB_E_DDL_HELD, "SB-DDL-HELD", SB_CLASS_DATA, 65,
+    "the source ran DDL that is not known to be harmless, or that the target refused; apply stands before its commit",
+    "`switchback ddl list` shows it; `switchback ddl approve ID` runs it, `switchback ddl skip ID` goes on without it.")
+SB_ERR(SB_E_RELATION_CHANGED, "SB-RELATION-CHANGED", SB_CLASS_DATA, 65,
+    "a table has changed on the source, no event trigger has said how, and the target's table does not fit",
+    "Alter the target's table as the source's was, then `switchback resume`; or `switchback ddl skip ID` takes it as it is.")
 /* -- initial copy ------------------------------------------------------------------------------------------- */
 SB_ERR(SB_E_STAMP_FROM_STANDBY, "SB-STAMP-FROM-STANDBY", SB_CLASS_DATA, 65,
     "the source is a standby, whose snapshots do not tell which transactions they show",

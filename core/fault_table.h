@@ -1,10 +1,12 @@
 /* The named fault points, sorted: SB_FAULT_POINT(name). No include guard: included for its rows. */
 SB_FAULT_POINT("apply-after-commit")
+SB_FAULT_POINT("apply-after-ddl")
 SB_FAULT_POINT("apply-after-progress")
 SB_FAULT_POINT("apply-after-read")
 SB_FAULT_POINT("apply-after-recopy")
 SB_FAULT_POINT("apply-after-write")
 SB_FAULT_POINT("apply-before-commit")
+SB_FAULT_POINT("apply-before-ddl")
 SB_FAULT_POINT("apply-before-progress")
 SB_FAULT_POINT("apply-before-read")
 SB_FAULT_POINT("apply-before-recopy")

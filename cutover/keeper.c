@@ -212,6 +212,21 @@ static int ownership_read(struct sb_keeper *keeper, struct sb_err *err)
     return 0;
 }
 
+/* The structure that the initial copy moves brings the sequences, too: until then all of them are missing. */
+static int structure_pending(struct sb_keeper *keeper, bool *ret_pending, struct sb_err *err)
+{
+    const char *const params[] = {keeper->config->migration};
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    if (sb_ask(keeper->sides[1].conn,
+            "SELECT FROM switchback.copy WHERE migration = $1 AND direction = 'forward' AND structure = "
+            "'pending'",
+            1, params, &rows, err) != 0)
+        return -1;
+    *ret_pending = sb_rows_count(rows) > 0;
+    return 0;
+}
+
 /* -- what is there --------------------------------------------------------------------------------------- */
 
 static int list_again(struct sb_keeper *keeper, struct sb_err *err)
@@ -624,10 +639,10 @@ int sb_keeper_round(struct sb_keeper *keeper, struct sb_keeper_result *ret_resul
     struct sb_keeper_result result = {.ahead = INT64_MAX, .headroom = INT64_MAX};
     struct round round = {.keeper = keeper, .result = &result};
     int rc = sessions_open(keeper, err) != 0 || check_prepared(keeper, err) != 0 ||
-                     ownership_read(keeper, err) != 0
+                     ownership_read(keeper, err) != 0 || structure_pending(keeper, &result.waits, err) != 0
                  ? -1
                  : 0;
-    if (rc == 0) {
+    if (rc == 0 && !result.waits) {
         round.owner = &keeper->sides[keeper->new_owns ? 1 : 0];
         round.twin = &keeper->sides[keeper->new_owns ? 0 : 1];
         result.new_owns = keeper->new_owns;

@@ -25,6 +25,7 @@ struct sb_keeper;
 
 struct sb_keeper_result {
     bool new_owns;
+    bool waits;       /* nothing was looked at: the initial copy has not made the new side's structure yet */
     int64_t kept;     /* sequences ahead, or moved there */
     int64_t moved;    /* of them in this round */
     int64_t missing;  /* the other side has none */

@@ -48,7 +48,10 @@ int sb_sequences_run(const struct sb_config *config, enum sb_direction direction
         struct sb_keeper_result result;
         rc = sb_keeper_round(keeper, &result, err);
         if (rc == 0) {
-            publish(&result);
+            if (result.waits)
+                sb_report_state(SB_STATE_WAITING, "the initial copy has not made the structure yet");
+            else
+                publish(&result);
             pause_ms(config->sequences.interval_ms);
             if (sb_ask_stopped())
                 rc = sb_err_set(err, SB_E_SHUTDOWN, "told to stop");

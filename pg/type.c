@@ -1,5 +1,8 @@
 #include "pg/type.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 enum { TYPMOD_HEADER = 4, FIRST_USER_OID = 16384 };
 
 /* Types of growing width: each fits into those to its right (built-in oids never change). */
@@ -17,12 +20,6 @@ enum {
     OID_BIT = 1560,
     OID_VARBIT = 1562,
     OID_NUMERIC = 1700,
-    OID_FLOAT4 = 700,
-    OID_FLOAT8 = 701,
-    OID_MONEY = 790,
-    OID_DATE = 1082,
-    OID_INTERVAL = 1186,
-    OID_JSONB = 3802,
 };
 
 static bool is_integer(uint32_t oid)
@@ -119,27 +116,58 @@ bool sb_type_fits(const struct sb_cat_column *from, const struct sb_cat_column *
     return from->type_oid == OID_VARCHAR && to->type_oid == OID_TEXT;
 }
 
-static bool is_rounding(uint32_t oid)
+static bool is_bits(uint32_t oid)
 {
-    switch (oid) {
-    case OID_FLOAT4:
-    case OID_FLOAT8:
-    case OID_NUMERIC:
-    case OID_MONEY:
-    case OID_DATE:
-    case OID_TIME:
-    case OID_TIMETZ:
-    case OID_TIMESTAMP:
-    case OID_TIMESTAMPTZ:
-    case OID_INTERVAL:
-    case OID_JSONB:
-        return true;
-    default:
-        return false;
-    }
+    return oid == OID_BIT || oid == OID_VARBIT;
 }
 
 bool sb_type_alters(const struct sb_cat_column *from, const struct sb_cat_column *to)
 {
-    return from->type_oid < FIRST_USER_OID && is_rounding(to->type_oid) && !sb_type_fits(from, to);
+    if (from->type_oid >= FIRST_USER_OID || to->type_oid >= FIRST_USER_OID || sb_type_fits(from, to))
+        return false;
+    if (to->type_oid == OID_TEXT || to->type_oid == OID_VARCHAR)
+        return false; /* they keep what they are given */
+    if (to->type_oid == OID_BPCHAR)
+        return to->typmod != -1; /* padded, or cut of its blanks */
+    return !(is_integer(from->type_oid) && is_integer(to->type_oid)) &&
+           !(is_bits(from->type_oid) && is_bits(to->type_oid));
+}
+
+static size_t characters(struct sb_view text)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < text.len; i++)
+        count += ((unsigned char)text.ptr[i] & 0xc0) != 0x80;
+    return count;
+}
+
+static bool integer_holds(uint32_t oid, struct sb_view text)
+{
+    char digits[24];
+    if (text.len >= sizeof digits)
+        return false;
+    memcpy(digits, text.ptr, text.len);
+    digits[text.len] = '\0';
+    long long value = strtoll(digits, NULL, 10);
+    if (oid == OID_INT2)
+        return value >= INT16_MIN && value <= INT16_MAX;
+    return oid == OID_INT8 || (value >= INT32_MIN && value <= INT32_MAX);
+}
+
+bool sb_type_holds(const struct sb_cat_column *to, struct sb_view text)
+{
+    if (is_integer(to->type_oid))
+        return integer_holds(to->type_oid, text);
+    if (to->typmod == -1)
+        return true;
+    switch (to->type_oid) {
+    case OID_VARCHAR:
+        return characters(text) <= (size_t)(to->typmod - TYPMOD_HEADER);
+    case OID_BIT:
+        return text.len == (size_t)to->typmod;
+    case OID_VARBIT:
+        return text.len <= (size_t)to->typmod;
+    default:
+        return true;
+    }
 }

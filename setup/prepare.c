@@ -4,6 +4,7 @@
 #include "pg/ident.h"
 #include "schemas/digest.h"
 #include "setup/control.h"
+#include "setup/ddl.h"
 #include "setup/publications.h"
 #include "setup/scope.h"
 #include "setup/slot.h"
@@ -35,6 +36,7 @@ struct prepare {
     struct sb_publications pubs;
     struct sb_scope scope;
     uint32_t origin_oid;
+    struct sb_ddl_triggers triggers;
     struct sb_uuid stream_uuid;
     char stream_text[SB_UUID_TEXT_BYTES];
     struct sb_buf sql; /* of the step being made */
@@ -132,13 +134,51 @@ static int publications_step(struct prepare *prep, struct sb_err *err)
     sb_buf_clear(&mend);
     if (!needed)
         return 0;
-    const char *what = prep->capture.found ? "publish other tables (rows they already hold do not travel)"
-                                           : "publish the tables";
+    const char *what = prep->capture.found
+                           ? "publish other tables (rows they already hold are copied: docs/COPY.md)"
+                           : "publish the tables";
     if (step_run(prep, SB_AT_SOURCE, what, err) < 0)
         return -1;
     return prep->script->dry_run
                ? 0
                : sb_publications_read(prep->source, &prep->names, prep->script->arena, &prep->pubs, err);
+}
+
+/* DDL is described by event triggers, where our role may make them; check says so where it may not. */
+static int ddl_step(struct prepare *prep, struct sb_err *err)
+{
+    bool wanted = prep->config->ddl.policy != SB_DDL_IGNORE && prep->triggers.may_make;
+    if (!wanted || (prep->triggers.there && prep->triggers.scoped))
+        return 0;
+    sb_buf_reset(&prep->sql);
+    sb_ddl_triggers_put(prep->config, prep->direction, &prep->triggers, &prep->sql);
+    if (step_run(prep, SB_AT_SOURCE, "make the event triggers that describe DDL", err) < 0)
+        return -1;
+    return prep->script->dry_run
+               ? 0
+               : sb_ddl_triggers_read(prep->config, prep->direction, prep->source, &prep->triggers, err);
+}
+
+/* The target learns how they sign. The key itself is not shown. */
+static int ddl_key_step(struct prepare *prep, struct sb_err *err)
+{
+    bool known = false;
+    if (prep->script->dry_run || prep->triggers.key[0] == '\0')
+        return 0;
+    if (sb_ddl_key_known(
+            prep->target, prep->config->migration, prep->direction, prep->triggers.key, &known, err) < 0)
+        return -1;
+    if (known)
+        return 0;
+    struct sb_buf sql SB_CLEANUP(sb_buf_clear);
+    sb_buf_init(&sql, SQL_MAX_BYTES);
+    sb_ddl_key_put(prep->config->migration, prep->direction, prep->triggers.key, &sql);
+    if (sb_conn_exec(prep->target, sb_buf_str(&sql), err) < 0)
+        return sb_err_add(err, "write down how DDL is signed");
+    sb_buf_reset(&prep->sql);
+    sb_buf_put_str(
+        &prep->sql, "INSERT INTO switchback.ddl_signature ... -- a copy of the source's switchback.ddl_key");
+    return step_add(prep, SB_AT_TARGET, "write down how DDL is signed", err);
 }
 
 static int origin_step(struct prepare *prep, struct sb_err *err)
@@ -192,9 +232,9 @@ static int tables_there(struct prepare *prep, size_t *ret_there, struct sb_err *
  * before there was one has none. */
 static int copy_step(struct prepare *prep, struct sb_err *err)
 {
-    bool initial = prep->direction == SB_FORWARD && prep->config->copy.initial;
     struct sb_copy_row row;
     size_t there = 0;
+    bool initial = prep->direction == SB_FORWARD && prep->config->copy.initial;
     if (sb_control_copy(prep->target, prep->config->migration, prep->direction, &row, err) < 0)
         return -1;
     if (row.found || prep->capture.found)
@@ -381,6 +421,7 @@ static int state_read(struct prepare *prep, struct sb_err *err)
         sb_control_ownership(prep->target, migration, &prep->target_owner, err) < 0 ||
         sb_control_slot(prep->source, prep->names.slot, &prep->slot, err) < 0 ||
         sb_control_origin(prep->target, prep->names.origin, &prep->origin_oid, err) < 0 ||
+        sb_ddl_triggers_read(prep->config, prep->direction, prep->source, &prep->triggers, err) < 0 ||
         sb_publications_read(prep->source, &prep->names, prep->script->arena, &prep->pubs, err) < 0)
         return -1;
     return sb_scope_read(prep->config, prep->source, prep->script->arena, &prep->scope, err);
@@ -413,7 +454,7 @@ static int steps_run(struct prepare *prep, struct sb_err *err)
     if (publications_step(prep, err) < 0)
         return -1;
     SB_FAULT("setup-after-publications");
-    if (origin_step(prep, err) < 0)
+    if (ddl_step(prep, err) < 0 || ddl_key_step(prep, err) < 0 || origin_step(prep, err) < 0)
         return -1;
     SB_FAULT("setup-after-origin");
     if (progress_step(prep, err) < 0 || copy_step(prep, err) < 0)

@@ -100,9 +100,11 @@ CREATE TABLE IF NOT EXISTS switchback.chunk (
     rows bigint NOT NULL,
     digest bytea NOT NULL,
     schema_id bigint NOT NULL,     -- 0: the stream had no schema of it yet
-    copied_at timestamptz NOT NULL DEFAULT pg_catalog.now()
+    copied_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    passed boolean NOT NULL DEFAULT false -- progress is beyond H on its timeline: all that follows is newer, for good
 );
 CREATE INDEX IF NOT EXISTS chunk_relation ON switchback.chunk (migration, direction, relation);
+ALTER TABLE switchback.chunk ADD COLUMN IF NOT EXISTS passed boolean NOT NULL DEFAULT false;
 -- Without, a publication of all tables on the target would make our DELETE fail.
 ALTER TABLE switchback.chunk REPLICA IDENTITY FULL;
 
@@ -175,4 +177,58 @@ CREATE TABLE IF NOT EXISTS switchback.debt (
     skipped_by text NOT NULL,
     reason text NOT NULL,
     made_at timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+
+-- With what the source's event triggers sign: only what bears it is taken for DDL. A copy of the source's key.
+CREATE TABLE IF NOT EXISTS switchback.ddl_signature (
+    migration text NOT NULL,
+    direction text NOT NULL,
+    secret text NOT NULL,
+    PRIMARY KEY (migration, direction)
+);
+
+-- DDL of the source that apply has met: what it did with it, or what it stands at until somebody decides.
+CREATE TABLE IF NOT EXISTS switchback.ddl (
+    id bigint GENERATED ALWAYS AS IDENTITY UNIQUE,
+    migration text NOT NULL,
+    direction text NOT NULL,
+    lane integer NOT NULL DEFAULT 0,
+    commit_lsn pg_lsn NOT NULL,
+    ordinal bigint NOT NULL,       -- of the message, or of the first row of a changed table, in its transaction
+    xid bigint NOT NULL,
+    kind text NOT NULL CHECK (kind IN ('statement', 'relation')), -- relation: without an event trigger
+    tag text NOT NULL,             -- ALTER TABLE ...
+    relations text[] NOT NULL,     -- quoted, of the source
+    statement text,                -- NULL: its text is not known
+    path text[] NOT NULL,          -- the schemas in which its names are looked up
+    run_by text,                   -- role on the source
+    reason text NOT NULL,          -- why it is held; empty: it was not
+    breaks_way_back boolean NOT NULL,
+    copied_again text[] NOT NULL,  -- tables of which it changes rows that do not travel
+    state text NOT NULL CHECK (state IN ('held', 'approved', 'skipped', 'applied')),
+    decided_by text,
+    decision text,                 -- why, in the operator's words
+    decided_at timestamptz,
+    found_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    passed_at timestamptz,         -- when its transaction was applied
+    PRIMARY KEY (migration, direction, lane, commit_lsn, ordinal)
+);
+
+-- What `switchback verify` came to, a row for each run.
+CREATE TABLE IF NOT EXISTS switchback.verify_run (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    migration text NOT NULL,
+    direction text NOT NULL,
+    verdict text NOT NULL,             -- equal, different, incomplete
+    pattern text,                      -- of tables; NULL: all of the migration's
+    tables integer NOT NULL,
+    tables_incomplete integer NOT NULL, -- not compared, or not decided
+    source_rows bigint NOT NULL,
+    target_rows bigint NOT NULL,
+    keys_compared bigint NOT NULL,
+    differences bigint NOT NULL,
+    applied_lsn pg_lsn NOT NULL,       -- everything was compared at this progress or later; 0/0: nothing was read
+    applied_us bigint NOT NULL,        -- its commit time on the source, microseconds since 1970
+    started_at timestamptz NOT NULL,
+    ended_at timestamptz NOT NULL DEFAULT pg_catalog.now()
 );

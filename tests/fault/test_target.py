@@ -216,6 +216,25 @@ def test_a_progress_row_that_is_not_ours_writes_nothing(pair, edit):
     assert it.content() == content and it.progress() == left
 
 
+@pytest.mark.parametrize("where", ["far behind the end of the WAL", "a little behind it"])
+def test_a_progress_row_edited_ahead_lets_nothing_be_confirmed(pair, where):
+    """Capture runs all the time, and applies stands still: what the row claims was never applied, and the slot keeps it."""
+    it = pair()
+    capture, stage = it.product.start("capture"), it.product.start("apply")
+    it.write(5)
+    it.wait_caught_up()
+    assert stage.stop() == 0
+    end = it.old.value("SELECT pg_current_wal_insert_lsn()::text")
+    ahead = "7/0" if where.startswith("far") else it.old.value("SELECT (%s::pg_lsn + 100000000)::text", end)
+    it.new.sql("UPDATE switchback.progress SET sequence = sequence + 1000, commit_lsn = %s", ahead)
+    it.write(3)
+    report = it.product.wait_halted("capture-forward", "SB-SOURCE-REWOUND", 30)
+    assert ahead in report["error_text"] and "edited" in report["error_text"], report
+    confirmed = "SELECT confirmed_flush_lsn <= %s::pg_lsn FROM pg_replication_slots"
+    assert it.old.value(confirmed, end), "the slot has let go of what was not applied"
+    assert capture.running()
+
+
 def test_a_progress_row_that_vanishes_while_apply_runs(pair):
     it = pair()
     it.product.run()

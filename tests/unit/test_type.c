@@ -74,7 +74,7 @@ START_TEST(pairs_of_types)
         {column(JSONB, -1), column(JSONB, -1), true, false},
         {column(VARCHAR, 8), column(VARCHAR, 7), false, false}, /* too long a text is refused */
         {column(VARCHAR, 8), column(TEXT, -1), true, false},
-        {column(BPCHAR, 8), column(BPCHAR, 9), false, false},
+        {column(BPCHAR, 8), column(BPCHAR, 9), false, true}, /* padded anew */
         {column(MOOD, -1), column(MOOD_THERE, -1), true, false},
         {column(MOOD, -1), column(CITEXT, -1), false, false},
     };
@@ -85,11 +85,27 @@ START_TEST(pairs_of_types)
 }
 END_TEST
 
+START_TEST(what_does_not_fit_is_known_before_the_server_is_asked)
+{
+    struct sb_cat_column narrow = column(VARCHAR, 4 + 3), smaller = column(INT4, -1);
+    struct sb_cat_column bits = column(1560, 4), most = column(1562, 4);
+    ck_assert(sb_type_holds(&narrow, sb_view_str("abc")));
+    ck_assert(sb_type_holds(&narrow, sb_view_str("\xc3\xa4\xc3\xb6\xc3\xbc")));
+    ck_assert(!sb_type_holds(&narrow, sb_view_str("abc "))); /* the server would cut the blank */
+    ck_assert(sb_type_holds(&smaller, sb_view_str("-2147483648")));
+    ck_assert(!sb_type_holds(&smaller, sb_view_str("2147483648")));
+    ck_assert(!sb_type_holds(&smaller, sb_view_str("123456789012345678901234567890")));
+    ck_assert(!sb_type_holds(&bits, sb_view_str("111")) && sb_type_holds(&bits, sb_view_str("1111")));
+    ck_assert(sb_type_holds(&most, sb_view_str("111")) && !sb_type_holds(&most, sb_view_str("11111")));
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("type");
     TCase *tc = tcase_create("type");
     tcase_add_test(tc, domains_are_what_they_are_made_of);
+    tcase_add_test(tc, what_does_not_fit_is_known_before_the_server_is_asked);
     tcase_add_loop_test(tc, pairs_of_types, 0, 22);
     suite_add_tcase(s, tc);
     SRunner *runner = srunner_create(s);
