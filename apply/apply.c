@@ -115,20 +115,22 @@ static int reached_end(struct stage *stage, int64_t now_ms, struct sb_err *err)
     return 0;
 }
 
-/* All that was copied is passed: the structure is completed now, and nobody writes to the tables meanwhile.
- * What is gathered and not whole is read again from the progress. */
-static int hold_if_passed(struct stage *stage, struct sb_err *err)
+static bool is_at_hold(const struct stage *stage)
 {
-    if (stage->hold_lsn == 0 || stage->recopy || sb_lane_is_large(stage->lane) ||
-        sb_lane_progress(stage->lane)->position.commit_lsn < stage->hold_lsn)
-        return 0;
-    if (flush(stage, err) != 0)
-        return -1;
+    return stage->hold_lsn != 0 && !stage->recopy &&
+           sb_lane_progress(stage->lane)->position.commit_lsn >= stage->hold_lsn;
+}
+
+/* All that was copied is passed: the structure is completed now, and nobody writes to the tables meanwhile.
+ */
+static void hold_if_passed(struct stage *stage)
+{
+    if (!is_at_hold(stage))
+        return;
     SB_INFO("apply waits here for the rest of the structure",
         SB_LSN("commit_lsn", sb_lane_progress(stage->lane)->position.commit_lsn));
     stage->held = true;
     sb_loop_stop(stage->loop, NULL);
-    return 0;
 }
 
 /* The lane has met a suspect: the rest of the stream, as far as it goes now, may have more of them. */
@@ -136,13 +138,20 @@ static int survey(struct stage *stage, int64_t now_ms, struct sb_err *err)
 {
     if (stage->survey_ms == 0)
         stage->survey_ms = now_ms;
-    if (!stage->drained && !sb_lane_survey_is_full(stage->lane) && now_ms - stage->survey_ms < SURVEY_MS)
+    if (!stage->drained && !sb_lane_survey_is_over(stage->lane) && now_ms - stage->survey_ms < SURVEY_MS)
         return 0;
     if (sb_lane_ask_again(stage->lane, err) != 0)
         return -1;
     stage->recopy = true;
     sb_loop_stop(stage->loop, NULL);
     return 0;
+}
+
+/* The next incarnation sees to rows that are copied again. */
+static void begin_anew(struct stage *stage)
+{
+    stage->recopy = true;
+    sb_loop_stop(stage->loop, NULL);
 }
 
 static int read_some(struct stage *stage, struct sb_err *err)
@@ -160,6 +169,12 @@ static int read_some(struct stage *stage, struct sb_err *err)
         stage->read_offset = record.offset;
         if (sb_lane_take(stage->lane, &record, err) != 0)
             return -1;
+        if (sb_lane_stops_for_copy(stage->lane)) {
+            begin_anew(stage);
+            return 0;
+        }
+        if (is_at_hold(stage))
+            return 0; /* nobody else writes from here on, so nor does what is gathered */
     }
     int64_t now_ms = sb_clock_mono_ms();
     if (sb_lane_surveys(stage->lane))
@@ -179,9 +194,12 @@ static void on_turn(void *arg)
     struct sb_err err;
     if (stage->paused || stage->recopy)
         return;
-    if (read_some(stage, &err) != 0 || hold_if_passed(stage, &err) != 0)
+    if (read_some(stage, &err) != 0) {
         fail(stage, &err);
-    else if (!stage->drained && !stage->held)
+        return;
+    }
+    hold_if_passed(stage);
+    if (!stage->drained && !stage->held)
         sb_loop_again(stage->loop);
 }
 
@@ -256,8 +274,7 @@ static int follow_wishes(struct stage *stage, struct sb_err *err)
             "again later");
     if (flush(stage, err) != 0)
         return -1;
-    stage->recopy = true;
-    sb_loop_stop(stage->loop, NULL);
+    begin_anew(stage);
     return 0;
 }
 
@@ -293,7 +310,8 @@ static void on_tick(void *arg)
 {
     struct stage *stage = arg;
     struct sb_err err;
-    if (follow_pause(stage, &err) != 0 || follow_wishes(stage, &err) != 0 || check_large(stage, &err) != 0)
+    if (follow_pause(stage, &err) != 0 || follow_wishes(stage, &err) != 0 ||
+        sb_lane_pass(stage->lane, &err) != 0 || check_large(stage, &err) != 0)
         fail(stage, &err);
     else
         publish(stage);
@@ -578,7 +596,7 @@ static int run_once(
             sb_report_state(SB_STATE_RUNNING, NULL);
         stage.reading = true;
         rc = sb_loop_run(stage.loop, err);
-        if (rc == 0 && !stage.paused && !sb_lane_is_large(stage.lane))
+        if (rc == 0 && !stage.paused && !stage.held && !sb_lane_is_large(stage.lane))
             rc = sb_lane_flush(stage.lane, err);
     }
     if (rc != 0 && stage.reading && err->code == SB_E_LOG_GAP && !sb_lane_is_large(stage.lane)) {

@@ -6,6 +6,7 @@
 #ifndef SB_APPLY_BATCH_H
 #define SB_APPLY_BATCH_H
 
+#include "apply/canary.h"
 #include "apply/relation.h"
 #include "apply/stamps.h"
 #include "stream/proof.h"
@@ -30,6 +31,7 @@ struct sb_batch_txn {
     uint32_t timeline;
     struct sb_position position; /* behind its commit record: what progress becomes */
     int64_t next_offset;         /* of the stream, right behind the commit record */
+    struct sb_canary canary;     /* that it carried; number 0: none */
     size_t first;                /* into changes */
     size_t count;
 };

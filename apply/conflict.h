@@ -15,16 +15,27 @@ enum sb_conflict_kind {
     SB_CONFLICT_DELETE_MISSING,
     SB_CONFLICT_MULTIPLE_UNIQUE, /* another row stands in the way of a unique or exclusion constraint */
     SB_CONFLICT_ROW_DIFFERS,     /* more than one row has the key */
+    SB_CONFLICT_ROGUE_WRITE,     /* made by somebody else on the side that does not own (apply/observer) */
 };
 const char *sb_conflict_name(enum sb_conflict_kind kind);
 
 struct sb_conflict {
     enum sb_conflict_kind kind;
     const struct sb_batch_change *change;
-    const char *target_row; /* JSON, NULL if there is none */
-    const char *resolution; /* "owner", "none", "hold" */
+    const struct sb_relation *relation; /* NULL: that of the change; of a TRUNCATE one of its tables */
+    const char *target_row;             /* JSON, NULL if there is none */
+    const char *resolution;             /* "owner", "none", "hold", "open" */
+    size_t row_max_bytes;               /* a larger image of the stream's row is left out; 0: none is */
+    bool without_rows;                  /* what the rows hold cannot be stored there */
     uint64_t commit_lsn, xid;
 };
+
+/* The row by which the change is found: the old one's key; of an insert, the new row's. */
+const struct sb_value *sb_conflict_key_row(const struct sb_change *chg);
+/* The target's row as JSON; NULL without a row, or for a table whose rows cannot be found. Valid until the
+ * writer's next call. */
+int sb_conflict_target_row(struct sb_writer *writer, const struct sb_apply_rel *rel,
+    const struct sb_value *match, const char **ret_json, struct sb_err *err);
 
 /* Once for a change, kind and resolution: a lane that is held and tried again does not repeat itself. */
 int sb_conflict_record(struct sb_writer *writer, const char *migration, const char *direction,

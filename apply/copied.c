@@ -2,6 +2,7 @@
 
 #include "core/log.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,10 +71,19 @@ int sb_copied_read(struct sb_conn *conn, const char *migration, const char *dire
 
 /* -- stamps ---------------------------------------------------------------------------------------------- */
 
-/* Has progress passed every chunk of the table, on the timeline they were read on? Then all is newer. */
-static bool is_passed(const struct sb_progress *progress, uint64_t last_h, uint32_t timeline)
+int sb_copied_pass(struct sb_conn *conn, const struct sb_progress *progress, struct sb_err *err)
 {
-    return progress->position.commit_lsn >= last_h && progress->timeline == timeline;
+    char lsn[SB_LSN_TEXT_BYTES], timeline[16];
+    snprintf(timeline, sizeof timeline, "%" PRIu32, progress->timeline);
+    const char *params[] = {
+        progress->migration, progress->direction, sb_lsn_text(progress->position.commit_lsn, lsn), timeline};
+    if (sb_conn_query(conn,
+            "UPDATE switchback.chunk SET passed = true WHERE migration = $1 AND direction = $2 AND NOT "
+            "passed "
+            "AND flushed_past <= $3 AND timeline = $4",
+            4, params, NULL, err) == 0)
+        return 0;
+    return no_table(err) ? 0 : sb_err_add(err, "could not write down which chunks are passed");
 }
 
 static bool bound_take(const char *hex, struct sb_buf *out, bool *ret_open)
@@ -90,11 +100,12 @@ static bool bound_take(const char *hex, struct sb_buf *out, bool *ret_open)
 static int chunk_take(struct sb_stamps *stamps, const struct sb_rows *rows, int row, struct sb_buf *lower,
     struct sb_buf *upper, struct sb_err *err)
 {
-    struct sb_stamp_chunk chunk = {.snapshot = sb_rows_get(rows, row, 4),
-        .flushed_past = sb_rows_lsn(rows, row, 5),
-        .timeline = (uint32_t)sb_rows_u64(rows, row, 6)};
-    if (!bound_take(sb_rows_get(rows, row, 2), lower, &chunk.range.lower_open) ||
-        !bound_take(sb_rows_get(rows, row, 3), upper, &chunk.range.upper_open))
+    struct sb_stamp_chunk chunk = {.snapshot = sb_rows_get(rows, row, 3),
+        .flushed_past = sb_rows_lsn(rows, row, 4),
+        .timeline = (uint32_t)sb_rows_u64(rows, row, 5),
+        .passed = sb_rows_bool(rows, row, 6)};
+    if (!bound_take(sb_rows_get(rows, row, 1), lower, &chunk.range.lower_open) ||
+        !bound_take(sb_rows_get(rows, row, 2), upper, &chunk.range.upper_open))
         return sb_err_set(err, SB_E_STATE_FORMAT, "a bound in switchback.chunk does not read as ours");
     chunk.range.lower = sb_buf_view(lower);
     chunk.range.upper = sb_buf_view(upper);
@@ -120,7 +131,7 @@ static int table_begin(struct sb_stamps *stamps, struct sb_conn *conn, const str
     return sb_stamps_table(stamps, sb_view_str(relation), kind, sb_view_str(sb_rows_get(rows, 0, 1)), err);
 }
 
-/* Rows come table by table; of each the highest H and its timeline decide whether it is still of use. */
+/* Rows come table by table. */
 static int fill(struct sb_stamps *stamps, struct sb_conn *conn, const struct sb_progress *progress,
     const struct sb_rows *rows, struct sb_err *err)
 {
@@ -130,8 +141,6 @@ static int fill(struct sb_stamps *stamps, struct sb_conn *conn, const struct sb_
     sb_buf_init(&upper, BOUND_MAX_BYTES);
     for (int row = 0; row < sb_rows_count(rows); row++) {
         const char *relation = sb_rows_get(rows, row, 0);
-        if (is_passed(progress, sb_rows_lsn(rows, row, 1), (uint32_t)sb_rows_u64(rows, row, 6)))
-            continue;
         if ((current == NULL || strcmp(current, relation) != 0) &&
             table_begin(stamps, conn, progress, relation, err) != 0)
             return -1;
@@ -171,12 +180,15 @@ int sb_copied_stamps(struct sb_conn *conn, const struct sb_progress *progress, s
         return -1;
     if (!complete)
         return 0;
+    if (sb_copied_pass(conn, progress, err) != 0)
+        return -1;
     if (sb_conn_query(conn,
-            "SELECT relation, max(flushed_past) OVER (PARTITION BY relation), pg_catalog.encode(lower_bound, "
-            "'hex'), "
-            "pg_catalog.encode(upper_bound, 'hex'), snapshot, flushed_past, timeline FROM switchback.chunk "
-            "WHERE "
-            "migration = $1 AND direction = $2 ORDER BY relation COLLATE pg_catalog.\"C\"",
+            "SELECT relation, pg_catalog.encode(lower_bound, 'hex'), pg_catalog.encode(upper_bound, 'hex'), "
+            "snapshot, flushed_past, timeline, passed FROM switchback.chunk WHERE migration = $1 AND "
+            "direction "
+            "= $2 AND relation IN (SELECT relation FROM switchback.chunk WHERE migration = $1 AND direction "
+            "= "
+            "$2 AND NOT passed) ORDER BY relation COLLATE pg_catalog.\"C\"",
             2, params, &rows, err) != 0)
         return sb_err_add(err, "could not read switchback.chunk");
     struct sb_stamps *stamps = sb_stamps_new();

@@ -22,6 +22,9 @@ struct sb_copied {
  * and goes on when they are built. */
 int sb_copied_read(struct sb_conn *conn, const char *migration, const char *direction,
     struct sb_copied *ret_copied, struct sb_err *err);
+/* Write down which chunks this progress has passed: all that follows is newer, also when the source fails
+ * over. */
+int sb_copied_pass(struct sb_conn *conn, const struct sb_progress *progress, struct sb_err *err);
 /* The stamps that commits behind this progress must be judged by; NULL if there are none, or all is newer.
  * SB-TARGET-UNAVAILABLE while the copy is pending. */
 int sb_copied_stamps(struct sb_conn *conn, const struct sb_progress *progress, struct sb_stamps **ret_stamps,

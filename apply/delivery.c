@@ -1,10 +1,12 @@
 #include "apply/delivery.h"
 
 #include "apply/exact.h"
+#include "apply/observer.h"
 #include "apply/poison.h"
 #include "apply/sets.h"
 #include "apply/target.h"
 #include "apply/touched.h"
+#include "core/clock.h"
 #include "core/fault.h"
 #include "core/log.h"
 #include "core/metrics.h"
@@ -16,6 +18,7 @@ struct sb_delivery {
     const char *direction;
     struct sb_conn *conn;
     struct sb_writer *writer;
+    struct sb_observer *observer; /* NULL: the source owns, its changes are written */
     struct sb_batch batch;
     struct sb_progress progress; /* as committed */
     struct sb_poison poison;
@@ -27,6 +30,12 @@ struct sb_delivery {
 
 /* -- life ------------------------------------------------------------------------------------------------ */
 
+static void count_rogues(const struct sb_delivery *delivery)
+{
+    sb_metric_set(SB_M_APPLY_ROGUE_WRITES, (int64_t)delivery->progress.rogue_writes);
+    sb_metric_set(SB_M_APPLY_ROGUE_TRANSACTIONS, (int64_t)delivery->progress.rogue_transactions);
+}
+
 static int build(struct sb_delivery *delivery, enum sb_direction direction, struct sb_err *err)
 {
     const struct sb_config *config = delivery->config;
@@ -35,9 +44,15 @@ static int build(struct sb_delivery *delivery, enum sb_direction direction, stru
     if (sb_progress_read(delivery->conn, config->migration, delivery->direction, &delivery->progress, err) !=
             0 ||
         sb_poison_read(delivery->conn, config->migration, delivery->direction, &delivery->poison, err) != 0 ||
-        sb_writer_new(delivery->conn, names.origin, config->apply.lock_timeout_ms, &delivery->writer, err) !=
-            0)
+        sb_writer_new(delivery->conn, names.origin, !delivery->progress.observes,
+            config->apply.lock_timeout_ms, &delivery->writer, err) != 0)
         return -1;
+    if (delivery->progress.observes && sb_observer_new(delivery->conn, delivery->writer, config->migration,
+                                           delivery->direction, &delivery->observer, err) != 0)
+        return -1;
+    sb_metric_set(SB_M_APPLY_OBSERVES, delivery->progress.observes);
+    sb_metric_set(SB_M_APPLY_OWNERSHIP_EPOCH, (int64_t)delivery->progress.ownership_epoch);
+    count_rogues(delivery);
     return sb_batch_init(
         &delivery->batch, (size_t)(config->apply.batch_max_bytes * 8 + 3 * SB_ROW_MAX_BYTES), err);
 }
@@ -65,6 +80,7 @@ void sb_delivery_free(struct sb_delivery *delivery)
         return;
     if (delivery->writer != NULL)
         sb_writer_rollback(delivery->writer);
+    sb_observer_free(delivery->observer);
     sb_writer_free(delivery->writer);
     sb_batch_clear(&delivery->batch);
     sb_touched_clear(&delivery->touched);
@@ -92,6 +108,11 @@ bool sb_delivery_is_large(const struct sb_delivery *delivery)
     return delivery->large;
 }
 
+bool sb_delivery_observes(const struct sb_delivery *delivery)
+{
+    return delivery->observer != NULL;
+}
+
 bool sb_delivery_skips(const struct sb_delivery *delivery, uint64_t commit_lsn, uint64_t xid)
 {
     return delivery->poison.present && delivery->poison.skipped_by[0] != '\0' &&
@@ -103,36 +124,68 @@ static bool may_go_exact(const struct sb_err *err)
     return sb_err_class(err) == SB_CLASS_DATA;
 }
 
-static void count_done(
-    const struct sb_delivery *delivery, uint64_t commits, uint64_t changes, uint64_t conflicts)
+/* What a target transaction holds. */
+struct tally {
+    uint64_t commits, changes, conflicts;
+    struct sb_canary canary; /* the newest; number 0: none */
+};
+
+static void count_done(const struct sb_delivery *delivery, const struct tally *tally)
 {
     sb_metric_add(SB_M_APPLY_BATCHES, 1);
-    sb_metric_add(SB_M_APPLY_COMMITS, (int64_t)commits);
-    sb_metric_add(SB_M_APPLY_CHANGES, (int64_t)changes);
-    sb_metric_add(SB_M_APPLY_CONFLICTS, (int64_t)conflicts);
+    sb_metric_add(SB_M_APPLY_COMMITS, (int64_t)tally->commits);
+    if (delivery->observer == NULL)
+        sb_metric_add(SB_M_APPLY_CHANGES, (int64_t)tally->changes);
+    sb_metric_add(SB_M_APPLY_CONFLICTS, (int64_t)tally->conflicts);
     sb_metric_set(SB_M_APPLY_LSN, (int64_t)delivery->progress.position.commit_lsn);
     sb_metric_set(SB_M_APPLY_TIME_US, delivery->progress.commit_us);
     sb_metric_set(SB_M_APPLY_OFFSET, delivery->progress.offset);
     sb_metric_set(SB_M_STREAM_EPOCH, (int64_t)delivery->progress.position.epoch);
     sb_metric_set(SB_M_STREAM_SEQUENCE, (int64_t)delivery->progress.position.sequence);
+    if (tally->canary.number > 0)
+        sb_metric_set(SB_M_APPLY_CANARY_TIME_US, sb_clock_wall_us());
 }
 
-/* Move progress behind txn and commit: the end of every target transaction that carries data. */
-static int finish(struct sb_delivery *delivery, const struct sb_batch_txn *txn, uint64_t commits,
-    uint64_t changes, uint64_t conflicts, struct sb_err *err)
+static struct sb_progress progress_behind(
+    const struct sb_delivery *delivery, const struct sb_batch_txn *txn, const struct tally *tally)
 {
     struct sb_progress next = delivery->progress;
     next.position = txn->position;
     next.timeline = txn->timeline;
     next.offset = txn->next_offset;
     next.commit_us = txn->commit_us;
-    next.transactions += commits;
-    next.changes += changes;
-    next.conflicts += conflicts;
+    next.transactions += tally->commits;
+    next.conflicts += tally->conflicts;
+    if (delivery->observer == NULL) {
+        next.changes += tally->changes;
+        return next;
+    }
+    struct sb_observed observed = sb_observer_sum(delivery->observer);
+    next.rogue_writes += observed.writes;
+    next.rogue_transactions += observed.transactions;
+    return next;
+}
+
+static void note_observed(struct sb_delivery *delivery)
+{
+    if (delivery->observer == NULL)
+        return;
+    sb_observer_committed(delivery->observer);
+    count_rogues(delivery);
+}
+
+/* Move progress behind txn and commit: the end of every target transaction that carries data. */
+static int finish(struct sb_delivery *delivery, const struct sb_batch_txn *txn, const struct tally *tally,
+    struct sb_err *err)
+{
+    struct sb_progress next = progress_behind(delivery, txn, tally);
     bool passes_poison = delivery->poison.present && delivery->poison.commit_lsn <= txn->position.commit_lsn;
     sb_writer_origin(delivery->writer, txn->position.commit_lsn, txn->commit_us);
     if (passes_poison &&
         sb_poison_clear(delivery->writer, delivery->config->migration, delivery->direction, err) != 0)
+        return -1;
+    if (tally->canary.number > 0 && sb_canary_write(delivery->writer, delivery->config->migration,
+                                        delivery->direction, &tally->canary, err) != 0)
         return -1;
     SB_FAULT("apply-before-progress");
     if (sb_progress_write(delivery->writer, &delivery->progress, &next, err) != 0)
@@ -145,7 +198,8 @@ static int finish(struct sb_delivery *delivery, const struct sb_batch_txn *txn, 
     delivery->progress = next;
     if (passes_poison)
         delivery->poison.present = false;
-    count_done(delivery, commits, changes, conflicts);
+    count_done(delivery, tally);
+    note_observed(delivery);
     return 0;
 }
 
@@ -265,7 +319,8 @@ static int flush_one_exactly(struct sb_delivery *delivery, const struct sb_batch
         sb_exact_forbidden(&exact, &hit, err);
         return stop_at_conflict(delivery, &exact, err);
     }
-    return finish(delivery, txn, 1, txn->count, exact.conflicts, err) == 0
+    struct tally tally = {1, txn->count, exact.conflicts, txn->canary};
+    return finish(delivery, txn, &tally, err) == 0
                ? 0
                : stop_at(delivery, exact.commit_lsn, exact.xid, NULL, err);
 }
@@ -303,6 +358,15 @@ static int prove_sets(struct sb_delivery *delivery, const struct sb_batch_change
     return SB_SETS_EXACT;
 }
 
+static struct tally tally_of(const struct sb_batch *batch)
+{
+    struct tally tally = {.commits = batch->txn_count, .changes = batch->open_first};
+    for (size_t t = 0; t < batch->txn_count; t++)
+        if (batch->txns[t].canary.number > 0)
+            tally.canary = batch->txns[t].canary;
+    return tally;
+}
+
 /* The whole batch as one target transaction; SB_SETS_EXACT if it has to go the other way (nothing is open
  * then). */
 static int flush_in_sets(struct sb_delivery *delivery, struct sb_err *err)
@@ -316,8 +380,9 @@ static int flush_in_sets(struct sb_delivery *delivery, struct sb_err *err)
     int rc = sb_sets_write(delivery->writer, batch->changes, batch->open_first, batch->arena, &reason, err);
     if (rc == 0)
         rc = prove_sets(delivery, batch->changes, batch->open_first, &reason, err);
+    struct tally tally = tally_of(batch);
     if (rc == 0)
-        rc = finish(delivery, last, batch->txn_count, batch->open_first, 0, err);
+        rc = finish(delivery, last, &tally, err);
     if (rc == 0) {
         SB_DEBUG("batch written in sets", SB_NUM("transactions", batch->txn_count),
             SB_NUM("changes", batch->open_first));
@@ -333,18 +398,48 @@ static int flush_in_sets(struct sb_delivery *delivery, struct sb_err *err)
     return SB_SETS_EXACT;
 }
 
+/* Undone; there is nothing to record about it. */
+static int stop_observing(struct sb_delivery *delivery)
+{
+    sb_writer_rollback(delivery->writer);
+    sb_observer_forget(delivery->observer);
+    delivery->large = false;
+    return -1;
+}
+
+static int flush_observed(struct sb_delivery *delivery, struct sb_err *err)
+{
+    const struct sb_batch *batch = &delivery->batch;
+    struct tally tally = tally_of(batch);
+    if (sb_writer_begin(delivery->writer, err) != 0)
+        return -1;
+    for (size_t t = 0; t < batch->txn_count; t++) {
+        const struct sb_batch_txn *txn = &batch->txns[t];
+        if (sb_observer_take(delivery->observer, txn->position.commit_lsn, txn->xid,
+                batch->changes + txn->first, txn->count, err) != 0)
+            return stop_observing(delivery);
+        sb_observer_whole(delivery->observer, txn->commit_us);
+    }
+    return finish(delivery, &batch->txns[batch->txn_count - 1], &tally, err) == 0 ? 0
+                                                                                  : stop_observing(delivery);
+}
+
+static int flush_written(struct sb_delivery *delivery, struct sb_err *err)
+{
+    struct sb_batch *batch = &delivery->batch;
+    bool exactly = delivery->config->apply.mode == SB_MODE_EXACT;
+    for (size_t t = 0; t < batch->txn_count && !exactly; t++)
+        exactly = sb_delivery_skips(delivery, batch->txns[t].position.commit_lsn, batch->txns[t].xid);
+    int rc = exactly ? SB_SETS_EXACT : flush_in_sets(delivery, err);
+    return rc == SB_SETS_EXACT ? flush_exactly(delivery, err) : rc;
+}
+
 int sb_delivery_flush(struct sb_delivery *delivery, struct sb_err *err)
 {
     struct sb_batch *batch = &delivery->batch;
     if (batch->txn_count == 0)
         return 0;
-    bool exactly = delivery->config->apply.mode == SB_MODE_EXACT;
-    for (size_t t = 0; t < batch->txn_count && !exactly; t++)
-        exactly = sb_delivery_skips(delivery, batch->txns[t].position.commit_lsn, batch->txns[t].xid);
-    int rc = exactly ? SB_SETS_EXACT : flush_in_sets(delivery, err);
-    if (rc == SB_SETS_EXACT)
-        rc = flush_exactly(delivery, err);
-    if (rc != 0)
+    if ((delivery->observer != NULL ? flush_observed(delivery, err) : flush_written(delivery, err)) != 0)
         return -1;
     sb_batch_drop_whole(batch);
     return 0;
@@ -385,8 +480,32 @@ static int write_chunk_in_sets(struct sb_delivery *delivery, const struct sb_bat
     return rc < 0 && !may_go_exact(err) ? -1 : sb_writer_rollback_to(delivery->writer, err);
 }
 
+/* The chunk is in the target transaction; make room for the next one. */
+static void chunk_done(struct sb_delivery *delivery, size_t count)
+{
+    struct sb_batch *batch = &delivery->batch;
+    uint64_t rows = batch->source_count + count;
+    sb_batch_reset(batch);
+    batch->source_count = rows;
+    sb_metric_set(SB_M_APPLY_OPEN_TXN_ROWS, (int64_t)rows);
+    SB_FAULT("apply-large-chunk");
+}
+
+static int observe_chunk(struct sb_delivery *delivery, const struct sb_flight *flight, struct sb_err *err)
+{
+    const struct sb_batch *batch = &delivery->batch;
+    size_t count = sb_batch_in_flight(batch);
+    if (sb_observer_take(delivery->observer, flight->commit_lsn, flight->xid,
+            batch->changes + batch->open_first, count, err) != 0)
+        return stop_observing(delivery);
+    chunk_done(delivery, count);
+    return 0;
+}
+
 static int write_chunk(struct sb_delivery *delivery, const struct sb_flight *flight, struct sb_err *err)
 {
+    if (delivery->observer != NULL)
+        return observe_chunk(delivery, flight, err);
     struct sb_batch *batch = &delivery->batch;
     const struct sb_batch_change *changes = batch->changes + batch->open_first;
     size_t count = sb_batch_in_flight(batch);
@@ -402,11 +521,7 @@ static int write_chunk(struct sb_delivery *delivery, const struct sb_flight *fli
     delivery->large_conflicts += exact.conflicts;
     if (check_tables(delivery, err) != 0 || suspect(delivery, changes, count, err) != 0)
         return stop_at(delivery, exact.commit_lsn, exact.xid, NULL, err);
-    uint64_t rows = batch->source_count + count;
-    sb_batch_reset(batch);
-    batch->source_count = rows;
-    sb_metric_set(SB_M_APPLY_OPEN_TXN_ROWS, (int64_t)rows);
-    SB_FAULT("apply-large-chunk");
+    chunk_done(delivery, count);
     return 0;
 }
 
@@ -450,14 +565,20 @@ int sb_delivery_commit_large(struct sb_delivery *delivery, const struct sb_fligh
     sb_metric_set(SB_M_APPLY_OPEN_TXN_ROWS, 0);
     if (sb_delivery_skips(delivery, flight->commit_lsn, flight->xid))
         sb_metric_add(SB_M_APPLY_SKIPPED, 1);
-    return finish(delivery, txn, 1, changes, delivery->large_conflicts, err) == 0
-               ? 0
-               : stop_at(delivery, flight->commit_lsn, flight->xid, NULL, err);
+    if (delivery->observer != NULL)
+        sb_observer_whole(delivery->observer, txn->commit_us);
+    struct tally tally = {1, changes, delivery->large_conflicts, txn->canary};
+    if (finish(delivery, txn, &tally, err) == 0)
+        return 0;
+    return delivery->observer != NULL ? stop_observing(delivery)
+                                      : stop_at(delivery, flight->commit_lsn, flight->xid, NULL, err);
 }
 
 void sb_delivery_abandon(struct sb_delivery *delivery)
 {
     sb_batch_abandon(&delivery->batch);
+    if (delivery->large && delivery->observer != NULL)
+        sb_observer_forget(delivery->observer);
     if (delivery->large) {
         sb_writer_rollback(delivery->writer);
         sb_metric_set(SB_M_APPLY_OPEN_TXN_ROWS, 0);
@@ -476,4 +597,18 @@ int sb_delivery_stop(struct sb_delivery *delivery, const struct sb_flight *fligh
         return -1;
     }
     return stop_at(delivery, flight->commit_lsn, flight->xid, change, err);
+}
+
+int sb_delivery_stand(
+    struct sb_delivery *delivery, int (*record)(void *arg, struct sb_err *err), void *arg, struct sb_err *err)
+{
+    if (!delivery->large && sb_delivery_flush(delivery, err) != 0)
+        return -1;
+    sb_delivery_abandon(delivery);
+    if (sb_writer_begin(delivery->writer, err) != 0)
+        return -1;
+    if (record(arg, err) == 0 && sb_writer_commit(delivery->writer, err) == 0)
+        return 0;
+    sb_writer_rollback(delivery->writer);
+    return -1;
 }

@@ -4,6 +4,9 @@
  * comes, in one open target transaction; and moves the progress row with them. What cannot be written is
  * recorded (poison, held conflicts) and is the end: free it and begin anew from progress.
  *
+ * Where the target owns the data it writes nothing of the stream's changes: they are the observer's
+ * (apply/observer), and progress moves over them.
+ *
  * Knows nothing of the stream: what is given to it is proven already (apply/lane).
  */
 #ifndef SB_APPLY_DELIVERY_H
@@ -32,6 +35,8 @@ struct sb_batch *sb_delivery_batch(struct sb_delivery *delivery);               
 struct sb_writer *sb_delivery_writer(struct sb_delivery *delivery);
 /* A target transaction is open for the one in flight. */
 bool sb_delivery_is_large(const struct sb_delivery *delivery);
+/* The target owns: changes are observed, and need no table of the target's (rel may be NULL). */
+bool sb_delivery_observes(const struct sb_delivery *delivery);
 /* An operator wants this transaction left out. */
 bool sb_delivery_skips(const struct sb_delivery *delivery, uint64_t commit_lsn, uint64_t xid);
 
@@ -49,5 +54,10 @@ void sb_delivery_abandon(struct sb_delivery *delivery);
  * it stops there. Always -1. */
 int sb_delivery_stop(struct sb_delivery *delivery, const struct sb_flight *flight,
     const struct sb_batch_change *change, struct sb_err *err);
+
+/* Come to stand before the transaction in flight: what came before is written, what is open rolled back, then
+ * record is called in a target transaction of its own. 0: it is recorded, and the delivery is at its end. */
+int sb_delivery_stand(struct sb_delivery *delivery, int (*record)(void *arg, struct sb_err *err), void *arg,
+    struct sb_err *err);
 
 #endif

@@ -91,20 +91,6 @@ static int fixed_differs(struct sb_exact *exact, const struct sb_apply_rel *rel,
     return 0;
 }
 
-static int target_json(struct sb_exact *exact, const struct sb_apply_rel *rel, const struct sb_value *match,
-    const char **ret_json, struct sb_err *err)
-{
-    struct sb_buf sql SB_CLEANUP(sb_buf_clear);
-    struct params params = {.count = 0};
-    *ret_json = NULL;
-    if (rel->key_count == 0 && rel->rel->identity != 'f')
-        return 0;
-    sb_buf_init(&sql, SB_SQL_MAX_BYTES);
-    sb_sql_one_json(rel, &sql);
-    add_match(&params, rel, match);
-    return sb_writer_fetch(exact->writer, sb_sql_view(&sql), params.values, params.count, ret_json, err);
-}
-
 /* Count and record; under `hold`, or where the stream's version cannot simply be written, it is an error, and
  * is recorded by the caller once the target transaction is undone. */
 static int conflict(struct sb_exact *exact, enum sb_conflict_kind kind, const struct sb_batch_change *change,
@@ -165,16 +151,17 @@ static int exact_insert(struct sb_exact *exact, const struct sb_batch_change *ch
     const struct sb_apply_rel *rel = change->rel;
     const char *found = NULL;
     int64_t rows = 0;
-    /* ON CONFLICT is not to be had beside a deferrable constraint, so the key is looked up first. */
-    if (rel->deferrable_count > 0 && rel->key_count > 0 &&
-        target_json(exact, rel, change->chg.after, &found, err) != 0)
+    /* Where ON CONFLICT is not to be had, the key is looked up first. */
+    if (rel->no_on_conflict && rel->key_count > 0 &&
+        sb_conflict_target_row(exact->writer, rel, change->chg.after, &found, err) != 0)
         return -1;
     if (found == NULL) {
         if (insert_row(exact, rel, change->chg.after, &rows, err) != 0)
             return -1;
         if (rows == 1)
             return 0;
-        if (rel->key_count > 0 && target_json(exact, rel, change->chg.after, &found, err) != 0)
+        if (rel->key_count > 0 &&
+            sb_conflict_target_row(exact->writer, rel, change->chg.after, &found, err) != 0)
             return -1;
     }
     if (found == NULL)

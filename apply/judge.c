@@ -19,6 +19,11 @@ void sb_judge_clear(struct sb_judge *judge)
     judge->stamps = NULL;
 }
 
+bool sb_judge_is_forked(const struct sb_judge *judge, const struct sb_frame *frame)
+{
+    return judge->active && frame->timeline > sb_stamps_timeline(judge->stamps);
+}
+
 /* From the first commit beyond all stamps on everything is newer. They stay in memory: TRUNCATEs in the batch
  * point to their bounds. */
 void sb_judge_pass(struct sb_judge *judge, const struct sb_frame *frame)

@@ -22,6 +22,8 @@ int sb_judge_init(
     struct sb_judge *judge, struct sb_conn *conn, const struct sb_progress *progress, struct sb_err *err);
 void sb_judge_clear(struct sb_judge *judge);
 
+/* Is the frame of a younger timeline than stamps that are in force? */
+bool sb_judge_is_forked(const struct sb_judge *judge, const struct sb_frame *frame);
 /* A commit, or a change of it, has been read: is it beyond all stamps? */
 void sb_judge_pass(struct sb_judge *judge, const struct sb_frame *frame);
 enum sb_judged {

@@ -1,17 +1,24 @@
 #include "apply/lane.h"
 
+#include "apply/copied.h"
+#include "apply/ddl.h"
 #include "apply/delivery.h"
 #include "apply/judge.h"
 #include "apply/recopy.h"
+#include "apply/strangers.h"
 #include "apply/tables.h"
 #include "core/log.h"
 #include "core/metrics.h"
+#include "pg/ident.h"
 #include "schemas/codec.h"
 #include "schemas/digest.h"
+#include "schemas/signal.h"
 #include "stream/parts.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+enum { NAME_MAX_BYTES = 8192 };
 
 struct sb_lane {
     const struct sb_config *config;
@@ -20,13 +27,19 @@ struct sb_lane {
     struct sb_delivery *delivery;
     struct sb_batch *batch; /* the delivery's */
     struct sb_tables *tables;
+    struct sb_ddl_desk *ddl;
     struct sb_judge judge;
     struct sb_codec *codec;
     struct sb_proof *proof;
     struct sb_joiner *joiner;
     struct sb_arena *scratch; /* lifetime: a record that is not gathered */
     struct sb_flight flight;
+    struct sb_canary canary;      /* of the transaction in flight */
     struct sb_suspects *suspects; /* NULL: none was met */
+    bool forked;                  /* what the stamps show may be lost */
+    struct sb_strangers *strangers;
+    struct sb_buf stranger; /* a table that was met and is to be copied first; empty: none */
+    bool passed;            /* the stamps, and it is written down */
     uint64_t taken;
 };
 
@@ -40,8 +53,12 @@ static int lane_build(
         return -1;
     const struct sb_progress *progress = sb_delivery_progress(lane->delivery);
     lane->batch = sb_delivery_batch(lane->delivery);
+    sb_buf_init(&lane->stranger, NAME_MAX_BYTES);
     if (sb_judge_init(&lane->judge, conn, progress, err) != 0 ||
-        sb_tables_new(conn, sb_delivery_writer(lane->delivery), &lane->tables, err) != 0 ||
+        sb_strangers_new(conn, progress, &lane->strangers, err) != 0 ||
+        sb_tables_new(conn, sb_delivery_writer(lane->delivery), lane->config->ddl.policy != SB_DDL_IGNORE,
+            &lane->tables, err) != 0 ||
+        sb_ddl_desk_new(lane->config, direction, conn, lane->delivery, lane->tables, &lane->ddl, err) != 0 ||
         sb_codec_new(&lane->codec, err) != 0)
         return -1;
     lane->proof = sb_proof_new(&progress->stream, 0, &progress->position, err);
@@ -75,6 +92,7 @@ void sb_lane_free(struct sb_lane *lane)
 {
     if (lane == NULL)
         return;
+    sb_ddl_desk_free(lane->ddl);
     sb_tables_free(lane->tables);
     sb_delivery_free(lane->delivery);
     sb_judge_clear(&lane->judge);
@@ -83,12 +101,19 @@ void sb_lane_free(struct sb_lane *lane)
     sb_codec_free(lane->codec);
     sb_arena_free(lane->scratch);
     sb_suspects_free(lane->suspects);
+    sb_strangers_free(lane->strangers);
+    sb_buf_clear(&lane->stranger);
     free(lane);
 }
 
 const struct sb_progress *sb_lane_progress(const struct sb_lane *lane)
 {
     return sb_delivery_progress(lane->delivery);
+}
+
+bool sb_lane_stops_for_copy(const struct sb_lane *lane)
+{
+    return sb_ddl_desk_wishes(lane->ddl) && !sb_delivery_is_large(lane->delivery);
 }
 
 bool sb_lane_has_whole(const struct sb_lane *lane)
@@ -156,16 +181,40 @@ static int truncated_relations(struct sb_lane *lane, struct sb_batch_change *cha
     return 0;
 }
 
+/* An observer looks the owner's row up where it can; where there is no such table there is no row. */
+static int observed_relation(struct sb_lane *lane, struct sb_batch_change *change, struct sb_err *err)
+{
+    if (change->chg.op == SB_OP_TRUNCATE ||
+        sb_tables_of(lane->tables, change->chg.rel, &change->rel, err) == 0)
+        return 0;
+    return sb_err_class(err) == SB_CLASS_DATA ? 0 : -1;
+}
+
 /* The target's tables of a change, and room in them; a transaction that is to be skipped needs none. */
 static int change_relations(struct sb_lane *lane, struct sb_batch_change *change, struct sb_err *err)
 {
+    if (sb_delivery_observes(lane->delivery))
+        return observed_relation(lane, change, err);
     if (sb_delivery_skips(lane->delivery, lane->flight.commit_lsn, lane->flight.xid))
         return 0;
     if (change->chg.op == SB_OP_TRUNCATE)
         return truncated_relations(lane, change, err);
+    const struct sb_ddl_at at = {.flight = &lane->flight, .ordinal = change->ordinal, .rel = change->chg.rel};
+    if (sb_ddl_stood_at(lane->ddl, &at) && sb_ddl_look_again(lane->ddl, &at, err) != 0)
+        return -1;
     if (sb_tables_of(lane->tables, change->chg.rel, &change->rel, err) != 0)
         return -1;
     return sb_apply_holds(change->rel, change->chg.after, err);
+}
+
+/* The target's table is not one that could take the change. */
+static int stop_at_relation(struct sb_lane *lane, const struct sb_batch_change *change, struct sb_err *err)
+{
+    const struct sb_ddl_at at = {.flight = &lane->flight,
+        .ordinal = change->ordinal,
+        .rel = change->chg.rel != NULL ? change->chg.rel : change->chg.truncated[0]};
+    return err->code == SB_E_RELATION_CHANGED ? sb_ddl_changed(lane->ddl, &at, err)
+                                              : sb_delivery_stop(lane->delivery, &lane->flight, change, err);
 }
 
 static bool batch_is_full(const struct sb_lane *lane)
@@ -181,26 +230,46 @@ bool sb_lane_surveys(const struct sb_lane *lane)
     return lane->suspects != NULL;
 }
 
-bool sb_lane_survey_is_full(const struct sb_lane *lane)
+bool sb_lane_survey_is_over(const struct sb_lane *lane)
 {
-    return sb_suspects_count(lane->suspects) == SB_SUSPECTS_MAX;
+    return lane->forked || lane->stranger.len > 0 || sb_suspects_count(lane->suspects) == SB_SUSPECTS_MAX;
+}
+
+int sb_lane_pass(struct sb_lane *lane, struct sb_err *err)
+{
+    const struct sb_progress *progress = sb_lane_progress(lane);
+    if (lane->passed || lane->judge.stamps == NULL || lane->judge.active ||
+        sb_delivery_is_large(lane->delivery) ||
+        !sb_stamps_passed(lane->judge.stamps, progress->position.commit_lsn, progress->timeline))
+        return 0;
+    lane->passed = true;
+    return sb_copied_pass(lane->conn, progress, err);
 }
 
 int sb_lane_ask_again(struct sb_lane *lane, struct sb_err *err)
 {
+    if (lane->forked) {
+        SB_WARN("the source failed over before all that was copied had been passed; it is copied again");
+        return sb_recopy_ask_unpassed(lane->conn, lane->config, lane->direction, err);
+    }
+    if (lane->stranger.len > 0)
+        return sb_recopy_ask_table(
+            lane->conn, lane->config, lane->direction, sb_buf_str(&lane->stranger), err);
     SB_INFO("rows moved between chunks with values that did not travel; they are copied again",
         SB_NUM("keys", sb_suspects_count(lane->suspects)));
     return sb_recopy_ask(lane->conn, lane->config, lane->direction, lane->suspects, err);
 }
 
-/* What came before this transaction is written; of it nothing is. */
+/* What came before this transaction is written; of it nothing is. chg: NULL where there is no key to look
+ * for.
+ */
 static int survey_begin(
     struct sb_lane *lane, const struct sb_frame *frame, const struct sb_change *chg, struct sb_err *err)
 {
     lane->suspects = sb_suspects_new();
     if (lane->suspects == NULL)
         return sb_err_set(err, SB_E_NO_MEMORY, "no memory for the keys of rows to be read again");
-    if (sb_judge_survey(&lane->judge, frame, chg, lane->suspects, err) != 0 ||
+    if ((chg != NULL && sb_judge_survey(&lane->judge, frame, chg, lane->suspects, err) != 0) ||
         (!sb_delivery_is_large(lane->delivery) && sb_lane_flush(lane, err) != 0))
         return -1;
     sb_delivery_abandon(lane->delivery);
@@ -219,6 +288,21 @@ static int stop_unjudged(struct sb_lane *lane, struct sb_err *err)
     return -1;
 }
 
+/* The first change of a table that was published when the copy was complete: its rows come first. */
+static int meets_stranger(struct sb_lane *lane, const struct sb_change *chg, struct sb_err *err)
+{
+    uint16_t count = chg->op == SB_OP_TRUNCATE ? chg->truncated_count : 1;
+    for (uint16_t i = 0; i < count && lane->stranger.len == 0; i++) {
+        const struct sb_relation *rel = chg->op == SB_OP_TRUNCATE ? chg->truncated[i] : chg->rel;
+        bool is = false;
+        if (sb_strangers_is(lane->strangers, rel, &is, err) != 0)
+            return -1;
+        if (is)
+            sb_ident_put_table(&lane->stranger, rel->schema, rel->name);
+    }
+    return 0;
+}
+
 static int take_change(struct sb_lane *lane, const struct sb_record *whole, bool repeat, struct sb_err *err)
 {
     struct sb_batch_change change = {.ordinal = whole->frame.ordinal};
@@ -231,10 +315,17 @@ static int take_change(struct sb_lane *lane, const struct sb_record *whole, bool
         return -1;
     if (repeat)
         return 0;
+    if (lane->suspects != NULL && sb_lane_survey_is_over(lane))
+        return 0;
     if (lane->suspects != NULL)
         return sb_judge_survey(&lane->judge, &whole->frame, &change.chg, lane->suspects, err);
     lane->flight = (struct sb_flight){.commit_lsn = whole->frame.commit_lsn, .xid = whole->frame.xid};
     enum sb_judged judged;
+    if (meets_stranger(lane, &change.chg, err) != 0)
+        return -1;
+    lane->forked = sb_judge_is_forked(&lane->judge, &whole->frame);
+    if (lane->forked || lane->stranger.len > 0)
+        return survey_begin(lane, &whole->frame, NULL, err);
     sb_judge_pass(&lane->judge, &whole->frame);
     if (sb_judge_change(&lane->judge, &whole->frame, &change, lane->batch->arena, &judged, err) != 0)
         return stop_unjudged(lane, err);
@@ -243,19 +334,38 @@ static int take_change(struct sb_lane *lane, const struct sb_record *whole, bool
     if (judged == SB_JUDGED_SKIP)
         sb_metric_add(SB_M_APPLY_COPIED, 1);
     else if (change_relations(lane, &change, err) != 0)
-        return sb_delivery_stop(lane->delivery, &lane->flight, &change, err);
+        return stop_at_relation(lane, &change, err);
     else if (sb_batch_add(lane->batch, &change, err) != 0)
         return -1;
+    const struct sb_ddl_at at = {.flight = &lane->flight, .ordinal = change.ordinal, .rel = change.chg.rel};
+    if (sb_ddl_stood_at(lane->ddl, &at))
+        return sb_ddl_passes(lane->ddl, &at, err);
     return batch_is_full(lane) ? sb_delivery_grow(lane->delivery, &lane->flight, err) : 0;
 }
 
-static int take_message(struct sb_lane *lane, const struct sb_record *whole, struct sb_err *err)
+static void note_canary(struct sb_lane *lane, const struct sb_signal *signal)
+{
+    if (signal->kind == SB_SIGNAL_CANARY && sb_view_eq_str(signal->migration, lane->config->migration) &&
+        sb_view_eq_str(signal->direction, sb_direction_name(lane->direction)))
+        lane->canary = (struct sb_canary){signal->epoch, signal->number, signal->sent_us};
+}
+
+static int take_message(struct sb_lane *lane, const struct sb_record *whole, bool repeat, struct sb_err *err)
 {
     struct sb_message msg;
     sb_arena_reset(lane->scratch);
     if (sb_codec_read_message(lane->codec, whole->body, lane->scratch, &msg, err) != 0)
         return -1;
-    return sb_proof_message(lane->proof, &whole->frame, &msg, err);
+    if (sb_proof_message(lane->proof, &whole->frame, &msg, err) != 0)
+        return -1;
+    struct sb_signal signal = sb_signal_read(&msg);
+    if (repeat)
+        return 0;
+    note_canary(lane, &signal);
+    if (sb_delivery_observes(lane->delivery) || lane->suspects != NULL || signal.kind != SB_SIGNAL_DDL)
+        return 0;
+    lane->flight = (struct sb_flight){.commit_lsn = whole->frame.commit_lsn, .xid = whole->frame.xid};
+    return sb_ddl_take(lane->ddl, &lane->flight, whole->frame.ordinal, signal.body, lane->scratch, err);
 }
 
 static int take_open(struct sb_lane *lane, const struct sb_record *whole, struct sb_err *err)
@@ -280,6 +390,10 @@ static int take_commit(struct sb_lane *lane, const struct sb_record *whole, stru
         sb_batch_abandon(lane->batch);
         return 0;
     }
+    if (lane->suspects == NULL && sb_judge_is_forked(&lane->judge, &whole->frame)) {
+        lane->forked = true;
+        return survey_begin(lane, &whole->frame, NULL, err);
+    }
     if (lane->suspects != NULL)
         return 0;
     sb_judge_pass(&lane->judge, &whole->frame);
@@ -287,7 +401,9 @@ static int take_commit(struct sb_lane *lane, const struct sb_record *whole, stru
         .commit_us = commit.commit_us,
         .timeline = whole->frame.timeline,
         .position = sb_proof_position(lane->proof),
-        .next_offset = whole->offset + 1};
+        .next_offset = whole->offset + 1,
+        .canary = lane->canary};
+    lane->canary = (struct sb_canary){0};
     if (sb_delivery_is_large(lane->delivery))
         return sb_delivery_commit_large(lane->delivery, &lane->flight, &txn, err);
     if (sb_batch_commit(lane->batch, &txn, err) != 0)
@@ -305,7 +421,7 @@ static int take_whole(struct sb_lane *lane, const struct sb_record *whole, bool 
     case SB_KIND_CHANGE:
         return take_change(lane, whole, repeat, err);
     case SB_KIND_MESSAGE:
-        return take_message(lane, whole, err);
+        return take_message(lane, whole, repeat, err);
     case SB_KIND_COMMIT:
         return take_commit(lane, whole, err);
     case SB_KIND_IMAGE:
@@ -329,6 +445,7 @@ int sb_lane_take(struct sb_lane *lane, const struct sb_record *record, struct sb
     }
     if (verdict == SB_VERDICT_ABANDON) {
         sb_joiner_reset(lane->joiner);
+        lane->canary = (struct sb_canary){0};
         sb_delivery_abandon(lane->delivery);
     }
     int rc = sb_joiner_feed(lane->joiner, record, &whole, err);

@@ -48,9 +48,16 @@ int sb_lane_flush(struct sb_lane *lane, struct sb_err *err);
 /* It has met a row with values that are nowhere (apply/suspects): from here on nothing is written, the stream
  * is only looked through for more of them. */
 bool sb_lane_surveys(const struct sb_lane *lane);
-bool sb_lane_survey_is_full(const struct sb_lane *lane);
+/* There is nothing more to look for: it is full; or all of it is asked for, because the source has failed
+ * over while stamps were in force; or a table was met that has to be copied first (apply/strangers). */
+bool sb_lane_survey_is_over(const struct sb_lane *lane);
+/* Beyond the last stamp: write down, once, that they are passed. */
+int sb_lane_pass(struct sb_lane *lane, struct sb_err *err);
 /* Ask for what was found to be copied again (apply/recopy); the lane is finished then. */
 int sb_lane_ask_again(struct sb_lane *lane, struct sb_err *err);
+
+/* Tables are to be copied again, and no transaction is in flight: nothing more is to be taken. */
+bool sb_lane_stops_for_copy(const struct sb_lane *lane);
 
 bool sb_lane_has_whole(const struct sb_lane *lane); /* there are transactions to flush */
 bool sb_lane_is_large(const struct sb_lane *lane);  /* a target transaction is open for one in flight */

@@ -25,6 +25,27 @@ static int read_row(const struct sb_rows *rows, struct sb_progress *out, struct 
     out->transactions = sb_rows_u64(rows, 0, 9);
     out->changes = sb_rows_u64(rows, 0, 10);
     out->conflicts = sb_rows_u64(rows, 0, 11);
+    out->rogue_writes = sb_rows_u64(rows, 0, 12);
+    out->rogue_transactions = sb_rows_u64(rows, 0, 13);
+    out->ownership_epoch = sb_rows_u64(rows, 0, 14);
+    return 0;
+}
+
+/* The source of forward is the old side, that of reverse the new one; who does not own is not followed. */
+static int read_owner(const struct sb_rows *rows, struct sb_progress *out, struct sb_err *err)
+{
+    const char *owner = sb_rows_get(rows, 0, 15);
+    uint64_t epoch = sb_rows_u64(rows, 0, 16);
+    if (owner == NULL)
+        return sb_err_set(err, SB_E_NOT_PREPARED,
+            "the target has no row of migration \"%s\" in switchback.ownership", out->migration);
+    if (epoch != out->ownership_epoch)
+        return sb_err_set(err, SB_E_PROGRESS_LOST,
+            "the progress row of migration \"%s\" is of ownership epoch %" PRIu64
+            ", switchback.ownership is at %" PRIu64,
+            out->migration, out->ownership_epoch, epoch);
+    bool forward = strcmp(out->direction, "forward") == 0;
+    out->observes = strcmp(owner, forward ? "old" : "new") != 0;
     return 0;
 }
 
@@ -36,14 +57,16 @@ int sb_progress_read(struct sb_conn *conn, const char *migration, const char *di
     const char *params[] = {migration, direction};
     struct sb_progress progress = {.migration = migration, .direction = direction};
     if (sb_conn_query(conn,
-            "SELECT stream_uuid, source_uuid, epoch, sequence, commit_lsn, pg_catalog.encode(chain, 'hex'), "
-            "timeline, "
-            "stream_offset, commit_us, transactions, changes, conflicts FROM switchback.progress WHERE "
-            "migration = $1 AND "
-            "direction = $2 AND lane = 0",
+            "SELECT p.stream_uuid, p.source_uuid, p.epoch, p.sequence, p.commit_lsn,"
+            " pg_catalog.encode(p.chain, 'hex'), p.timeline, p.stream_offset, p.commit_us, p.transactions,"
+            " p.changes, p.conflicts, p.rogue_writes, p.rogue_transactions, p.ownership_epoch, o.owner, "
+            "o.epoch"
+            " FROM switchback.progress p LEFT JOIN switchback.ownership o USING (migration)"
+            " WHERE migration = $1 AND p.direction = $2 AND p.lane = 0",
             2, params, &rows, err) != 0) {
         if (strcmp(err->sqlstate, "42P01") == 0 || strcmp(err->sqlstate, "3F000") == 0)
-            return sb_err_set(err, SB_E_NOT_PREPARED, "the target has no control schema \"switchback\"");
+            return sb_err_set(err, SB_E_NOT_PREPARED,
+                "the target has no control schema \"switchback\", or one that is not complete");
         return sb_err_add(err, "could not read the progress row");
     }
     if (sb_rows_count(rows) == 0) {
@@ -51,7 +74,7 @@ int sb_progress_read(struct sb_conn *conn, const char *migration, const char *di
             "the target has no progress row for migration \"%s\", direction %s", migration, direction);
         return -1;
     }
-    if (read_row(rows, &progress, err) != 0)
+    if (read_row(rows, &progress, err) != 0 || read_owner(rows, &progress, err) != 0)
         return -1;
     *ret_progress = progress;
     return 0;
@@ -74,11 +97,11 @@ int sb_progress_write(struct sb_writer *writer, const struct sb_progress *from, 
     static const char sql[] = "UPDATE switchback.progress SET epoch = $1, sequence = $2, commit_lsn = $3, "
                               "chain = pg_catalog.decode($4, 'hex'), "
                               "timeline = $5, stream_offset = $6, commit_us = $7, transactions = $8, changes "
-                              "= $9, conflicts = $10 WHERE migration "
-                              "= $11 AND direction = $12 AND lane = 0 AND stream_uuid = $13 AND epoch = $14 "
-                              "AND sequence = $15 AND commit_lsn = "
-                              "$16 AND chain = pg_catalog.decode($17, 'hex')";
-    char n[10][24], lsn[2][SB_LSN_TEXT_BYTES], chain[2][SB_DIGEST_TEXT_BYTES], uuid[SB_UUID_TEXT_BYTES];
+                              "= $9, conflicts = $10, rogue_writes = $11, rogue_transactions = $12 WHERE "
+                              "migration = $13 AND direction = $14 AND lane = 0 AND stream_uuid = $15 AND "
+                              "epoch = $16 AND sequence = $17 AND commit_lsn = $18 AND chain = "
+                              "pg_catalog.decode($19, 'hex') AND ownership_epoch = $20";
+    char n[13][24], lsn[2][SB_LSN_TEXT_BYTES], chain[2][SB_DIGEST_TEXT_BYTES], uuid[SB_UUID_TEXT_BYTES];
     struct sb_value values[] = {
         number(n[0], (int64_t)to->position.epoch),
         number(n[1], (int64_t)to->position.sequence),
@@ -90,6 +113,8 @@ int sb_progress_write(struct sb_writer *writer, const struct sb_progress *from, 
         number(n[5], (int64_t)to->transactions),
         number(n[6], (int64_t)to->changes),
         number(n[7], (int64_t)to->conflicts),
+        number(n[10], (int64_t)to->rogue_writes),
+        number(n[11], (int64_t)to->rogue_transactions),
         text(from->migration),
         text(from->direction),
         text(sb_uuid_text(&from->stream, uuid)),
@@ -97,6 +122,7 @@ int sb_progress_write(struct sb_writer *writer, const struct sb_progress *from, 
         number(n[9], (int64_t)from->position.sequence),
         text(sb_lsn_text(from->position.commit_lsn, lsn[1])),
         text(sb_digest_text(&from->position.chain, chain[1])),
+        number(n[12], (int64_t)from->ownership_epoch),
     };
     enum { COUNT = sizeof values / sizeof *values };
     const struct sb_value *params[COUNT];
@@ -108,5 +134,7 @@ int sb_progress_write(struct sb_writer *writer, const struct sb_progress *from, 
     if (affected == 1)
         return 0;
     return sb_err_set(err, SB_E_EPOCH_STALE,
-        "the progress row is not at %s any more: another applier has moved it, or it was edited", lsn[1]);
+        "the progress row is not at %s any more: another applier has moved it, the data has "
+        "another owner by now, or it was edited",
+        lsn[1]);
 }

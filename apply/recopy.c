@@ -104,6 +104,31 @@ int sb_recopy_ask(struct sb_conn *conn, const struct sb_config *config, enum sb_
     return rc == 0 ? 0 : sb_err_add(err, "could not ask for rows to be copied again");
 }
 
+int sb_recopy_ask_unpassed(
+    struct sb_conn *conn, const struct sb_config *config, enum sb_direction direction, struct sb_err *err)
+{
+    const char *params[] = {config->migration, sb_direction_name(direction)};
+    if (sb_conn_query(conn,
+            "INSERT INTO switchback.copy_wish (migration, direction, relation, reason) SELECT DISTINCT "
+            "migration, direction, relation, 'the source failed over before all that was copied had been "
+            "passed' FROM switchback.chunk WHERE migration = $1 AND direction = $2 AND NOT passed",
+            2, params, NULL, err) == 0)
+        return 0;
+    return sb_err_add(err, "could not ask for tables to be copied again");
+}
+
+int sb_recopy_ask_table(struct sb_conn *conn, const struct sb_config *config, enum sb_direction direction,
+    const char *relation, struct sb_err *err)
+{
+    const char *params[] = {config->migration, sb_direction_name(direction), relation};
+    if (sb_conn_query(conn,
+            "INSERT INTO switchback.copy_wish (migration, direction, relation, reason) VALUES ($1, $2, $3, "
+            "'published when the copy was complete')",
+            3, params, NULL, err) == 0)
+        return 0;
+    return sb_err_add(err, "could not ask for table %s to be copied", relation);
+}
+
 /* -- deleting -------------------------------------------------------------------------------------------- */
 
 struct place { /* of a wished key */
@@ -143,12 +168,17 @@ static int rows_delete(
 
 static int whole_again(struct recopy *recopy, const char *relation, struct sb_err *err)
 {
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *known = NULL;
     const char *params[] = {recopy->migration, recopy->direction, relation};
     if (sb_conn_query(recopy->conn,
             "DELETE FROM switchback.chunk WHERE migration = $1 AND direction = $2 AND relation = $3", 3,
-            params, NULL, err) != 0)
+            params, NULL, err) != 0 ||
+        sb_conn_query(recopy->conn,
+            "SELECT 1 FROM switchback.copy_table WHERE migration = $1 AND direction = $2 AND relation = $3",
+            3, params, &known, err) != 0)
         return -1;
-    return rows_delete(recopy, relation, NULL, err);
+    return sb_rows_count(known) > 0 ? rows_delete(recopy, relation, NULL, err) : 0;
 }
 
 /* -- one key --------------------------------------------------------------------------------------------- */
@@ -176,12 +206,12 @@ static int chunk_cut(
             "OR c.upper_bound > k.k) RETURNING c.*, k.k, k.n, c.lower_bound IS NULL OR c.lower_bound < k.k "
             "AS "
             "below) INSERT INTO switchback.chunk (migration, direction, relation, lower_bound, upper_bound, "
-            "snapshot, flushed_past, timeline, rows, digest, schema_id, copied_at) SELECT migration, "
+            "snapshot, flushed_past, timeline, rows, digest, schema_id, copied_at, passed) SELECT migration, "
             "direction, relation, lower_bound, k, snapshot, flushed_past, timeline, rows, digest, schema_id, "
-            "copied_at FROM gone WHERE below UNION ALL SELECT migration, direction, relation, n, "
+            "copied_at, passed FROM gone WHERE below UNION ALL SELECT migration, direction, relation, n, "
             "upper_bound, "
             "snapshot, flushed_past, timeline, CASE WHEN below THEN 0 ELSE rows END, digest, schema_id, "
-            "copied_at FROM gone WHERE n IS NOT NULL AND (upper_bound IS NULL OR upper_bound > n)",
+            "copied_at, passed FROM gone WHERE n IS NOT NULL AND (upper_bound IS NULL OR upper_bound > n)",
             5, params, NULL, err) != 0)
         return -1;
     return sb_conn_query(recopy->conn,

@@ -14,6 +14,9 @@
  * history, and at least all of it up to P. Nobody else writes meanwhile: the transaction bears apply's
  * origin, which one session at a time can have, and the next incarnation reads the stamps anew.
  *
+ * A table that the copy knows nothing of is only copied: rows that somebody else put there are not deleted,
+ * and the copy refuses them.
+ *
  * A single key is cut out of its chunk's range: the ledger has what is left of the range under the old stamp,
  * and the key is missing until it is read. Ranges never overlap.
  */
@@ -32,6 +35,14 @@ int sb_recopy_wished(struct sb_conn *conn, const struct sb_config *config, enum 
 /* Write wishes for these keys; the session bears apply's origin. */
 int sb_recopy_ask(struct sb_conn *conn, const struct sb_config *config, enum sb_direction direction,
     const struct sb_suspects *suspects, struct sb_err *err);
+/* Write wishes for all tables with chunks that are not passed: the source failed over, and may have lost what
+ * they show. The session bears apply's origin. */
+int sb_recopy_ask_unpassed(
+    struct sb_conn *conn, const struct sb_config *config, enum sb_direction direction, struct sb_err *err);
+/* Write a wish for this table: it was published when the copy was complete. The session bears apply's origin.
+ */
+int sb_recopy_ask_table(struct sb_conn *conn, const struct sb_config *config, enum sb_direction direction,
+    const char *relation, struct sb_err *err);
 /* Take the wishes that there are: afterwards the copy is pending if ret_any. The session has no origin yet;
  * SB-TARGET-UNAVAILABLE with ret_busy: another session has it. */
 int sb_recopy_take(struct sb_conn *conn, const struct sb_config *config, enum sb_direction direction,

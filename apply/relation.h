@@ -37,6 +37,7 @@ struct sb_apply_rel {
     bool key_unique;       /* the target has a unique index that proves it */
     const struct sb_deferrable *deferrables; /* constraints that must be probed */
     size_t deferrable_count;
+    bool no_on_conflict; /* the server refuses that clause: a deferrable constraint, or a rule ON UPDATE */
     struct sb_view oid_text; /* of the target table, NUL-terminated */
     struct sb_view stamp;
     struct sb_view target_schema; /* same as the stream's for now; mapping comes later */

@@ -210,7 +210,7 @@ void sb_sql_one_insert(const struct sb_apply_rel *rel, struct sb_buf *sql)
     for (int i = 0; i < n; i++)
         sb_buf_putf(sql, "%s$%d", i == 0 ? "" : ", ", i + 1);
     sb_buf_put_str(sql, n == 0 ? "" : ")");
-    sb_buf_put_str(sql, rel->deferrable_count > 0 ? "" : " ON CONFLICT DO NOTHING");
+    sb_buf_put_str(sql, rel->no_on_conflict ? "" : " ON CONFLICT DO NOTHING");
 }
 
 bool sb_sql_matches_by(const struct sb_apply_rel *rel, uint16_t col)

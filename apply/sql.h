@@ -36,8 +36,8 @@ void sb_sql_set_insert(const struct sb_apply_rel *rel, struct sb_buf *sql);
 void sb_sql_copy(
     const struct sb_apply_rel *rel, struct sb_buf *sql); /* COPY ... FROM STDIN, written columns in order */
 
-/* $1.. written columns; ON CONFLICT DO NOTHING, so 0 rows means insert_exists. (Not beside deferrable
- * constraints, where the server refuses it: there a conflict is an error.) */
+/* $1.. written columns; ON CONFLICT DO NOTHING, so 0 rows means insert_exists. (Not where the server refuses
+ * that clause, no_on_conflict: there a conflict is an error.) */
 void sb_sql_one_insert(const struct sb_apply_rel *rel, struct sb_buf *sql);
 /* SET present columns (with_key: key columns too), then WHERE. $1.. set columns, then the key columns, or,
  * without a key, every column of the old row. False if there is nothing to set: then it is a SELECT 1 of the

@@ -125,10 +125,15 @@ int sb_stamps_chunk(struct sb_stamps *stamps, const struct sb_stamp_chunk *chunk
     if (!sb_arena_dup(stamps->arena, chunk->range.lower, &stamp->range.lower) ||
         !sb_arena_dup(stamps->arena, chunk->range.upper, &stamp->range.upper))
         return no_room(err);
+    if (chunk->passed) { /* a snapshot that sees nothing */
+        stamp->snapshot = (struct sb_snapshot){0};
+        table->count++;
+        return 0;
+    }
     if (!sb_snapshot_parse(chunk->snapshot, stamps->arena, &stamp->snapshot))
         return sb_err_set(
             err, SB_E_STATE_FORMAT, "a stamp of the initial copy is no snapshot: \"%s\"", chunk->snapshot);
-    if (table->count > 0 && chunk->timeline != table->timeline)
+    if (table->timeline != 0 && chunk->timeline != table->timeline)
         return incomplete(table->relation, "it was read on two timelines of the source", err);
     table->timeline = chunk->timeline;
     stamps->timeline = chunk->timeline > stamps->timeline ? chunk->timeline : stamps->timeline;
@@ -171,6 +176,11 @@ int sb_stamps_seal(struct sb_stamps *stamps, struct sb_err *err)
 uint64_t sb_stamps_last(const struct sb_stamps *stamps)
 {
     return stamps->last;
+}
+
+uint32_t sb_stamps_timeline(const struct sb_stamps *stamps)
+{
+    return stamps->timeline;
 }
 
 bool sb_stamps_passed(const struct sb_stamps *stamps, uint64_t commit_lsn, uint32_t timeline)

@@ -26,9 +26,10 @@
  * than every chunk, and so is all that follows: the stamps are dropped there and never consulted again. The
  * target's progress row says whether that point has been passed, so a restart knows.
  *
- * Forks. LSNs and xids are comparable within a timeline. A change of another timeline while stamps are in
- * force means that the source was failed over to a server that may have lost what the image shows:
- * SB-COPY-INCOMPLETE.
+ * Forks. LSNs and xids are comparable within a timeline. A commit of another timeline while stamps are in
+ * force means that the source was failed over to a server that may have lost what the images show: what they
+ * are in force for has to be copied again. Judging a change of such a table is SB-COPY-INCOMPLETE. What was
+ * passed before stays passed.
  *
  * A key change has two halves, each in a chunk of its own: both are judged. If only the new half is newer,
  * the change becomes the insert of the new row, for which every value must have travelled; an unchanged TOAST
@@ -59,6 +60,7 @@ struct sb_stamp_chunk {
     const char *snapshot;  /* pg_current_snapshot()'s text */
     uint64_t flushed_past; /* H */
     uint32_t timeline;
+    bool passed; /* all that comes is newer, on whatever timeline; the others do not count then */
 };
 /* A chunk of the table named last. Everything is copied. */
 int sb_stamps_chunk(struct sb_stamps *stamps, const struct sb_stamp_chunk *chunk, struct sb_err *err);
@@ -67,6 +69,8 @@ int sb_stamps_seal(struct sb_stamps *stamps, struct sb_err *err);
 
 /* Commits from here on are newer than every chunk. */
 uint64_t sb_stamps_last(const struct sb_stamps *stamps);
+/* The newest that a chunk was read on that is not passed. */
+uint32_t sb_stamps_timeline(const struct sb_stamps *stamps);
 /* Is this one beyond them all, on their timeline? Then the stamps need not be asked any more. */
 bool sb_stamps_passed(const struct sb_stamps *stamps, uint64_t commit_lsn, uint32_t timeline);
 

@@ -186,6 +186,19 @@ static int read_deferrables(struct sb_conn *conn, const char *oid, struct sb_are
     return 0;
 }
 
+/* The rewriter refuses ON CONFLICT beside any rule ON UPDATE, also one that does not fire in our role. */
+static int read_rules(struct sb_conn *conn, const char *oid, struct sb_apply_rel *rel, struct sb_err *err)
+{
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    if (sb_conn_query(conn,
+            "SELECT FROM pg_catalog.pg_rewrite WHERE ev_class = $1::oid AND ev_type = '2' LIMIT 1", 1, &oid,
+            &rows, err) != 0)
+        return -1;
+    rel->no_on_conflict = rel->deferrable_count > 0 || sb_rows_count(rows) > 0;
+    return 0;
+}
+
 /* Counting rows proves nothing where one key may have several. */
 static void decide_exact(struct sb_apply_rel *rel)
 {
@@ -200,7 +213,8 @@ int sb_target_read(struct sb_conn *conn, const struct sb_target_stamp *stamp, st
     const char *oid = stamp->oid.ptr;
     rel->oid_text = stamp->oid;
     rel->stamp = stamp->text;
-    if (read_uniques(conn, oid, arena, rel, err) != 0 || read_deferrables(conn, oid, arena, rel, err) != 0)
+    if (read_uniques(conn, oid, arena, rel, err) != 0 || read_deferrables(conn, oid, arena, rel, err) != 0 ||
+        read_rules(conn, oid, rel, err) != 0)
         return sb_err_add(err, "reading the catalog");
     decide_exact(rel);
     return 0;

@@ -54,16 +54,16 @@ static int exec_simple(struct sb_writer *writer, const char *sql, const char *wh
 }
 
 static int setup_session(
-    struct sb_writer *writer, const char *origin, int64_t lock_timeout_ms, struct sb_err *err)
+    struct sb_writer *writer, const char *origin, bool replica, int64_t lock_timeout_ms, struct sb_err *err)
 {
     char sql[512];
     snprintf(sql, sizeof sql,
-        "SET session_replication_role = replica; SET synchronous_commit = off; SET enable_hashjoin = off; "
+        "%sSET synchronous_commit = off; SET enable_hashjoin = off; "
         "SET "
         "enable_mergejoin = off; SET enable_seqscan = off; SET jit = off; SET plan_cache_mode = "
         "force_generic_plan; SET "
         "lock_timeout = %" PRId64,
-        lock_timeout_ms);
+        replica ? "SET session_replication_role = replica; " : "", lock_timeout_ms);
     if (exec_simple(writer, sql, "could not set up the session that applies", err) != 0) {
         if (strcmp(err->sqlstate, "42501") == 0)
             sb_err_hint(err,
@@ -82,7 +82,7 @@ static int setup_session(
     return rc;
 }
 
-int sb_writer_new(struct sb_conn *conn, const char *origin, int64_t lock_timeout_ms,
+int sb_writer_new(struct sb_conn *conn, const char *origin, bool replica, int64_t lock_timeout_ms,
     struct sb_writer **ret_writer, struct sb_err *err)
 {
     struct sb_writer *writer = calloc(1, sizeof *writer);
@@ -94,7 +94,7 @@ int sb_writer_new(struct sb_conn *conn, const char *origin, int64_t lock_timeout
     writer->raw = sb_conn_raw(conn);
     sb_buf_init(&writer->arrays, ARRAYS_MAX_BYTES);
     sb_buf_init(&writer->copy, ARRAYS_MAX_BYTES);
-    if (setup_session(writer, origin, lock_timeout_ms, err) != 0) {
+    if (setup_session(writer, origin, replica, lock_timeout_ms, err) != 0) {
         sb_writer_free(writer);
         return -1;
     }

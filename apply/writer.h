@@ -20,8 +20,9 @@
 
 struct sb_writer;
 
-/* The session stays the caller's. */
-int sb_writer_new(struct sb_conn *conn, const char *origin, int64_t lock_timeout_ms,
+/* The session stays the caller's. replica: user tables will be written to; without it the replica role, and
+ * the right to it, is not needed. */
+int sb_writer_new(struct sb_conn *conn, const char *origin, bool replica, int64_t lock_timeout_ms,
     struct sb_writer **ret_writer, struct sb_err *err);
 void sb_writer_free(struct sb_writer *writer);
 

@@ -40,6 +40,7 @@ enum {
 
 struct capture {
     const struct sb_config *config;
+    enum sb_direction direction;
     struct sb_opening *op;
     struct sb_ledger *ledger;
     struct sb_flow *flow;
@@ -62,6 +63,9 @@ struct capture {
     int64_t last_service_ms;
     int64_t last_commit_ms; /* when a commit was recorded, or a heartbeat asked for */
     uint64_t last_commits;
+    int64_t next_canary_ms;
+    uint64_t canaries; /* sent so far */
+    uint64_t echoes;   /* of the other direction's, seen so far */
     int64_t next_ping_ms;
     int64_t next_release_ms;
     struct sb_doubt doubt;
@@ -277,6 +281,20 @@ static int take_frame(struct capture *cap, const struct sb_walsender_frame *fram
     return frame->reply_wanted ? send_status(cap, err) : 0;
 }
 
+/* The other direction's canary went there, and what its applier wrote here was left out. */
+static void note_echo(struct capture *cap)
+{
+    const struct sb_flow_echo *echo = sb_flow_echo(cap->flow);
+    if (echo->echoes == cap->echoes)
+        return;
+    int64_t now_us = sb_clock_wall_us();
+    sb_metric_add(SB_M_CAPTURE_ECHOES, (int64_t)(echo->echoes - cap->echoes));
+    sb_metric_set(SB_M_CAPTURE_ECHO_US, now_us > echo->sent_us ? now_us - echo->sent_us : 0);
+    sb_metric_set(SB_M_CAPTURE_ECHO_TIME_US, now_us);
+    cap->echoes = echo->echoes;
+    SB_DEBUG("an echo was dropped", SB_NUM("epoch", echo->epoch), SB_NUM("canary", echo->number));
+}
+
 /* Everything the socket has, or a bunch of it. */
 static int drain(struct capture *cap, struct sb_err *err)
 {
@@ -300,6 +318,7 @@ static int drain(struct capture *cap, struct sb_err *err)
         return -1;
     if (end_lsn != 0)
         sb_metric_set(SB_M_CAPTURE_RECEIVED_LSN, (int64_t)end_lsn);
+    note_echo(cap);
     sb_doubt_shown(&cap->doubt, end_lsn);
     return cap->more ? service(cap, err) : service_soon(cap, err);
 }
@@ -527,6 +546,14 @@ static int release_if_due(struct capture *cap, int64_t now_ms, struct sb_err *er
     return 0;
 }
 
+static struct sb_signal signal_of(const struct capture *cap, enum sb_signal_kind kind)
+{
+    return (struct sb_signal){.kind = kind,
+        .migration = sb_view_str(cap->config->migration),
+        .direction = sb_view_str(cap->op->direction),
+        .epoch = cap->op->open.epoch};
+}
+
 /* On an idle or filtered database our own commit is what moves the slot. */
 static void beat_if_due(struct capture *cap, int64_t now_ms)
 {
@@ -538,7 +565,22 @@ static void beat_if_due(struct capture *cap, int64_t now_ms)
         now_ms - cap->last_commit_ms < cap->config->capture.heartbeat_interval_ms)
         return;
     cap->last_commit_ms = now_ms;
-    sb_source_heartbeat(cap->op->source, cap->op->open.epoch);
+    struct sb_signal beat = signal_of(cap, SB_SIGNAL_HEARTBEAT);
+    sb_source_signal(cap->op->source, &beat);
+}
+
+/* Through the stream to the other side, whose capture drops its echo. */
+static void sing_if_due(struct capture *cap, int64_t now_ms)
+{
+    if (!cap->config->reverse.enabled || !sb_flow_is_open(cap->flow) || cap->stalled ||
+        now_ms < cap->next_canary_ms)
+        return;
+    cap->next_canary_ms = now_ms + cap->config->canary.interval_s * 1000;
+    struct sb_signal canary = signal_of(cap, SB_SIGNAL_CANARY);
+    canary.number = ++cap->canaries;
+    canary.sent_us = sb_clock_wall_us();
+    sb_source_signal(cap->op->source, &canary);
+    sb_metric_add(SB_M_CAPTURE_CANARIES, 1);
 }
 
 /* A session that confirms nothing more would hold up a smart or fast stop without bound. */
@@ -564,6 +606,7 @@ static void on_tick(void *arg)
         stop_failed(cap, &err);
         return;
     }
+    sing_if_due(cap, now_ms);
     beat_if_due(cap, now_ms);
 }
 
@@ -634,7 +677,9 @@ static int make_flow(struct capture *cap, struct sb_err *err)
     cap->ledger = sb_ledger_new(ack, LEDGER_COMMITS, op->slot.confirmed_lsn);
     if (cap->ledger == NULL)
         return sb_err_set(err, SB_E_NO_MEMORY, "no memory for the ledger");
-    struct sb_flow_parts parts = {.stream = op->stream,
+    struct sb_flow_parts parts = {.migration = cap->config->migration,
+        .direction = cap->direction,
+        .stream = op->stream,
         .codec = op->codec,
         .ledger = cap->ledger,
         .overlap = op->overlap,
@@ -676,7 +721,7 @@ int sb_capture_run(const struct sb_config *config, enum sb_direction direction, 
         free(op);
         return -1;
     }
-    struct capture cap = {.config = config, .op = op};
+    struct capture cap = {.config = config, .direction = direction, .op = op};
     int rc = run(&cap, err);
     sb_loop_free(cap.loop);
     sb_walsender_close(op->sender);

@@ -1,9 +1,10 @@
 #include "capture/flow.h"
 
-#include "config/wiring.h"
 #include "core/log.h"
 #include "pg/snapshot.h"
+#include "schemas/signal.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +13,9 @@ struct sb_flow {
     struct sb_pgoutput *decoder;
     struct sb_recorder *recorder;
     uint64_t next_xid;
-    bool own;                       /* the transaction came from the other side */
+    bool own;     /* the transaction came from the other side */
+    uint64_t xid; /* of the transaction */
+    struct sb_flow_echo echo;
     struct sb_pgoutput_event event; /* the one not finished, while the stream is busy */
     uint64_t event_lsn;
     uint64_t waiting_ticket; /* of the commit whose time is stored_commit_us's next value; 0: none */
@@ -78,12 +81,53 @@ int sb_flow_open(struct sb_flow *flow, const struct sb_open *open, int64_t timeo
 
 static int on_origin(struct sb_flow *flow, struct sb_view name, struct sb_err *err)
 {
-    size_t len = strlen(SB_ORIGIN_PREFIX);
-    bool own = name.len >= len && memcmp(name.ptr, SB_ORIGIN_PREFIX, len) == 0;
+    bool own = sb_wiring_is_our_origin(flow->parts.migration, name);
     if (own && sb_recorder_count(flow->recorder) > 0)
         return sb_err_set(err, SB_E_PROTOCOL, "a transaction named its origin after its first change");
     flow->own = own;
     return 0;
+}
+
+static bool is_echo_of_ours(const struct sb_flow *flow, const struct sb_signal *signal)
+{
+    enum sb_direction other = flow->parts.direction == SB_FORWARD ? SB_REVERSE : SB_FORWARD;
+    return signal->kind == SB_SIGNAL_ECHO && sb_view_eq_str(signal->migration, flow->parts.migration) &&
+           sb_view_eq_str(signal->direction, sb_direction_name(other));
+}
+
+static void note_echo(struct sb_flow *flow, const struct sb_signal *signal)
+{
+    flow->echo.echoes++;
+    flow->echo.epoch = signal->epoch;
+    flow->echo.number = signal->number;
+    flow->echo.sent_us = signal->sent_us;
+}
+
+/* What the other direction's applier wrote came through the filter: so would its rows, round and round. */
+static int fail_loop(const struct sb_flow *flow, const struct sb_signal *signal, struct sb_err *err)
+{
+    char lsn[SB_LSN_TEXT_BYTES];
+    sb_err_set(err, SB_E_LOOP,
+        "the echo of %.*s canary %" PRIu64 ".%" PRIu64 " came back in transaction %" PRIu64
+        " at %s, which carries no replication origin of ours",
+        (int)signal->direction.len, signal->direction.ptr, signal->epoch, signal->number, flow->xid,
+        sb_lsn_text(flow->event_lsn, lsn));
+    return sb_err_hint(err, "What is written here by us would be sent back. Find out who wrote that "
+                            "transaction; until it is known, "
+                            "nothing more of this direction is captured.");
+}
+
+static int on_message(struct sb_flow *flow, const struct sb_message *msg, struct sb_err *err)
+{
+    struct sb_signal signal = sb_signal_read(msg);
+    if (is_echo_of_ours(flow, &signal)) {
+        if (!flow->own)
+            return fail_loop(flow, &signal, err);
+        note_echo(flow, &signal);
+    }
+    if (flow->own || signal.kind == SB_SIGNAL_FLUSH)
+        return 0;
+    return sb_recorder_message(flow->recorder, msg, err);
 }
 
 /* While the overlap is being proven: known commits, which the stream holds durably already. */
@@ -134,8 +178,8 @@ static int handle(struct sb_flow *flow, struct sb_err *err)
     switch (event->kind) {
     case SB_PGOUTPUT_BEGIN:
         flow->own = false;
-        sb_recorder_begin(flow->recorder, event->begin.commit_lsn,
-            sb_xid_widen(event->begin.xid, flow->next_xid), event->begin.commit_us);
+        flow->xid = sb_xid_widen(event->begin.xid, flow->next_xid);
+        sb_recorder_begin(flow->recorder, event->begin.commit_lsn, flow->xid, event->begin.commit_us);
         return 0;
     case SB_PGOUTPUT_ORIGIN:
         return on_origin(flow, event->origin.name, err);
@@ -147,9 +191,7 @@ static int handle(struct sb_flow *flow, struct sb_err *err)
             return 0;
         return sb_recorder_change(flow->recorder, flow->decoder, &event->change, flow->event_lsn, err);
     case SB_PGOUTPUT_MESSAGE:
-        if (flow->own || !event->message.transactional)
-            return 0;
-        return sb_recorder_message(flow->recorder, &event->message.msg, err);
+        return event->message.transactional ? on_message(flow, &event->message.msg, err) : 0;
     case SB_PGOUTPUT_COMMIT:
         return on_commit(flow, &event->commit, err);
     case SB_PGOUTPUT_ABORT:
@@ -196,6 +238,11 @@ void sb_flow_acknowledge(struct sb_flow *flow)
 bool sb_flow_all_durable(const struct sb_flow *flow)
 {
     return sb_stream_durable(flow->parts.stream) >= sb_recorder_ticket(flow->recorder);
+}
+
+const struct sb_flow_echo *sb_flow_echo(const struct sb_flow *flow)
+{
+    return &flow->echo;
 }
 
 void sb_flow_counts(const struct sb_flow *flow, struct sb_flow_counts *ret_counts)

@@ -5,7 +5,10 @@
  * It begins mute. Delivered transactions are compared with an overlap, if there is one to prove; when that is
  * done (SB_FLOW_PROVEN) or there is none, the stage opens the recorder, and from there on they are recorded.
  *
- *  - A transaction with an origin of ours (SB_ORIGIN_PREFIX) is dropped whole: it came from the other side.
+ *  - A transaction with an origin of this migration's (sb_wiring_is_our_origin) is dropped whole: it came
+ * from the other side. That this works is proven again and again: the applier that writes here echoes the
+ * canaries of its direction (schemas/signal.h), and an echo in a dropped transaction is noted as the proof,
+ * an echo in any other one is SB-LOOP.
  *  - A transaction without changes and messages leaves nothing, and is never confirmed: versions below 15
  * send it, later ones do not.
  *  - A non-transactional message has no place in the order and is dropped.
@@ -18,6 +21,7 @@
 #include "capture/overlap.h"
 #include "capture/pgoutput.h"
 #include "capture/recorder.h"
+#include "config/wiring.h"
 
 struct sb_flow;
 
@@ -26,6 +30,8 @@ struct sb_flow_parts { /* all of them belong to the caller and outlive the flow 
     struct sb_codec *codec;
     struct sb_ledger *ledger;
     struct sb_overlap *overlap; /* NULL: nothing to prove */
+    const char *migration;
+    enum sb_direction direction;
     struct sb_pgoutput_options decoder;
 };
 
@@ -52,6 +58,14 @@ int sb_flow_reached(struct sb_flow *flow, uint64_t wal_lsn, struct sb_err *err);
 /* After the stream was serviced: what became durable goes to the ledger. */
 void sb_flow_acknowledge(struct sb_flow *flow);
 bool sb_flow_all_durable(const struct sb_flow *flow); /* nothing appended is still on its way */
+
+/* The newest canary of the other direction whose echo was dropped here. */
+struct sb_flow_echo {
+    uint64_t echoes; /* so many were dropped; 0: none, and the rest means nothing */
+    uint64_t epoch, number;
+    int64_t sent_us; /* as the canary says */
+};
+const struct sb_flow_echo *sb_flow_echo(const struct sb_flow *flow);
 
 struct sb_flow_counts {
     uint64_t changes;     /* recorded */

@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TYPES_MAX = 1 << 16, HEARTBEAT_BYTES = 128, CLAIM_POLL_MS = 20, SILENT_MS = 1000 };
-enum asked { ASKED_NOTHING, ASKED_PULSE, ASKED_PUBLICATIONS, ASKED_HEARTBEAT };
+enum { TYPES_MAX = 1 << 16, CLAIM_POLL_MS = 20, SILENT_MS = 1000 };
+enum asked { ASKED_NOTHING, ASKED_PULSE, ASKED_PUBLICATIONS, ASKED_SIGNAL };
 
 struct sb_source {
     struct sb_conn *conn;
@@ -25,8 +25,8 @@ struct sb_source {
     int64_t asked_ms;
     int64_t next_pulse_ms;
     bool publications_due;
-    bool heartbeat_due;
-    char heartbeat[HEARTBEAT_BYTES];
+    enum sb_signal_kind signal_due; /* SB_SIGNAL_NONE: none is */
+    char signal[SB_SIGNAL_BYTES];
 };
 
 /* -- types -------------------------------------------------------------------------------------------------
@@ -145,21 +145,19 @@ static int read_pulse(const struct sb_rows *rows, struct sb_pulse *ret_pulse, st
     return 0;
 }
 
-static int send_heartbeat(struct sb_source *source, struct sb_err *err)
+static int send_signal(struct sb_source *source, struct sb_err *err)
 {
-    static const char sql[] =
-        "SELECT pg_catalog.pg_logical_emit_message(true, 'switchback.heartbeat', $1::text)";
-    const char *params[] = {source->heartbeat};
-    source->heartbeat_due = false;
-    source->asked = ASKED_HEARTBEAT;
-    return sb_conn_send(source->conn, sql, 1, params, err);
+    static const char sql[] = "SELECT pg_catalog.pg_logical_emit_message(true, $1::text, $2::text)";
+    const char *params[] = {sb_signal_prefix(source->signal_due), source->signal};
+    source->signal_due = SB_SIGNAL_NONE;
+    source->asked = ASKED_SIGNAL;
+    return sb_conn_send(source->conn, sql, 2, params, err);
 }
 
-void sb_source_heartbeat(struct sb_source *source, uint64_t epoch)
+void sb_source_signal(struct sb_source *source, const struct sb_signal *signal)
 {
-    snprintf(source->heartbeat, sizeof source->heartbeat, "%s %s %" PRIu64, source->migration,
-        source->direction, epoch);
-    source->heartbeat_due = source->asked != ASKED_HEARTBEAT;
+    if (source->asked != ASKED_SIGNAL && sb_signal_write(signal, source->signal))
+        source->signal_due = signal->kind;
 }
 
 /* The answer to what was asked: 0 if it is not here yet or was no pulse. */
@@ -184,8 +182,8 @@ static int take_answer(struct sb_source *source, struct sb_pulse *ret_pulse, str
 static int send_due(struct sb_source *source, int64_t now_ms, struct sb_err *err)
 {
     source->asked_ms = now_ms;
-    if (source->heartbeat_due)
-        return send_heartbeat(source, err);
+    if (source->signal_due != SB_SIGNAL_NONE)
+        return send_signal(source, err);
     if (source->publications_due)
         return send_publications(source, err);
     if (now_ms < source->next_pulse_ms)

@@ -1,6 +1,6 @@
 /*
  * The SQL session with the source beside the replication session: a pulse every two seconds (where the WAL
- * and the slot stand, the next xid, whose epoch it is; then the publications, SB-PUBLICATION), the heartbeat,
+ * and the slot stand, the next xid, whose epoch it is; then the publications, SB-PUBLICATION), the signals,
  * and the names of the built-in types.
  * Never blocks after it was opened: statements are sent and polled. A failure of the session ends the
  * incarnation, for a server that is shutting down must see all our connections closed at once.
@@ -9,7 +9,7 @@
 #define SB_CAPTURE_SOURCE_H
 
 #include "config/wiring.h"
-#include "schemas/change.h"
+#include "schemas/signal.h"
 
 struct sb_source;
 
@@ -39,8 +39,9 @@ struct sb_pulse {
 enum { SB_SOURCE_PULSE = 1 };
 /* Turn: polls what is under way and sends what is due. 0, SB_SOURCE_PULSE with ret_pulse, or -1. */
 int sb_source_turn(struct sb_source *source, int64_t now_ms, struct sb_pulse *ret_pulse, struct sb_err *err);
-/* Ask for a heartbeat: a transactional message of ours, committed locally, sent at the next turn. */
-void sb_source_heartbeat(struct sb_source *source, uint64_t epoch);
+/* Ask for a signal of ours (schemas/signal.h): a transactional message, committed locally, sent at the next
+ * turn. One that is asked for while another is under way is left out; there will be more. */
+void sb_source_signal(struct sb_source *source, const struct sb_signal *signal);
 
 bool sb_source_is_silent(
     const struct sb_source *source, int64_t now_ms); /* asked a second ago, no answer yet */

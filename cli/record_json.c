@@ -3,7 +3,9 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "pg/ident.h"
+#include "schemas/ddl.h"
 #include "schemas/digest.h"
+#include "schemas/signal.h"
 
 #include <stdlib.h>
 
@@ -167,10 +169,25 @@ static void put_schema(json_t *object, const struct sb_relation *rel)
     json_object_set_new(object, "columns", columns);
 }
 
+/* What the source's event triggers say of a command; false if the message is nothing of the kind. */
+static bool put_ddl(json_t *object, const struct sb_message *msg)
+{
+    struct sb_view signature, text;
+    struct sb_signal signal = sb_signal_read(msg);
+    if (signal.kind != SB_SIGNAL_DDL || !sb_ddl_split(signal.body, &signature, &text))
+        return false;
+    json_t *ddl = json_loadb(text.ptr, text.len, 0, NULL);
+    if (ddl != NULL)
+        json_object_set_new(object, "ddl", ddl);
+    return ddl != NULL;
+}
+
 static void put_message(json_t *object, const struct sb_message *msg)
 {
     json_object_set_new(object, "lsn", lsn_json(msg->lsn));
     json_object_set_new(object, "prefix", bytes_json(msg->prefix));
+    if (put_ddl(object, msg))
+        return;
     json_object_set_new(object, "content", bytes_json(msg->content));
 }
 

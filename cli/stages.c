@@ -4,12 +4,31 @@
 #include "capture/capture.h"
 #include "copy/copy.h"
 #include "cutover/sequences.h"
+#include "ops/arming.h"
+#include "ops/control.h"
+
+/* Forward begins at once; reverse when it has been armed. */
+static int run_capture(const struct sb_config *config, enum sb_direction direction, struct sb_err *err)
+{
+    int rc = direction == SB_REVERSE ? sb_arming_capture(config, err) : 0;
+    if (rc != 0)
+        return rc < 0 ? -1 : 0;
+    return sb_capture_run(config, direction, err);
+}
+
+static int run_apply(const struct sb_config *config, enum sb_direction direction, struct sb_err *err)
+{
+    int rc = direction == SB_REVERSE ? sb_arming_apply(config, err) : 0;
+    if (rc != 0)
+        return rc < 0 ? -1 : 0;
+    return sb_apply_run(config, direction, err);
+}
 
 struct sb_stage_spec sb_cli_stage(bool capture, enum sb_direction direction)
 {
     return (struct sb_stage_spec){.stage = sb_stage_of(capture, direction),
         .direction = direction,
-        .run = capture ? sb_capture_run : sb_apply_run};
+        .run = capture ? run_capture : run_apply};
 }
 
 struct sb_stage_spec sb_cli_copy(enum sb_direction direction)
@@ -37,4 +56,18 @@ int sb_cli_direction(const struct sb_cli *cli, enum sb_direction *ret_direction,
         return sb_err_set(err, SB_E_USAGE, "--direction is forward or reverse");
     *ret_direction = direction;
     return 0;
+}
+
+int sb_cli_wake(const struct sb_config *config)
+{
+    char path[SB_PATH_BYTES];
+    struct sb_page *page;
+    struct sb_reading now;
+    struct sb_err ignored;
+    sb_wiring_page_path(config, path);
+    if (sb_page_open(path, false, &page, &ignored) < 0)
+        return 0;
+    sb_reading_take(page, &now);
+    sb_page_close(page);
+    return sb_control_wake(&now);
 }

@@ -11,4 +11,7 @@ struct sb_stage_spec sb_cli_sequences(void);
 /* What --direction says (sb_opts_direction), forward if nothing; SB-USAGE. */
 int sb_cli_direction(const struct sb_cli *cli, enum sb_direction *ret_direction, struct sb_err *err);
 
+/* Halted stages of this machine try again; how many. No page: none are here. */
+int sb_cli_wake(const struct sb_config *config);
+
 #endif

@@ -1,12 +1,12 @@
 /* switchback conflicts list, poison show|skip: what apply could not simply write. Read from the target's
  * control schema. */
+#include "cli/rows.h"
+#include "cli/stages.h"
+#include "cli/steps.h"
 #include "cli/verbs.h"
-#include "config/wiring.h"
 #include "core/log.h"
-#include "pg/conn.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +17,8 @@ const struct sb_sub sb_subs_conflicts[] = {
 };
 const struct sb_opt sb_opts_conflicts[] = {
     {"json", 0, NULL, NULL, "print JSON"},
-    {"limit", 0, "N", NULL, "at most so many; 100 unless given"},
+    {"limit", 0, "N", NULL, "at most so many of a direction; 100 unless given"},
+    {"direction", 0, "forward|reverse", NULL, "of this one only; else of both"},
     {.name = NULL},
 };
 
@@ -31,101 +32,81 @@ const struct sb_opt sb_opts_poison[] = {
     {"lsn", 0, "LSN", "skip",
         "the commit position that `poison show` names, so that nothing else is left out"},
     {"reason", 0, "TEXT", "skip", "recorded with it"},
+    {"direction", 0, "forward|reverse", NULL, "forward unless given"},
     {.name = NULL},
 };
 
-static int connect_target(const struct sb_config *config, struct sb_conn **ret_conn, struct sb_err *err)
+/* Where the way back was never armed there is no table on the old side. */
+static bool is_not_there(const struct sb_err *err)
 {
-    struct sb_endpoint target = sb_wiring_target(config, SB_FORWARD);
-    return sb_conn_open(&target, "switchback cli", 0, ret_conn, err);
+    return strcmp(err->sqlstate, "42P01") == 0 || strcmp(err->sqlstate, "3F000") == 0;
 }
 
-/* Rows as a JSON array of objects (columns whose name ends in _row or key are JSON already), or as lines of
- * name: value. */
-static void print_rows(const struct sb_rows *rows, const char *const *names, int columns, bool json)
+/* Of one direction, behind those that are there. */
+static int list_conflicts(
+    const struct sb_cli *cli, enum sb_direction direction, const char *limit, json_t *all, struct sb_err *err)
 {
-    json_t *all = json_array();
-    for (int row = 0; row < sb_rows_count(rows); row++) {
-        json_t *object = json_object();
-        for (int col = 0; col < columns; col++) {
-            const char *value = sb_rows_get(rows, row, col);
-            json_t *parsed =
-                value != NULL && (value[0] == '{' || value[0] == '[') ? json_loads(value, 0, NULL) : NULL;
-            json_object_set_new(object, names[col],
-                parsed != NULL  ? parsed
-                : value == NULL ? json_null()
-                                : json_string(value));
-            if (!json && value != NULL)
-                printf("%-12s %s\n", names[col], value);
-        }
-        if (!json)
-            printf("\n");
-        json_array_append_new(all, object);
-    }
-    if (json) {
-        json_dumpf(all, stdout, JSON_INDENT(2));
-        printf("\n");
-    }
-    json_decref(all);
-}
-
-static int query(const struct sb_config *config, const char *sql, int count, const char *const *params,
-    struct sb_rows **ret_rows, struct sb_err *err)
-{
-    struct sb_conn *conn;
-    if (connect_target(config, &conn, err) != 0)
-        return -1;
-    int rc = sb_conn_query(conn, sql, count, params, ret_rows, err);
-    sb_conn_close(conn);
-    return rc;
+    static const char *const names[] = {"id", "direction", "found", "kind", "op", "table", "key",
+        "source_row", "target_row", "resolution", "commit_lsn", "ordinal", "xid"};
+    struct sb_rows *rows SB_CLEANUP(sb_rows_freep)
+    = NULL;
+    const char *params[] = {cli->config->migration, limit, sb_direction_name(direction)};
+    if (sb_cli_query(cli->config, direction,
+            "SELECT id, direction, found_at, kind, op, relation, key, source_row, target_row, resolution, "
+            "commit_lsn, ordinal, xid FROM switchback.conflict WHERE migration = $1 AND direction = $3 "
+            "ORDER BY id DESC LIMIT $2::bigint",
+            3, params, &rows, err) != 0)
+        return direction == SB_REVERSE && is_not_there(err) ? 0 : -1;
+    sb_cli_add_rows(rows, names, sizeof names / sizeof *names, all, cli->json);
+    return 0;
 }
 
 int sb_verb_conflicts(const struct sb_cli *cli, struct sb_err *err)
 {
-    static const char *const names[] = {"id", "found", "kind", "table", "key", "source_row", "target_row",
-        "resolution", "commit_lsn", "ordinal", "xid"};
-    struct sb_rows *rows SB_CLEANUP(sb_rows_freep)
-    = NULL;
     int64_t limit = 100;
     char limit_text[24];
-    if (sb_opts_number(cli->opts, "limit", 1, 1000000, &limit, err) != 0)
+    enum sb_direction only;
+    bool one = sb_opts_value(cli->opts, "direction") != NULL, both = !one && cli->config->reverse.enabled;
+    if (sb_opts_number(cli->opts, "limit", 1, 1000000, &limit, err) != 0 ||
+        sb_cli_direction(cli, &only, err) != 0)
         return -1;
     snprintf(limit_text, sizeof limit_text, "%" PRId64, limit);
-    const char *params[] = {cli->config->migration, limit_text};
-    if (query(cli->config,
-            "SELECT id, found_at, kind, relation, key, source_row, target_row, resolution, commit_lsn, "
-            "ordinal, xid FROM "
-            "switchback.conflict WHERE migration = $1 ORDER BY id DESC LIMIT $2::bigint",
-            2, params, &rows, err) != 0)
-        return -1;
-    print_rows(rows, names, sizeof names / sizeof *names, cli->json);
-    if (!cli->json)
-        printf("%d conflict%s\n", sb_rows_count(rows), sb_rows_count(rows) == 1 ? "" : "s");
-    return 0;
+    json_t *all = json_array();
+    int rc = list_conflicts(cli, only, limit_text, all, err);
+    if (rc == 0 && both)
+        rc = list_conflicts(cli, SB_REVERSE, limit_text, all, err);
+    size_t count = json_array_size(all);
+    if (rc == 0 && cli->json)
+        rc = sb_steps_dump(json_incref(all), err);
+    else if (rc == 0)
+        printf("%zu conflict%s\n", count, count == 1 ? "" : "s");
+    json_decref(all);
+    return rc;
 }
 
-static int poison_show(const struct sb_config *config, bool json, struct sb_err *err)
+static int poison_show(
+    const struct sb_config *config, enum sb_direction direction, bool json, struct sb_err *err)
 {
     static const char *const names[] = {"direction", "commit_lsn", "xid", "ordinal", "table", "error",
         "sqlstate", "reason", "found", "skip_by", "skip_reason"};
     struct sb_rows *rows SB_CLEANUP(sb_rows_freep)
     = NULL;
-    const char *params[] = {config->migration};
-    if (query(config,
+    const char *params[] = {config->migration, sb_direction_name(direction)};
+    if (sb_cli_query(config, direction,
             "SELECT direction, commit_lsn, xid, ordinal, relation, error_id, sqlstate, reason, found_at, "
             "skip_requested_by, skip_reason "
-            "FROM switchback.poison WHERE migration = $1 ORDER BY direction, lane",
-            1, params, &rows, err) != 0)
+            "FROM switchback.poison WHERE migration = $1 AND direction = $2 ORDER BY lane",
+            2, params, &rows, err) != 0)
         return -1;
-    print_rows(rows, names, sizeof names / sizeof *names, json);
+    int rc = sb_cli_print_rows(rows, names, sizeof names / sizeof *names, json, err);
     if (!json && sb_rows_count(rows) == 0)
         printf("no transaction is in the way\n");
-    return sb_rows_count(rows) == 0 ? 0 : 1;
+    return rc != 0 ? -1 : sb_rows_count(rows) == 0 ? 0 : 1;
 }
 
 /* The LSN must be named, so that what is skipped is what the operator has read about. */
-static int poison_skip(
-    const struct sb_config *config, const char *lsn, const char *reason, struct sb_err *err)
+static int poison_skip(const struct sb_config *config, enum sb_direction direction, const char *lsn,
+    const char *reason, struct sb_err *err)
 {
     struct sb_rows *rows SB_CLEANUP(sb_rows_freep)
     = NULL;
@@ -133,12 +114,13 @@ static int poison_skip(
     const char *user = getenv("USER");
     if (!sb_lsn_parse(lsn, &position))
         return sb_err_set(err, SB_E_USAGE, "\"%s\" is not a position as 16/B374D848", lsn);
-    const char *params[] = {config->migration, lsn, user == NULL ? "unknown" : user, reason};
-    if (query(config,
+    const char *params[] = {
+        config->migration, lsn, user == NULL ? "unknown" : user, reason, sb_direction_name(direction)};
+    if (sb_cli_query(config, direction,
             "UPDATE switchback.poison SET skip_requested_by = session_user || ' (' || $3 || ')', skip_reason "
             "= $4 WHERE migration = $1 AND "
-            "commit_lsn = $2::pg_lsn RETURNING xid, relation",
-            4, params, &rows, err) != 0)
+            "commit_lsn = $2::pg_lsn AND direction = $5 RETURNING xid, relation",
+            5, params, &rows, err) != 0)
         return -1;
     if (sb_rows_count(rows) == 0)
         return sb_err_set(err, SB_E_USAGE,
@@ -152,9 +134,12 @@ static int poison_skip(
 int sb_verb_poison(const struct sb_cli *cli, struct sb_err *err)
 {
     const char *lsn = sb_opts_value(cli->opts, "lsn"), *reason = sb_opts_value(cli->opts, "reason");
+    enum sb_direction direction;
+    if (sb_cli_direction(cli, &direction, err) != 0)
+        return -1;
     if (strcmp(cli->sub, "show") == 0)
-        return poison_show(cli->config, cli->json, err);
+        return poison_show(cli->config, direction, cli->json, err);
     if (lsn == NULL || reason == NULL || reason[0] == '\0')
         return sb_err_set(err, SB_E_USAGE, "`poison skip` needs --lsn and --reason");
-    return poison_skip(cli->config, lsn, reason, err);
+    return poison_skip(cli->config, direction, lsn, reason, err);
 }

@@ -15,6 +15,8 @@ enum { BAR_CELLS = 24, LINE_EVERY = 20 /* sights, where nobody watches a termina
 const struct sb_opt sb_opts_copy[] = {
     {"again", 0, "TABLE", NULL,
         "do not copy, but have this table emptied and copied again, while everything runs"},
+    {"add", 0, "TABLE", NULL,
+        "do not copy, but have this table copied, which was published later; it must be empty"},
     {"direction", 0, "forward|reverse", NULL, "forward unless given"},
     {.name = NULL},
 };
@@ -67,16 +69,17 @@ int sb_verb_copy(const struct sb_cli *cli, struct sb_err *err)
     enum sb_direction direction;
     int sights = 0;
     bool terminal = isatty(STDERR_FILENO);
-    const char *again = sb_opts_value(cli->opts, "again");
+    const char *again = sb_opts_value(cli->opts, "again"), *add = sb_opts_value(cli->opts, "add");
+    const char *wanted = add != NULL ? add : again;
     if (sb_cli_direction(cli, &direction, err) != 0)
         return -1;
-    if (again != NULL) {
-        if (sb_copy_again(cli->config, direction, again, err) != 0)
+    if (wanted != NULL) {
+        if (sb_copy_again(cli->config, direction, wanted, add != NULL, err) != 0)
             return -1;
         fprintf(stderr,
-            "%s is copied again as soon as apply runs (halted: at `switchback resume`); where the stages run "
+            "%s is copied%s as soon as apply runs (halted: at `switchback resume`); where the stages run "
             "alone, run `switchback copy` then\n",
-            again);
+            wanted, add != NULL ? "" : " again");
         return 0;
     }
     struct sb_stage_spec spec = sb_cli_copy(direction);

@@ -13,23 +13,10 @@ int sb_verb_pause(const struct sb_cli *cli, struct sb_err *err)
         sb_control_pause(cli->config, direction, true, &changed, err) < 0)
         return -1;
     fprintf(stderr, "%s: %s\n", sb_direction_name(direction),
-        changed ? "paused; apply stops behind its present batch, capture goes on" : "was paused already");
+        changed ? "paused; apply stops behind its present batch, the copy behind its present chunks; capture "
+                  "goes on"
+                : "was paused already");
     return 0;
-}
-
-/* Stages of this machine; no page, none here. */
-static int wake_stages(const struct sb_config *config)
-{
-    char path[SB_PATH_BYTES];
-    struct sb_page *page;
-    struct sb_reading now;
-    struct sb_err ignored;
-    sb_wiring_page_path(config, path);
-    if (sb_page_open(path, false, &page, &ignored) < 0)
-        return 0;
-    sb_reading_take(page, &now);
-    sb_page_close(page);
-    return sb_control_wake(&now);
 }
 
 int sb_verb_resume(const struct sb_cli *cli, struct sb_err *err)
@@ -39,7 +26,7 @@ int sb_verb_resume(const struct sb_cli *cli, struct sb_err *err)
     if (sb_cli_direction(cli, &direction, err) < 0)
         return -1;
     /* First those that need no target: it may be the one that is away. */
-    int woken = wake_stages(cli->config);
+    int woken = sb_cli_wake(cli->config);
     if (woken > 0)
         fprintf(stderr, "%d halted stage%s told to try again\n", woken, woken == 1 ? " was" : "s were");
     if (sb_control_pause(cli->config, direction, false, &changed, err) < 0)

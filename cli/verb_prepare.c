@@ -2,6 +2,7 @@
 #include "cli/steps.h"
 #include "cli/verbs.h"
 #include "cli/words.h"
+#include "ops/arming.h"
 #include "setup/check.h"
 #include "setup/impact.h"
 #include "setup/prepare.h"
@@ -26,6 +27,11 @@ struct preparing {
     struct sb_script script;
     struct sb_buf impact;
     struct sb_buf grants;
+    struct way_back { /* what `run` will do when the copy is complete; only of a dry run */
+        struct sb_script script;
+        struct sb_buf impact;
+        struct sb_buf grants;
+    } back;
 };
 
 /* Failed checks that prepare does not mend by itself. */
@@ -60,13 +66,45 @@ static json_t *failures_json(const struct sb_report *report)
     return failures;
 }
 
+static json_t *way_back_json(const struct preparing *prep)
+{
+    if (!prep->dry_run || !prep->config->reverse.enabled)
+        return json_null();
+    return json_pack("{s:o, s:s, s:s}", "steps", sb_steps_json(&prep->back.script), "impact",
+        sb_buf_str(&prep->back.impact), "grants", sb_buf_str(&prep->back.grants));
+}
+
 static int answer_json(struct preparing *prep, struct sb_err *err)
 {
     return sb_steps_dump(
-        json_pack("{s:b, s:b, s:o, s:o, s:s, s:s}", "ok", blockers(prep) == 0, "dry_run", prep->dry_run,
+        json_pack("{s:b, s:b, s:o, s:o, s:s, s:s, s:o}", "ok", blockers(prep) == 0, "dry_run", prep->dry_run,
             "failed", failures_json(&prep->report), "steps", sb_steps_json(&prep->script), "impact",
-            sb_buf_str(&prep->impact), "grants", sb_buf_str(&prep->grants)),
+            sb_buf_str(&prep->impact), "grants", sb_buf_str(&prep->grants), "way_back", way_back_json(prep)),
         err);
+}
+
+static void plan_print(const char *impact, const char *grants)
+{
+    puts("\n-- impact --");
+    sb_words_put_lines(stdout, "", impact);
+    puts("\n-- rights, for roles that are no superusers --");
+    sb_words_put_lines(stdout, "", grants);
+}
+
+static int way_back_plan(struct preparing *prep, struct sb_err *err)
+{
+    struct way_back *back = &prep->back;
+    if (!prep->config->reverse.enabled)
+        return 0;
+    if (!prep->json)
+        puts("\n-- the way back: made by `switchback run` once the initial copy is complete --\n");
+    if (sb_grants_put(prep->config, SB_REVERSE, &back->grants, err) < 0 ||
+        sb_impact_put(prep->config, SB_REVERSE, &back->impact, err) < 0 ||
+        sb_prepare(prep->config, SB_REVERSE, &back->script, err) < 0)
+        return sb_err_add(err, "planning the way back");
+    if (!prep->json)
+        plan_print(sb_buf_str(&back->impact), sb_buf_str(&back->grants));
+    return 0;
 }
 
 /* A dry run shows the way also where checks fail: that is when the grants are needed. */
@@ -76,15 +114,21 @@ static int dry_run(struct preparing *prep, struct sb_err *err)
         sb_impact_put(prep->config, SB_FORWARD, &prep->impact, err) < 0 ||
         sb_prepare(prep->config, SB_FORWARD, &prep->script, err) < 0)
         return -1;
-    if (prep->json)
-        return 0;
-    if (prep->script.count == 0)
+    if (!prep->json && prep->script.count == 0)
         puts("-- everything is there: prepare would change nothing");
-    puts("\n-- impact --");
-    sb_words_put_lines(stdout, "", sb_buf_str(&prep->impact));
-    puts("\n-- rights, for roles that are no superusers --");
-    sb_words_put_lines(stdout, "", sb_buf_str(&prep->grants));
-    return 0;
+    if (!prep->json)
+        plan_print(sb_buf_str(&prep->impact), sb_buf_str(&prep->grants));
+    return way_back_plan(prep, err);
+}
+
+/* Forward, and the way back where it was armed: tables that came later are published in both. */
+static int prepare_all(struct preparing *prep, struct sb_err *err)
+{
+    bool made = false;
+    if (sb_prepare(prep->config, SB_FORWARD, &prep->script, err) < 0 ||
+        (prep->config->reverse.enabled && sb_arming_made(prep->config, &made, err) < 0))
+        return -1;
+    return made ? sb_prepare(prep->config, SB_REVERSE, &prep->script, err) : 0;
 }
 
 static int prepare_run(struct preparing *prep, struct sb_err *err)
@@ -97,7 +141,7 @@ static int prepare_run(struct preparing *prep, struct sb_err *err)
         if (dry_run(prep, err) < 0)
             return -1;
     } else if (blockers(prep) == 0) {
-        if (sb_prepare(prep->config, SB_FORWARD, &prep->script, err) < 0)
+        if (prepare_all(prep, err) < 0)
             return -1;
         if (!prep->json)
             printf(
@@ -119,12 +163,15 @@ int sb_verb_prepare(const struct sb_cli *cli, struct sb_err *err)
         return sb_err_set(err, SB_E_NO_MEMORY, "no memory for an arena");
     sb_report_init(&prep.report, prep.arena);
     sb_script_init(&prep.script, prep.arena, prep.dry_run);
-    prep.script.on_step = prep.json ? NULL : sb_steps_print;
-    sb_buf_init(&prep.impact, TEXT_MAX_BYTES);
-    sb_buf_init(&prep.grants, TEXT_MAX_BYTES);
+    sb_script_init(&prep.back.script, prep.arena, true);
+    prep.script.on_step = prep.back.script.on_step = prep.json ? NULL : sb_steps_print;
+    struct sb_buf *const texts[] = {&prep.impact, &prep.grants, &prep.back.impact, &prep.back.grants};
+    enum { TEXTS = sizeof texts / sizeof *texts };
+    for (int i = 0; i < TEXTS; i++)
+        sb_buf_init(texts[i], TEXT_MAX_BYTES);
     int done = prepare_run(&prep, err);
-    sb_buf_clear(&prep.impact);
-    sb_buf_clear(&prep.grants);
+    for (int i = 0; i < TEXTS; i++)
+        sb_buf_clear(texts[i]);
     sb_arena_free(prep.arena);
     return done;
 }

@@ -6,8 +6,10 @@
 int sb_verb_run(const struct sb_cli *cli, struct sb_err *err)
 {
     struct sb_stage_spec specs[] = {sb_cli_stage(true, SB_FORWARD), sb_cli_stage(false, SB_FORWARD),
-        sb_cli_copy(SB_FORWARD), sb_cli_sequences()};
-    return sb_supervise(cli->config, specs, sizeof specs / sizeof *specs, err);
+        sb_cli_copy(SB_FORWARD), sb_cli_sequences(), sb_cli_stage(true, SB_REVERSE),
+        sb_cli_stage(false, SB_REVERSE)};
+    enum { ALL = sizeof specs / sizeof *specs, REVERSE = 2 };
+    return sb_supervise(cli->config, specs, cli->config->reverse.enabled ? ALL : ALL - REVERSE, err);
 }
 
 static int alone(bool capture, const struct sb_cli *cli, struct sb_err *err)

@@ -29,6 +29,13 @@ const struct sb_verb sb_verbs[] = {
     {"status", sb_verb_status, NULL, sb_opts_status, SB_VERB_CONFIG, "",
         "positions, lag, rate, time to catch up and why it waits",
         "Exit code 1 if a stage is halted or not there."},
+    {"verify", sb_verb_verify, NULL, sb_opts_verify, SB_VERB_CONFIG, "",
+        "compare every row of both sides while they take writes",
+        "Exit code 0 if all is proven equal, 4 if a difference is proven, 8 if something could not be "
+        "compared or "
+        "decided, or not one row was read. Keys of rows that differ are printed, values are not. `run` must "
+        "be at "
+        "work. See docs/RECONCILE.md."},
     {"pause", sb_verb_pause, NULL, sb_opts_direction, SB_VERB_CONFIG, "", "let apply wait; capture goes on",
         NULL},
     {"resume", sb_verb_resume, NULL, sb_opts_direction, SB_VERB_CONFIG, "",
@@ -39,6 +46,11 @@ const struct sb_verb sb_verbs[] = {
         "the transaction apply stands at, and leaving it out",
         "`poison skip` leaves out the whole transaction, records who asked and why, and leaves a debt of its "
         "keys. `switchback resume` then goes on."},
+    {"ddl", sb_verb_ddl, sb_subs_ddl, sb_opts_ddl, SB_VERB_CONFIG, "",
+        "what became of the source's DDL, and which of it apply stands at",
+        "`ddl approve` lets apply run the statement at its place; `ddl skip` goes on without it, because you "
+        "ran it by "
+        "hand or do not want it. Both record who decided and why, and wake a halted apply."},
     {"stream", sb_verb_stream, sb_subs_stream, sb_opts_stream, SB_VERB_CONFIG, "",
         "show the log's records, or verify that it is whole",
         "A PLACE is @OFFSET, an LSN, or a time in UTC. `stream show` prints row values. `stream verify` "

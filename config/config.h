@@ -19,6 +19,7 @@ enum sb_config_store { SB_CONFIG_EMBEDDED, SB_CONFIG_KAFKA };
 enum sb_config_ack { SB_ACK_TARGET, SB_ACK_STREAM };
 enum sb_config_mode { SB_MODE_AUTO, SB_MODE_EXACT };
 enum sb_config_conflict { SB_CONFLICT_OWNER, SB_CONFLICT_HOLD };
+enum sb_config_ddl { SB_DDL_APPLY, SB_DDL_HOLD, SB_DDL_IGNORE };
 enum sb_config_schema { SB_SCHEMA_AUTO, SB_SCHEMA_OFF };
 enum sb_config_log_format { SB_CONFIG_LOGFMT, SB_CONFIG_JSON };
 
@@ -88,6 +89,22 @@ struct sb_config {
         int64_t open_transaction_idle_max_s;
         int64_t lock_timeout_ms;
     } apply;
+    struct {
+        bool enabled;
+    } reverse;
+    struct {
+        int64_t interval_s;
+    } canary;
+    struct {
+        enum sb_config_ddl policy;
+    } ddl;
+    struct {
+        int64_t chunk_rows;
+        int64_t memory_max_bytes;
+        int64_t window_max_bytes;
+        int64_t stream_wait_s;
+        int64_t xmin_age_max_s;
+    } verify;
     struct {
         const char *listen; /* "127.0.0.1:9187"; empty: no HTTP */
     } http;

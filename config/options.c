@@ -14,6 +14,7 @@
 static const char *const stores[] = {"embedded", "kafka", NULL};
 static const char *const acks[] = {"target", "stream", NULL};
 static const char *const modes[] = {"auto", "exact", NULL};
+static const char *const ddl_policies[] = {"apply", "hold", "ignore", NULL};
 static const char *const schemas[] = {"auto", "off", NULL};
 static const char *const conflicts[] = {"owner", "hold", NULL};
 static const char *const log_formats[] = {"logfmt", "json", NULL};
@@ -33,6 +34,10 @@ const struct sb_section sb_sections[] = {
     {"copy", "The initial copy of the rows that the source's tables hold already (docs/COPY.md)."},
     {"sequences", "Keeping the sequences of the side that does not own the data ahead (docs/SEQUENCES.md)."},
     {"apply", "Writing changes to the target."},
+    {"reverse", "The way back, from the target to the source (docs/WAY-BACK.md)."},
+    {"canary", "The messages that prove the way in both directions."},
+    {"ddl", "DDL of the source, at its place among the changes (docs/DDL.md)."},
+    {"verify", "Comparing both sides row by row (docs/RECONCILE.md)."},
     {"http", "The read-only HTTP server of `switchback run`: metrics, health and status."},
     {"log", "The log on standard error."},
 };
@@ -372,6 +377,88 @@ const struct sb_option sb_options[] = {
         .help =
             "How long a write waits for a lock that somebody else holds on the target, before it is rolled "
             "back and tried again."},
+
+    {.path = "reverse.enabled",
+        .type = SB_OPTION_BOOL,
+        .field = FIELD(reverse.enabled),
+        .value = "true",
+        .help =
+            "Whether `switchback run` arms the way back once the new side is whole: changes of the new side "
+            "are then captured, too, and writes that nobody but us should make there are found. Nothing "
+            "of them is written to the old side while it owns the data."},
+
+    {.path = "canary.interval_s",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(canary.interval_s),
+        .value = "3",
+        .min = 1,
+        .max = 3600,
+        .unit = "s",
+        .help =
+            "How often a small message of ours is sent through each direction while `reverse.enabled`, to "
+            "prove that it arrives and that the way back leaves out what is ours."},
+    {.path = "ddl.policy",
+        .type = SB_OPTION_CHOICE,
+        .field = FIELD(ddl.policy),
+        .value = "apply",
+        .choices = ddl_policies,
+        .help =
+            "What becomes of DDL that the source ran on tables of the migration (docs/DDL.md): `apply`, what "
+            "only adds and is safe is run on the target at its place in the stream, everything else is "
+            "held until an operator decides; `hold`, everything is held; `ignore`, nothing is run or held, "
+            "and `switchback prepare` makes no event triggers. A row that the target's table cannot take "
+            "stops apply in any case."},
+    {.path = "verify.chunk_rows",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(verify.chunk_rows),
+        .value = "100000",
+        .min = 1,
+        .max = INT64_C(1000000000),
+        .unit = "rows",
+        .help = "About how many rows `switchback verify` reads under one snapshot, where a table's key can "
+                "be cut "
+                "into ranges."},
+    {.path = "verify.memory_max_bytes",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(verify.memory_max_bytes),
+        .value = "67108864",
+        .min = 64 * KIB,
+        .max = TIB,
+        .unit = "bytes",
+        .help =
+            "Memory for rows that one side has given and the other has not yet. What does not fit is read in "
+            "more than one pass."},
+    {.path = "verify.window_max_bytes",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(verify.window_max_bytes),
+        .value = "268435456",
+        .min = 64 * KIB,
+        .max = TIB,
+        .unit = "bytes",
+        .help =
+            "Memory for the keys that the stream touches while a chunk is read, and that the target has not "
+            "applied yet. A target that is far behind needs more, or `switchback verify` ends with "
+            "SB-LIMIT."},
+    {.path = "verify.stream_wait_s",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(verify.stream_wait_s),
+        .value = "60",
+        .min = 1,
+        .max = 86400,
+        .unit = "s",
+        .help = "How long `switchback verify` waits for capture to have stored what the source had committed "
+                "when a "
+                "chunk was read. Nothing is locked meanwhile."},
+    {.path = "verify.xmin_age_max_s",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(verify.xmin_age_max_s),
+        .value = "600",
+        .min = 1,
+        .max = 86400,
+        .unit = "s",
+        .help =
+            "The longest that `switchback verify` holds one snapshot, which keeps vacuum from cleaning up. A "
+            "table that cannot be cut into ranges and takes longer is not compared, and named."},
 
     {.path = "http.listen",
         .type = SB_OPTION_LISTEN,

@@ -11,6 +11,8 @@ _Static_assert(sizeof(struct sb_config_pair) == sizeof(struct sb_kafka_setting) 
                    offsetof(struct sb_config_pair, value) == offsetof(struct sb_kafka_setting, value),
     "a pair of the configuration is a setting of the stream");
 
+#define PREFIX "switchback_"
+
 static const char *const direction_names[] = {[SB_FORWARD] = "forward", [SB_REVERSE] = "reverse"};
 
 const char *sb_direction_name(enum sb_direction direction)
@@ -47,17 +49,23 @@ struct sb_endpoint sb_wiring_target(const struct sb_config *config, enum sb_dire
 void sb_wiring_names(const struct sb_config *config, enum sb_direction direction, struct sb_names *ret_names)
 {
     const char *migration = config->migration, *name = direction_names[direction];
-    snprintf(ret_names->slot, SB_NAME_BYTES, SB_ORIGIN_PREFIX "%.31s_%s", migration, name);
-    snprintf(ret_names->origin, SB_NAME_BYTES, SB_ORIGIN_PREFIX "%.31s_%s", migration, name);
-    snprintf(ret_names->publication, SB_NAME_BYTES, SB_ORIGIN_PREFIX "%.31s_%s_keyed", migration, name);
-    snprintf(
-        ret_names->publication_keyless, SB_NAME_BYTES, SB_ORIGIN_PREFIX "%.31s_%s_keyless", migration, name);
+    snprintf(ret_names->slot, SB_NAME_BYTES, PREFIX "%.31s_%s", migration, name);
+    snprintf(ret_names->origin, SB_NAME_BYTES, PREFIX "%.31s_%s", migration, name);
+    snprintf(ret_names->publication, SB_NAME_BYTES, PREFIX "%.31s_%s_keyed", migration, name);
+    snprintf(ret_names->publication_keyless, SB_NAME_BYTES, PREFIX "%.31s_%s_keyless", migration, name);
+}
+
+bool sb_wiring_is_our_origin(const char *migration, struct sb_view name)
+{
+    char ours[SB_NAME_BYTES];
+    int len = snprintf(ours, sizeof ours, PREFIX "%.31s_", migration);
+    return name.len > (size_t)len && memcmp(name.ptr, ours, (size_t)len) == 0;
 }
 
 void sb_wiring_copy_origin(
     const struct sb_config *config, enum sb_direction direction, size_t n, char ret_name[SB_NAME_BYTES])
 {
-    snprintf(ret_name, SB_NAME_BYTES, SB_ORIGIN_PREFIX "%.31s_%s_copy_%zu", config->migration,
+    snprintf(ret_name, SB_NAME_BYTES, PREFIX "%.31s_%s_copy_%zu", config->migration,
         direction_names[direction], n % 1000);
 }
 

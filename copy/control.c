@@ -166,6 +166,26 @@ void sb_copy_rollback(const struct sb_copy_claim *claim)
     sb_origin_give_back(claim->target);
 }
 
+/* -- pause ----------------------------------------------------------------------------------------------- */
+
+int sb_copy_ask_paused(const struct sb_copy_claim *claim, struct sb_err *err)
+{
+    const char *params[] = {claim->migration, claim->direction};
+    return sb_conn_send(claim->target,
+        "SELECT paused FROM switchback.apply_control WHERE migration = $1 AND direction = $2", 2, params,
+        err);
+}
+
+int sb_copy_poll_paused(const struct sb_copy_claim *claim, bool *ret_paused, struct sb_err *err)
+{
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    int rc = sb_conn_poll(claim->target, &rows, err);
+    if (rc == 0)
+        *ret_paused = sb_rows_count(rows) > 0 && sb_rows_bool(rows, 0, 0);
+    return rc < 0 ? sb_err_add(err, "could not read switchback.apply_control") : rc;
+}
+
 /* -- the end --------------------------------------------------------------------------------------------- */
 
 int sb_copy_complete(const struct sb_copy_claim *claim, struct sb_err *err)
@@ -223,25 +243,29 @@ static bool relation_put(const char *text, struct sb_buf *out)
     return out->len > 0 && !out->failed;
 }
 
-static int wish(const struct sb_copy_claim *claim, const char *relation, struct sb_err *err)
+static int wish(const struct sb_copy_claim *claim, const char *relation, bool add, struct sb_err *err)
 {
     SB_CLEANUP(sb_rows_freep)
     struct sb_rows *rows = NULL;
-    const char *params[] = {claim->migration, claim->direction, relation};
+    const char *params[] = {claim->migration, claim->direction, relation, add ? "--add" : "--again"};
     if (sb_conn_query(claim->target,
             "INSERT INTO switchback.copy_wish (migration, direction, relation, reason) SELECT migration, "
-            "direction, relation, 'switchback copy --again' FROM switchback.copy_table WHERE migration = $1 "
-            "AND "
-            "direction = $2 AND relation = $3 RETURNING 1",
-            3, params, &rows, err) != 0)
+            "direction, $3, 'switchback copy ' || $4 FROM switchback.copy WHERE migration = $1 AND direction "
+            "= "
+            "$2 AND state <> 'none' AND ($4 = '--add') = NOT EXISTS (SELECT FROM switchback.copy_table WHERE "
+            "migration = $1 AND direction = $2 AND relation = $3) RETURNING 1",
+            4, params, &rows, err) != 0)
         return -1;
-    return sb_rows_count(rows) > 0
-               ? 0
-               : sb_err_set(err, SB_E_USAGE, "there was no initial copy of table %s", relation);
+    if (sb_rows_count(rows) > 0)
+        return 0;
+    return sb_err_set(err, SB_E_USAGE,
+        add ? "table %s was copied already, or this migration has no initial copy"
+            : "there was no initial copy of table %s (`switchback copy --add` is for tables published later)",
+        relation);
 }
 
-int sb_copy_again(
-    const struct sb_config *config, enum sb_direction direction, const char *relation, struct sb_err *err)
+int sb_copy_again(const struct sb_config *config, enum sb_direction direction, const char *relation, bool add,
+    struct sb_err *err)
 {
     struct sb_endpoint endpoint = sb_wiring_target(config, direction);
     struct sb_buf name SB_CLEANUP(sb_buf_clear);
@@ -256,7 +280,7 @@ int sb_copy_again(
     if (rc == 0)
         rc = sb_copy_take_origin(&claim, claim.target, claim.origin, err);
     if (rc == 0)
-        rc = wish(&claim, sb_buf_str(&name), err);
+        rc = wish(&claim, sb_buf_str(&name), add, err);
     sb_conn_close(claim.target);
     return rc;
 }

@@ -49,6 +49,11 @@ int sb_copy_begin(const struct sb_copy_claim *claim, struct sb_err *err);
 int sb_copy_commit(const struct sb_copy_claim *claim, struct sb_err *err);
 void sb_copy_rollback(const struct sb_copy_claim *claim);
 
+/* Has an operator paused this direction? Never waits: 0 with it, SB_CONN_PENDING while there is no answer,
+ * -1. Asked every so often; nothing else uses the session meanwhile. */
+int sb_copy_poll_paused(const struct sb_copy_claim *claim, bool *ret_paused, struct sb_err *err);
+int sb_copy_ask_paused(const struct sb_copy_claim *claim, struct sb_err *err);
+
 /* Everything is in the ledger: state complete, committed and flushed. */
 int sb_copy_complete(const struct sb_copy_claim *claim, struct sb_err *err);
 /* The origins that it needs no more, unless a logical slot on the target has yet to tell transactions of
@@ -58,8 +63,9 @@ void sb_copy_drop_origins(
     const struct sb_copy_claim *claim, const struct sb_config *config, enum sb_direction direction);
 
 /* `switchback copy --again`: wish for a table to be copied again (switchback.copy_wish); apply takes the wish
- * between two of its transactions. relation: schema.table, or quoted. */
-int sb_copy_again(
-    const struct sb_config *config, enum sb_direction direction, const char *relation, struct sb_err *err);
+ * between two of its transactions. add: a table that was published when the copy was complete, and never
+ * copied. relation: schema.table, or quoted. */
+int sb_copy_again(const struct sb_config *config, enum sb_direction direction, const char *relation, bool add,
+    struct sb_err *err);
 
 #endif

@@ -10,6 +10,7 @@
 #include "core/log.h"
 #include "core/loop.h"
 #include "core/metrics.h"
+#include "pg/origin.h"
 
 #include <inttypes.h>
 #include <poll.h>
@@ -26,6 +27,8 @@ enum {
     SIGHT_MS = 500,
     BUDGET_BURST_MS = 200,
     PING_MS = 2000,
+    PAUSE_ASK_MS = 500,
+    PAUSE_ANSWER_MS = 5000, /* at the end of a plan */
     APPLY_ASK_MS = 200,
     NUDGE_MS = 2000,
 };
@@ -49,6 +52,7 @@ struct copy {
     struct sb_copy_claim claim;
     struct sb_copy_status status; /* as it was found */
     struct sb_witness *witness;
+    struct sb_conn *gate; /* has apply's origin while the rest of the structure is made */
     struct sb_arena *arena;
     struct sb_copy_plan plan;
     struct sb_pipe_options options;
@@ -63,6 +67,9 @@ struct copy {
     int64_t budget_bytes;
     int64_t budget_ms;
     int64_t next_ping_ms;
+    bool paused;      /* no chunk is begun */
+    bool pause_asked; /* its answer has not come */
+    int64_t next_pause_ms;
     bool again;             /* some pipe wants another turn */
     int64_t early_since_ms; /* 0: no pipe waits for the barrier */
     int64_t sight_ms, sight_rows;
@@ -180,7 +187,7 @@ static int step(struct worker *worker, struct sb_err *err)
             break;
         if (job != NULL)
             finished(copy, job, worker);
-        if (copy->next_job == copy->plan.job_count)
+        if (copy->paused || copy->next_job == copy->plan.job_count)
             break;
         sb_pipe_begin(worker->pipe, &copy->plan.jobs[copy->next_job++]);
     }
@@ -220,6 +227,7 @@ static bool may_go_on(const struct copy *copy, const struct worker *worker, int6
     case SB_PIPE_FLUSH:
         return sb_witness_flushed(copy->witness) >= sb_pipe_flush_lsn(worker->pipe);
     case SB_PIPE_IDLE:
+        return !copy->paused && copy->next_job < copy->plan.job_count;
     case SB_PIPE_IO:
         break;
     }
@@ -259,19 +267,23 @@ static void refill(struct copy *copy, int64_t now_ms)
 static void tell_barrier(struct copy *copy, int64_t now_ms)
 {
     char why[256];
-    bool early = false;
+    bool standby = sb_witness_waits_for_standby(copy->witness), early = standby;
     for (size_t i = 0; i < copy->worker_count; i++)
         early = early || sb_pipe_is_early(copy->workers[i].pipe);
     if (!early && copy->early_since_ms != 0) {
         copy->early_since_ms = 0;
         sb_report_state(SB_STATE_RUNNING, NULL);
     }
-    if (!early)
+    if (!early || copy->paused)
         return;
     if (copy->early_since_ms == 0)
         copy->early_since_ms = now_ms;
     if (now_ms - copy->early_since_ms < EARLY_SAID_MS)
         return;
+    if (standby) {
+        sb_report_state(SB_STATE_WAITING, "the source's standbys must flush what was read of it first");
+        return;
+    }
     sb_witness_ask_oldest(copy->witness);
     const char *oldest = sb_witness_oldest(copy->witness);
     snprintf(why, sizeof why, "the source's transactions from before the copy must end first; the oldest: %s",
@@ -294,13 +306,58 @@ static int ping_if_due(struct copy *copy, int64_t now_ms, struct sb_err *err)
     return 0;
 }
 
+static void tell_pause(const struct copy *copy)
+{
+    SB_INFO(copy->paused ? "copy paused by operator" : "copy goes on");
+    sb_report_state(copy->paused ? SB_STATE_WAITING : SB_STATE_RUNNING,
+        copy->paused ? "paused by an operator (`switchback resume` goes on)" : NULL);
+}
+
+/* Paused by an operator: chunks that were begun are finished, so that no snapshot of the source stays open.
+ */
+static int follow_pause(struct copy *copy, int64_t now_ms, struct sb_err *err)
+{
+    bool was = copy->paused;
+    if (!copy->pause_asked && now_ms >= copy->next_pause_ms) {
+        copy->next_pause_ms = now_ms + PAUSE_ASK_MS;
+        copy->pause_asked = true;
+        return sb_copy_ask_paused(&copy->claim, err);
+    }
+    int rc = copy->pause_asked ? sb_copy_poll_paused(&copy->claim, &copy->paused, err) : SB_CONN_PENDING;
+    if (rc != 0)
+        return rc < 0 ? -1 : 0;
+    copy->pause_asked = false;
+    if (was == copy->paused)
+        return 0;
+    tell_pause(copy);
+    return 0;
+}
+
+/* The session is used for something else next. */
+static int await_pause_answer(struct copy *copy, struct sb_err *err)
+{
+    int64_t until_ms = sb_clock_mono_ms() + PAUSE_ANSWER_MS;
+    while (copy->pause_asked) {
+        int rc = sb_copy_poll_paused(&copy->claim, &copy->paused, err);
+        if (rc < 0)
+            return -1;
+        copy->pause_asked = rc != 0;
+        if (rc != 0 && sb_clock_mono_ms() > until_ms)
+            return sb_err_set(err, SB_E_TARGET_UNAVAILABLE, "the target does not answer");
+        if (rc != 0)
+            poll(&(struct pollfd){.fd = sb_conn_fd(copy->claim.target), .events = POLLIN}, 1, TICK_MS);
+    }
+    return 0;
+}
+
 static void on_tick(void *arg)
 {
     struct copy *copy = arg;
     struct sb_err err;
     int64_t now_ms = sb_clock_mono_ms();
     refill(copy, now_ms);
-    if (ping_if_due(copy, now_ms, &err) != 0 || sb_witness_turn(copy->witness, now_ms, &err) != 0) {
+    if (ping_if_due(copy, now_ms, &err) != 0 || follow_pause(copy, now_ms, &err) != 0 ||
+        sb_witness_turn(copy->witness, now_ms, &err) != 0) {
         fail(copy, &err);
         return;
     }
@@ -408,12 +465,20 @@ static int run_plan(struct copy *copy, struct sb_err *err)
 {
     int rc = make_loop(copy, err);
     sb_report_state(SB_STATE_RUNNING, NULL);
+    if (rc == 0 && (rc = sb_copy_ask_paused(&copy->claim, err)) == 0) {
+        copy->pause_asked = true;
+        rc = await_pause_answer(copy, err);
+    }
+    if (rc == 0 && copy->paused)
+        tell_pause(copy);
     copy->budget_ms = sb_clock_mono_ms();
     copy->sight_ms = 0;
     for (size_t i = 0; i < copy->worker_count && rc == 0; i++)
         rc = step(&copy->workers[i], err);
     if (rc == 0)
         rc = sb_loop_run(copy->loop, err);
+    if (rc == 0 && sb_loop_stop_signal() == 0)
+        rc = await_pause_answer(copy, err);
     publish(copy);
     clear_loop(copy);
     return rc;
@@ -550,31 +615,53 @@ static int applied_read(struct copy *copy, uint64_t *ret_lsn, struct sb_err *err
     return 0;
 }
 
-/* Only then do all rows stand at one moment. On a source where nobody writes the commit that gets apply there
- * is ours. */
+/* Where apply stands, and whether it still writes: then it has its origin. */
+static int apply_look(struct copy *copy, uint64_t *ret_applied, bool *ret_still, struct sb_err *err)
+{
+    if (sb_copy_status_read(&copy->claim, &copy->status, err) != 0 ||
+        applied_read(copy, ret_applied, err) != 0)
+        return -1;
+    if (copy->status.rows != SB_COPY_COMPLETE)
+        return sb_err_set(
+            err, SB_E_TARGET_UNAVAILABLE, "rows are to be copied again before the structure is made");
+    *ret_still = true;
+    if (*ret_applied < copy->status.last_h)
+        return 0;
+    int rc = sb_origin_take(copy->gate, copy->names.origin, err);
+    *ret_still = rc == SB_ORIGIN_BUSY;
+    return rc < 0 ? -1 : 0;
+}
+
+/* On a source where nobody writes, the commit that gets apply there is ours. */
+static int nudge(struct copy *copy, int64_t *next_ms, struct sb_err *err)
+{
+    if (sb_clock_mono_ms() < *next_ms)
+        return 0;
+    *next_ms = sb_clock_mono_ms() + NUDGE_MS;
+    return sb_conn_exec(sb_witness_conn(copy->witness),
+        "SELECT pg_catalog.pg_logical_emit_message(true, 'switchback.copy', 'pass')", err);
+}
+
+/* Until apply has passed the copied rows, so that all of them stand at one moment, and waits. Its origin is
+ * then ours until the structure is whole: nobody applies meanwhile. */
 static int await_apply(struct copy *copy, struct sb_err *err)
 {
     char why[160], applied_text[SB_LSN_TEXT_BYTES], last_text[SB_LSN_TEXT_BYTES];
     uint64_t applied = 0;
     int64_t nudge_ms = 0;
+    bool still = true;
+    if (sb_conn_open(&copy->options.target, copy->purpose, SB_CONN_LOCAL_COMMIT, &copy->gate, err) != 0)
+        return -1;
     for (;;) {
-        if (sb_copy_status_read(&copy->claim, &copy->status, err) != 0 ||
-            applied_read(copy, &applied, err) != 0)
+        if (apply_look(copy, &applied, &still, err) != 0)
             return -1;
-        if (copy->status.rows != SB_COPY_COMPLETE)
-            return sb_err_set(
-                err, SB_E_TARGET_UNAVAILABLE, "rows are to be copied again before the structure is made");
-        if (applied >= copy->status.last_h)
+        if (!still)
             return 0;
         snprintf(why, sizeof why, "schema: waits for apply to pass the copied rows, it is at %s of %s",
             sb_lsn_text(applied, applied_text), sb_lsn_text(copy->status.last_h, last_text));
         tell_schema(copy, SB_STATE_WAITING, why);
-        if (sb_clock_mono_ms() >= nudge_ms) {
-            nudge_ms = sb_clock_mono_ms() + NUDGE_MS;
-            if (sb_conn_exec(sb_witness_conn(copy->witness),
-                    "SELECT pg_catalog.pg_logical_emit_message(true, 'switchback.copy', 'pass')", err) != 0)
-                return -1;
-        }
+        if (applied < copy->status.last_h && nudge(copy, &nudge_ms, err) != 0)
+            return -1;
         poll(NULL, 0, APPLY_ASK_MS);
         if (go_on(copy, err) != 0)
             return -1;
@@ -584,11 +671,16 @@ static int await_apply(struct copy *copy, struct sb_err *err)
 static int make_rest(struct copy *copy, struct sb_err *err)
 {
     const struct sb_schema schema = schema_of(copy);
-    if (await_apply(copy, err) != 0 || make_steps(copy, SB_TOC_REST, err) != 0 ||
-        sb_schema_complete(&schema, err) != 0)
-        return -1;
-    SB_INFO("the structure is complete");
-    return 0;
+    int rc = await_apply(copy, err);
+    if (rc == 0)
+        rc = make_steps(copy, SB_TOC_REST, err);
+    if (rc == 0)
+        rc = sb_schema_complete(&schema, err);
+    sb_conn_close(copy->gate);
+    copy->gate = NULL;
+    if (rc == 0)
+        SB_INFO("the structure is complete");
+    return rc;
 }
 
 /* -- all of it ------------------------------------------------------------------------------------------- */

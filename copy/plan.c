@@ -2,6 +2,7 @@
 
 #include "core/log.h"
 #include "pg/ident.h"
+#include "schemas/published.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,14 +11,6 @@
 
 enum {
     SQL_MAX_BYTES = 16 * 1024 * 1024,
-    CHUNKS_MAX = 100000, /* of a table */
-    SAMPLE_ROWS = 30,    /* for a chunk */
-    SAMPLE_PAGES = 8,    /* for a chunk: keys of one page are neighbours, and tell little */
-    SAMPLE_PAGES_LEAST = 500,
-    SAMPLE_LEAST = 500,
-    SAMPLE_MOST = 300000,
-    KEY_MAX_BYTES = 1024, /* longer keys are no boundaries */
-    KEYS_MAX_BYTES = 512 * 1024 * 1024,
     LOCK_TIMEOUT_S = 5,
     ROUNDS_MAX = 3, /* in which keys of a table were read again; then it gets one stamp, and no row can move
                        between two */
@@ -54,48 +47,6 @@ static int run_sql(
 }
 
 /* -- the source's table ---------------------------------------------------------------------------------- */
-
-static int published(struct planner *planner, struct sb_rows **ret_rows, struct sb_err *err)
-{
-    const char *params[] = {planner->names->publication, planner->names->publication_keyless};
-    return sb_conn_query(planner->source,
-        "SELECT DISTINCT n.nspname, c.relname, c.oid FROM pg_catalog.pg_publication p"
-        " JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid JOIN pg_catalog.pg_class c ON c.oid = "
-        "r.prrelid"
-        " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE p.pubname IN ($1, $2) ORDER BY 1, 2",
-        2, params, ret_rows, err);
-}
-
-/* $1: the table's oid. The key's leading column (NULL without a key), its type, whether its collation
- * compares bytes; how many rows there may be; whether every type has one binary form on all servers. Types
- * from 10000 up have other oids elsewhere; reg* and composite types hold such oids. */
-static const char facts_sql[] =
-    "WITH parts AS (SELECT $1::oid AS relid UNION SELECT t.relid FROM pg_catalog.pg_partition_tree($1::oid) "
-    "t),"
-    " key AS (SELECT a.attname, a.atttypid, CASE WHEN a.attcollation IN (950, 951) THEN true WHEN "
-    "a.attcollation = "
-    "100 THEN CASE coalesce(pg_catalog.to_jsonb(d) ->> 'datlocprovider', 'c') WHEN 'b' THEN true WHEN 'c' "
-    "THEN "
-    "d.datcollate IN ('C', 'POSIX') ELSE false END ELSE false END AS byte_order"
-    "  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_index i ON i.indrelid = c.oid"
-    "  AND CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident ELSE false END"
-    "  JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]"
-    "  JOIN pg_catalog.pg_database d ON d.datname = pg_catalog.current_database() WHERE c.oid = $1::oid)"
-    "SELECT (SELECT attname FROM key), (SELECT atttypid FROM key), (SELECT byte_order FROM key),"
-    " (SELECT coalesce(sum(pg_catalog.pg_relation_size(c.oid) / 8192), 0)::bigint FROM parts JOIN "
-    "pg_catalog.pg_class c"
-    "  ON c.oid = relid WHERE c.relkind = 'r'),"
-    " (SELECT coalesce(sum(CASE WHEN c.reltuples > 0 AND c.relpages > 0 THEN c.reltuples / c.relpages ELSE "
-    "60 END *"
-    "  (pg_catalog.pg_relation_size(c.oid) / 8192)), 0)::bigint FROM parts JOIN pg_catalog.pg_class c ON "
-    "c.oid = relid"
-    "  WHERE c.relkind = 'r'),"
-    " NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid"
-    "  LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'"
-    "  WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped AND (t.oid >= 10000 OR "
-    "t.typsend::oid = 0"
-    "  OR t.typreceive::oid = 0 OR t.typtype NOT IN ('b', 'r', 'm') OR t.typname ~ '^_?reg'"
-    "  OR e.typsend::oid = 0 OR e.typtype NOT IN ('b', 'r', 'm')))";
 
 static int table_error(
     const struct sb_copy_table *table, enum sb_code code, const char *why, struct sb_err *err)
@@ -182,24 +133,23 @@ static int rounds_read(
     return 0;
 }
 
-static int choose_key(struct planner *planner, struct sb_copy_table *table, const struct sb_rows *facts,
-    const struct sb_cat_table *source, const struct sb_cat_table *target, struct sb_err *err)
+static int choose_key(struct planner *planner, struct sb_copy_table *table,
+    const struct sb_published_facts *facts, const struct sb_cat_table *source,
+    const struct sb_cat_table *target, struct sb_err *err)
 {
-    struct sb_view name = sb_view_str(sb_rows_get(facts, 0, 0));
-    const struct sb_cat_column *other = sb_cat_column(target, name);
-    enum sb_key_kind kind =
-        sb_key_kind_of((uint32_t)sb_rows_u64(facts, 0, 1), planner->both_utf8 && sb_rows_bool(facts, 0, 2));
+    const struct sb_cat_column *other = sb_cat_column(target, facts->key_column);
     bool clashes = false;
     int64_t rounds = 0;
-    if (kind == SB_KEY_NONE || other == NULL || sb_key_kind_of(other->type_oid, true) != kind)
+    if (facts->kind == SB_KEY_NONE || other == NULL || sb_key_kind_of(other->type_oid, true) != facts->kind)
         return 0;
     if (other_constraints(planner, source, target, &clashes, err) != 0 ||
         rounds_read(planner, table, &rounds, err) != 0)
         return -1;
     if (clashes || rounds >= ROUNDS_MAX)
         return 0;
-    table->kind = kind;
-    return sb_arena_dup(planner->arena, name, &table->key_column) ? 0 : no_room(planner, err);
+    table->kind = facts->kind;
+    table->key_column = facts->key_column;
+    return 0;
 }
 
 /* -- one table ------------------------------------------------------------------------------------------- */
@@ -210,7 +160,7 @@ static int shape_read(struct planner *planner, struct sb_copy_table *table, stru
     struct sb_rows *rows = NULL;
     sb_buf_reset(&planner->sql);
     sb_buf_put_str(&planner->sql, "SELECT ");
-    sb_copy_put_shape(table->schema, table->name, &planner->sql);
+    sb_published_put_shape(table->schema, table->name, &planner->sql);
     if (run_sql(planner, planner->source, &rows, err) != 0)
         return -1;
     table->shape = sb_arena_str(planner->arena, sb_view_str(sb_rows_get(rows, 0, 0)));
@@ -222,16 +172,14 @@ static int table_join(
 {
     struct sb_cat_table source, target;
     bool found = false, target_found = false;
-    SB_CLEANUP(sb_rows_freep)
-    struct sb_rows *facts = NULL;
-    const char *params[] = {oid};
+    struct sb_published_facts facts;
     /* The shape first: whatever changes behind it is noticed by the chunks. */
     if (shape_read(planner, table, err) != 0 ||
         sb_catalog_table(planner->source, table->schema, table->name, planner->arena, &source, &found, err) !=
             0 ||
         sb_catalog_table(planner->claim->target, table->schema, table->name, planner->arena, &target,
             &target_found, err) != 0 ||
-        sb_conn_query(planner->source, facts_sql, 1, params, &facts, err) != 0)
+        sb_published_facts(planner->source, oid, planner->both_utf8, planner->arena, &facts, err) != 0)
         return -1;
     if (!found)
         return table_error(table, SB_E_SOURCE_UNAVAILABLE, "it was dropped while the copy was planned", err);
@@ -245,13 +193,13 @@ static int table_join(
             table, SB_E_RLS, "row-level security of the source would hide rows from the copy", err);
     table->source_parted = source.kind == 'p';
     table->target_parted = target.kind == 'p';
-    table->pages = sb_rows_i64(facts, 0, 3);
-    table->rows_estimated = sb_rows_i64(facts, 0, 4);
-    table->binary = sb_rows_bool(facts, 0, 5);
+    table->pages = facts.pages;
+    table->rows_estimated = facts.rows_estimated;
+    table->binary = facts.binary;
     if (columns_join(planner, table, &source, &target, err) != 0)
         return -1;
     table->binary = table->binary && table->column_count > 0;
-    return choose_key(planner, table, facts, &source, &target, err);
+    return choose_key(planner, table, &facts, &source, &target, err);
 }
 
 static bool bound_take(
@@ -266,6 +214,37 @@ static bool bound_take(
         return false;
     *ret_bound = sb_view(bytes, len);
     return true;
+}
+
+/* Copied under another name, by its oid, which every shape begins with: its ledger follows it. */
+static int follow_rename(
+    struct planner *planner, const struct sb_copy_table *table, const char *oid, struct sb_err *err)
+{
+    static const char *const tables[] = {"switchback.chunk", "switchback.copy_table"};
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    const char *params[] = {planner->claim->migration, planner->claim->direction, table->relation, oid};
+    if (sb_conn_query(planner->claim->target,
+            "SELECT relation FROM switchback.copy_table t WHERE migration = $1 AND direction = $2 AND "
+            "relation "
+            "<> $3 AND pg_catalog.split_part(shape, ' ', 1) = $4 AND NOT EXISTS (SELECT FROM "
+            "switchback.copy_table WHERE migration = $1 AND direction = $2 AND relation = $3)",
+            4, params, &rows, err) != 0)
+        return -1;
+    if (sb_rows_count(rows) == 0)
+        return 0;
+    params[3] = sb_rows_get(rows, 0, 0);
+    int rc = sb_copy_begin(planner->claim, err);
+    for (size_t t = 0; t < 2 && rc == 0; t++) {
+        char sql[256];
+        snprintf(sql, sizeof sql,
+            "UPDATE %s SET relation = $3 WHERE migration = $1 AND direction = $2 AND relation = $4",
+            tables[t]);
+        rc = sb_conn_query(planner->claim->target, sql, 4, params, NULL, err);
+        if (rc != 0)
+            sb_copy_rollback(planner->claim);
+    }
+    return rc == 0 ? sb_copy_commit(planner->claim, err) : -1;
 }
 
 static int keep_cut(const struct planner *planner, struct sb_copy_table *table, const struct sb_rows *planned,
@@ -290,7 +269,7 @@ static int ledger_read(struct planner *planner, size_t at, struct sb_err *err)
     const char *params[] = {planner->claim->migration, planner->claim->direction, table->relation};
     if (sb_conn_query(planner->claim->target,
             "SELECT pg_catalog.encode(lower_bound, 'hex'), pg_catalog.encode(upper_bound, 'hex'), rows, "
-            "timeline FROM "
+            "timeline, passed FROM "
             "switchback.chunk WHERE migration = $1 AND direction = $2 AND relation = $3",
             3, params, &rows, err) != 0 ||
         sb_conn_query(planner->claim->target,
@@ -303,7 +282,9 @@ static int ledger_read(struct planner *planner, size_t at, struct sb_err *err)
     struct sb_key_range *done = sb_arena_zalloc(planner->arena, (count + 1) * sizeof *done);
     if (done == NULL)
         return no_room(planner, err);
-    bool same = sb_rows_count(planned) == 1 && strcmp(sb_rows_get(planned, 0, 0), table->shape) == 0;
+    /* Without a shape: it was born in the stream, there was nothing to copy (apply/ddl_book). */
+    bool same = sb_rows_count(planned) == 1 && (sb_rows_get(planned, 0, 0)[0] == '\0' ||
+                                                   strcmp(sb_rows_get(planned, 0, 0), table->shape) == 0);
     /* One that is copied as a whole stays as it was cut, whatever was built on the target since. */
     if (same && count > 0 && (uint64_t)count >= sb_rows_u64(planned, 0, 3) &&
         keep_cut(planner, table, planned, err) != 0)
@@ -316,7 +297,8 @@ static int ledger_read(struct planner *planner, size_t at, struct sb_err *err)
             !bound_take(planner, sb_rows_get(rows, (int)i, 1), &done[i].upper, &done[i].upper_open))
             return no_room(planner, err);
         rows_done += sb_rows_i64(rows, (int)i, 2);
-        same = same && (uint32_t)sb_rows_u64(rows, (int)i, 3) == planner->timeline;
+        same = same &&
+               (sb_rows_bool(rows, (int)i, 4) || (uint32_t)sb_rows_u64(rows, (int)i, 3) == planner->timeline);
     }
     planner->anew[at] = count > 0 && !same;
     if (planner->anew[at])
@@ -345,70 +327,21 @@ static int must_be_empty(struct planner *planner, const struct sb_copy_table *ta
 
 /* -- chunks ---------------------------------------------------------------------------------------------- */
 
-static double share(int64_t wanted, int64_t there)
-{
-    return wanted < there ? (double)wanted / (double)there : 1;
-}
-
-/* Keys of the table, as canonical bytes, from a sample of its pages. */
-static int sample_keys(struct planner *planner, const struct sb_copy_table *table, size_t chunks,
-    struct sb_view **ret_keys, size_t *ret_count, struct sb_err *err)
-{
-    int64_t wanted = (int64_t)chunks * SAMPLE_ROWS, pages = (int64_t)chunks * SAMPLE_PAGES;
-    wanted = wanted < SAMPLE_LEAST ? SAMPLE_LEAST : wanted > SAMPLE_MOST ? SAMPLE_MOST : wanted;
-    double of_pages = share(pages < SAMPLE_PAGES_LEAST ? SAMPLE_PAGES_LEAST : pages, table->pages);
-    double of_rows = share(wanted, (int64_t)((double)table->rows_estimated * of_pages) + 1);
-    struct sb_buf *sql = &planner->sql;
-    SB_CLEANUP(sb_rows_freep)
-    struct sb_rows *rows = NULL;
-    sb_buf_reset(sql);
-    sb_buf_put_str(sql, "SELECT ");
-    sb_ident_put(sql, table->key_column);
-    sb_buf_put_str(sql, "::text FROM ");
-    sb_copy_table_put_name(table, SB_SIDE_SOURCE, sql);
-    sb_buf_putf(sql,
-        " TABLESAMPLE SYSTEM (%.6f) WHERE pg_catalog.random() <= %.9f AND pg_catalog.pg_column_size(",
-        100 * of_pages, of_rows);
-    sb_ident_put(sql, table->key_column);
-    sb_buf_putf(sql, ") <= %d LIMIT %" PRId64, KEY_MAX_BYTES, 4 * wanted);
-    if (run_sql(planner, planner->source, &rows, err) != 0)
-        return -1;
-    size_t count = (size_t)sb_rows_count(rows), taken = 0;
-    struct sb_view *keys = sb_arena_alloc(planner->arena, (count + 1) * sizeof *keys);
-    struct sb_buf canonical SB_CLEANUP(sb_buf_clear);
-    sb_buf_init(&canonical, KEYS_MAX_BYTES);
-    for (size_t i = 0; keys != NULL && i < count; i++) {
-        sb_buf_reset(&canonical);
-        if (!sb_key_put(table->kind, sb_view_str(sb_rows_get(rows, (int)i, 0)), &canonical))
-            return table_error(table, SB_E_VALUE_INVALID, "a key is not in the form it must have", err);
-        if (!sb_arena_dup(planner->arena, sb_buf_view(&canonical), &keys[taken++]))
-            return no_room(planner, err);
-    }
-    if (keys == NULL)
-        return no_room(planner, err);
-    *ret_keys = keys;
-    *ret_count = taken;
-    return 0;
-}
-
 static int cut(struct planner *planner, size_t at, struct sb_err *err)
 {
     struct sb_copy_table *table = &planner->plan.tables[at];
-    struct sb_ranges *missing = &planner->missing[at];
-    struct sb_view *keys = NULL;
-    size_t key_count = 0;
-    int64_t chunks = table->rows_estimated / planner->config->copy.chunk_rows + 1;
-    if (table->kind == SB_KEY_NONE || chunks < 2 || missing->count == 0)
-        return 0;
-    chunks = chunks > CHUNKS_MAX ? CHUNKS_MAX : chunks;
-    if (sample_keys(planner, table, (size_t)chunks, &keys, &key_count, err) != 0)
-        return -1;
-    struct sb_view *boundaries = sb_arena_alloc(planner->arena, (size_t)chunks * sizeof *boundaries);
-    if (boundaries == NULL)
-        return no_room(planner, err);
-    size_t count = sb_ranges_boundaries(keys, key_count, (size_t)chunks, boundaries);
-    struct sb_ranges whole = *missing;
-    return sb_ranges_cut(&whole, boundaries, count, planner->arena, missing, err);
+    struct sb_buf from SB_CLEANUP(sb_buf_clear);
+    sb_buf_init(&from, SQL_MAX_BYTES);
+    sb_copy_table_put_name(table, SB_SIDE_SOURCE, &from);
+    const struct sb_published_facts facts = {.key_column = table->key_column,
+        .kind = table->kind,
+        .pages = table->pages,
+        .rows_estimated = table->rows_estimated};
+    const struct sb_published_cut cut = {.relation = table->relation,
+        .from = sb_buf_str(&from),
+        .facts = &facts,
+        .chunk_rows = planner->config->copy.chunk_rows};
+    return sb_published_cut(planner->source, &cut, planner->arena, &planner->missing[at], err);
 }
 
 static int add_jobs(struct planner *planner, size_t at, struct sb_err *err)
@@ -551,14 +484,11 @@ static int job_order(const void *a, const void *b)
 
 static int encodings_read(struct planner *planner, struct sb_err *err)
 {
-    SB_CLEANUP(sb_rows_freep)
-    struct sb_rows *source = NULL, *target = NULL;
-    static const char sql[] = "SELECT pg_catalog.getdatabaseencoding()";
-    if (sb_conn_query(planner->source, sql, 0, NULL, &source, err) != 0 ||
-        sb_conn_query(planner->claim->target, sql, 0, NULL, &target, err) != 0)
+    bool source, target;
+    if (sb_published_is_utf8(planner->source, &source, err) != 0 ||
+        sb_published_is_utf8(planner->claim->target, &target, err) != 0)
         return -1;
-    planner->both_utf8 =
-        strcmp(sb_rows_get(source, 0, 0), "UTF8") == 0 && strcmp(sb_rows_get(target, 0, 0), "UTF8") == 0;
+    planner->both_utf8 = source && target;
     return 0;
 }
 
@@ -576,14 +506,17 @@ static int plan(struct planner *planner, bool (*stop)(void), struct sb_err *err)
     struct sb_rows *rows = NULL;
     struct sb_server_id id;
     if (sb_catalog_server_id(planner->source, &id, err) != 0 || encodings_read(planner, err) != 0 ||
-        published(planner, &rows, err) != 0 || tables_name(planner, rows, err) != 0)
+        sb_published_tables(planner->source, planner->names->publication, planner->names->publication_keyless,
+            &rows, err) != 0 ||
+        tables_name(planner, rows, err) != 0)
         return -1;
     planner->timeline = id.timeline;
     for (size_t i = 0; i < planner->plan.table_count; i++) {
         struct sb_copy_table *table = &planner->plan.tables[i];
         if (stop())
             return sb_err_set(err, SB_E_SHUTDOWN, "told to stop while the copy was planned");
-        if (table_join(planner, table, sb_rows_get(rows, (int)i, 2), err) != 0 ||
+        if (follow_rename(planner, table, sb_rows_get(rows, (int)i, 2), err) != 0 ||
+            table_join(planner, table, sb_rows_get(rows, (int)i, 2), err) != 0 ||
             ledger_read(planner, i, err) != 0)
             return -1;
         if (table->chunks == 0 && !planner->anew[i] && must_be_empty(planner, table, err) != 0)

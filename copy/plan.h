@@ -10,7 +10,8 @@
  * between its chunks: each time is right, but as long as rows go on moving there would be a next one.
  *
  * A table begins anew (its rows and chunks are deleted) if its shape on the source has changed since it was
- * planned, or if chunks of it were read on another timeline of the source.
+ * planned, or if chunks of it were read on another timeline of the source and apply has not passed them: the
+ * source failed over, and may have lost what they show.
  *
  * Asks both servers and waits for the answers: before the loop runs.
  */

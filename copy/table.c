@@ -1,6 +1,7 @@
 #include "copy/table.h"
 
 #include "pg/ident.h"
+#include "schemas/published.h"
 
 void sb_copy_table_put_name(const struct sb_copy_table *table, enum sb_side side, struct sb_buf *sql)
 {
@@ -49,21 +50,6 @@ void sb_copy_table_put_in(const struct sb_copy_table *table, struct sb_buf *sql)
     put_format(table, sql);
 }
 
-void sb_copy_put_shape(struct sb_view schema, struct sb_view name, struct sb_buf *sql)
-{
-    sb_buf_put_str(sql,
-        "(SELECT c.oid || ' ' || pg_catalog.hashtextextended(pg_catalog.string_agg(pg_catalog.format('%s %s "
-        "%s %s "
-        "%s', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attgenerated), ',' ORDER BY a.attnum), 0) FROM "
-        "pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace LEFT JOIN "
-        "pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped WHERE "
-        "n.nspname = ");
-    sb_literal_put(sql, schema);
-    sb_buf_put_str(sql, " AND c.relname = ");
-    sb_literal_put(sql, name);
-    sb_buf_put_str(sql, " GROUP BY c.oid)");
-}
-
 void sb_copy_table_put_stamp(const struct sb_copy_table *table, struct sb_buf *sql)
 {
     sb_buf_put_str(sql, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; LOCK TABLE ");
@@ -72,5 +58,5 @@ void sb_copy_table_put_stamp(const struct sb_copy_table *table, struct sb_buf *s
         " IN ACCESS SHARE MODE; SELECT pg_catalog.pg_is_in_recovery(), "
         "pg_catalog.pg_current_snapshot()::text, CASE WHEN pg_catalog.pg_is_in_recovery() THEN "
         "NULL ELSE pg_catalog.pg_current_wal_insert_lsn() END, ");
-    sb_copy_put_shape(table->schema, table->name, sql);
+    sb_published_put_shape(table->schema, table->name, sql);
 }

@@ -5,8 +5,8 @@
 #ifndef SB_COPY_TABLE_H
 #define SB_COPY_TABLE_H
 
-#include "copy/ranges.h"
 #include "pg/catalog.h"
+#include "schemas/ranges.h"
 
 struct sb_copy_table {
     struct sb_view schema, name;
@@ -37,7 +37,5 @@ void sb_copy_table_put_in(const struct sb_copy_table *table, struct sb_buf *sql)
 void sb_copy_table_put_stamp(const struct sb_copy_table *table, struct sb_buf *sql);
 /* [ONLY] "schema"."name": only that table, and not those that inherit from it, unless it is partitioned. */
 void sb_copy_table_put_name(const struct sb_copy_table *table, enum sb_side side, struct sb_buf *sql);
-/* An expression for the shape of a table: oid and columns, so that what is altered or made anew differs. */
-void sb_copy_put_shape(struct sb_view schema, struct sb_view name, struct sb_buf *sql);
 
 #endif

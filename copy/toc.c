@@ -372,17 +372,46 @@ static bool never_travels(const struct sb_toc_entry *entry)
     return is(entry->type, "TRIGGER") && find(entry->sql, " EXECUTE FUNCTION switchback.") != NULL;
 }
 
-static void bar(struct chooser *chooser, sb_toc_travels_fn *travels, void *arg)
+static bool is_barred(const struct chooser *chooser, const struct sb_toc_entry *entry)
 {
+    return entry != NULL && chooser->barred[place_of(chooser, entry)];
+}
+
+/* pg_dump makes a view that it cannot make in one go as a hull, and fills it by the rule "item _RETURN". */
+static struct sb_toc_entry *hull_of(const struct chooser *chooser, const struct sb_toc_entry *rule)
+{
+    static const char fills[] = " _RETURN";
+    size_t len = sizeof fills - 1;
+    if (!is(rule->type, "RULE") || rule->name.len <= len ||
+        memcmp(rule->name.ptr + rule->name.len - len, fills, len) != 0)
+        return NULL;
+    for (size_t d = 0; d < rule->dep_count; d++) {
+        struct sb_toc_entry *dep = entry_of(chooser, rule->deps[d]);
+        if (dep != NULL && !dep->post && sb_view_eq(dep->schema, rule->schema) &&
+            sb_view_eq(dep->name, sb_view(rule->name.ptr, rule->name.len - len)))
+            return dep;
+    }
+    return NULL;
+}
+
+static bool bar_more(struct chooser *chooser, sb_toc_travels_fn *travels, void *arg)
+{
+    bool more = false;
     for (size_t i = 0; i < chooser->toc->count; i++) {
         const struct sb_toc_entry *entry = &chooser->toc->entries[i];
+        if (chooser->barred[i])
+            continue;
         bool barred = never_travels(entry) || (sb_toc_is_relation(entry) && !travels(arg, entry->oid));
-        for (size_t d = 0; d < entry->dep_count && !barred; d++) {
-            const struct sb_toc_entry *dep = entry_of(chooser, entry->deps[d]);
-            barred = dep != NULL && chooser->barred[place_of(chooser, dep)];
-        }
-        chooser->barred[i] = barred;
+        for (size_t d = 0; d < entry->dep_count && !barred; d++)
+            barred = is_barred(chooser, entry_of(chooser, entry->deps[d]));
+        if (!barred)
+            continue;
+        more = chooser->barred[i] = true;
+        const struct sb_toc_entry *hull = hull_of(chooser, entry);
+        if (hull != NULL)
+            chooser->barred[place_of(chooser, hull)] = true;
     }
+    return more;
 }
 
 /* What something that is needed depends on is needed; so is what belongs to a table or view that is. */
@@ -436,7 +465,8 @@ int sb_toc_choose(struct sb_toc *toc, sb_toc_travels_fn *travels, void *arg, boo
         chooser.by_id[i] = &toc->entries[i];
     if (toc->count > 0)
         qsort(chooser.by_id, toc->count, sizeof *chooser.by_id, id_order);
-    bar(&chooser, travels, arg);
+    while (bar_more(&chooser, travels, arg)) {
+    }
     for (size_t i = 0; i < toc->count; i++)
         chooser.needed[i] = !chooser.barred[i] && (!narrow || sb_toc_is_relation(&toc->entries[i]));
     while (narrow && need_more(&chooser)) {

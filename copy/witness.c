@@ -11,6 +11,7 @@ struct sb_witness {
     struct sb_conn *conn;
     enum asked asked;
     uint64_t flushed, wanted;
+    uint64_t flushed_here;   /* on the primary alone */
     int64_t wanted_since_ms; /* or since the last nudge */
     int64_t next_ask_ms;
     bool oldest_wanted;
@@ -76,6 +77,11 @@ uint64_t sb_witness_flushed(const struct sb_witness *witness)
     return witness->flushed;
 }
 
+bool sb_witness_waits_for_standby(const struct sb_witness *witness)
+{
+    return witness->wanted > witness->flushed && witness->wanted <= witness->flushed_here;
+}
+
 const char *sb_witness_oldest(const struct sb_witness *witness)
 {
     return witness->oldest;
@@ -86,7 +92,13 @@ const char *sb_witness_oldest(const struct sb_witness *witness)
 static int send(struct sb_witness *witness, enum asked what, struct sb_err *err)
 {
     static const char *const sqls[] = {
-        [ASKED_FLUSH] = "SELECT pg_catalog.pg_current_wal_flush_lsn()",
+        [ASKED_FLUSH] =
+            "SELECT f, LEAST(f, (SELECT min(coalesce(s.restart_lsn, '0/0')) FROM pg_catalog.unnest("
+            "pg_catalog.string_to_array(pg_catalog.replace(pg_catalog.current_setting("
+            "'synchronized_standby_slots', true), ' ', ''), ',')) n LEFT JOIN "
+            "pg_catalog.pg_replication_slots s "
+            "ON s.slot_name = n WHERE n <> ''), (SELECT min(flush_lsn) FROM pg_catalog.pg_stat_replication "
+            "WHERE sync_state IN ('sync', 'quorum'))) FROM pg_catalog.pg_current_wal_flush_lsn() f",
         [ASKED_NUDGE] = "SELECT pg_catalog.pg_logical_emit_message(true, 'switchback.copy', 'flush')",
         [ASKED_OLDEST] =
             "SELECT what FROM (SELECT pg_catalog.format('process %s of \"%s\" in database \"%s\", for %s s', "
@@ -112,7 +124,8 @@ static int take_answer(struct sb_witness *witness, int64_t now_ms, struct sb_err
     enum asked asked = witness->asked;
     witness->asked = ASKED_NOTHING;
     if (asked == ASKED_FLUSH) {
-        witness->flushed = sb_rows_lsn(rows, 0, 0);
+        witness->flushed_here = sb_rows_lsn(rows, 0, 0);
+        witness->flushed = sb_rows_lsn(rows, 0, 1);
         witness->next_ask_ms = now_ms + ASK_EVERY_MS;
     } else if (asked == ASKED_NUDGE) {
         witness->next_ask_ms = now_ms;

@@ -130,6 +130,12 @@ SB_ERR(SB_E_CONFLICT, "SB-CONFLICT", SB_CLASS_DATA, 65,
 SB_ERR(SB_E_POISON, "SB-POISON", SB_CLASS_DATA, 65,
     "a transaction cannot be applied to the target",
     "`switchback poison show` tells why. Mend the cause and `switchback resume`, or skip it: `switchback poison skip`.")
+SB_ERR(SB_E_DDL_HELD, "SB-DDL-HELD", SB_CLASS_DATA, 65,
+    "the source ran DDL that is not known to be harmless, or that the target refused; apply stands before its commit",
+    "`switchback ddl list` shows it; `switchback ddl approve ID` runs it, `switchback ddl skip ID` goes on without it.")
+SB_ERR(SB_E_RELATION_CHANGED, "SB-RELATION-CHANGED", SB_CLASS_DATA, 65,
+    "a table has changed on the source, no event trigger has said how, and the target's table does not fit",
+    "Alter the target's table as the source's was, then `switchback resume`; or `switchback ddl skip ID` takes it as it is.")
 /* -- initial copy ------------------------------------------------------------------------------------------- */
 SB_ERR(SB_E_STAMP_FROM_STANDBY, "SB-STAMP-FROM-STANDBY", SB_CLASS_DATA, 65,
     "the source is a standby, whose snapshots do not tell which transactions they show",
@@ -143,6 +149,13 @@ SB_ERR(SB_E_PG_DUMP, "SB-PG-DUMP", SB_CLASS_DATA, 69,
 SB_ERR(SB_E_COPY_INCOMPLETE, "SB-COPY-INCOMPLETE", SB_CLASS_DATA, 65,
     "the copied image of a table cannot be joined with the stream",
     "`switchback copy --again TABLE` copies it again, then `switchback resume`.")
+/* -- the way back -------------------------------------------------------------------------------------------- */
+SB_ERR(SB_E_LOOP, "SB-LOOP", SB_CLASS_DATA, 65,
+    "a change that switchback wrote itself was captured as if somebody else had made it",
+    "Nothing of it was sent. See docs/WAY-BACK.md: the message names the transaction; find out who wrote it.")
+SB_ERR(SB_E_ROGUE_WRITE, "SB-ROGUE-WRITE", SB_CLASS_DATA, 65,
+    "somebody else wrote to a table of the migration on the side that does not own the data",
+    "It was recorded and not applied: `switchback conflicts list` shows both versions. Find the writer and stop it.")
 /* -- process ----------------------------------------------------------------------------------------------- */
 SB_ERR(SB_E_USAGE, "SB-USAGE", SB_CLASS_FATAL, 64,
     "the command line is not valid",

@@ -5,6 +5,15 @@ SB_METRIC(SB_M_CAPTURE_BYTES, "switchback_capture_bytes_total", "counter",
     "Bytes received from the source's walsender")
 SB_METRIC(SB_M_CAPTURE_DROPPED_OWN, "switchback_capture_own_transactions_dropped_total", "counter",
     "Transactions dropped because they carry our own replication origin")
+SB_METRIC(SB_M_CAPTURE_CANARIES, "switchback_capture_canaries_total", "counter",
+    "Canaries sent through this direction")
+SB_METRIC(SB_M_CAPTURE_ECHOES, "switchback_capture_echoes_dropped_total", "counter",
+    "Echoes of the other direction's canaries that the loop filter dropped")
+SB_METRIC(SB_M_CAPTURE_ECHO_US, "switchback_capture_echo_round_trip_us", "gauge",
+    "From the sending of the other direction's newest echoed canary to the dropping of its echo, "
+    "microseconds")
+SB_METRIC(SB_M_CAPTURE_ECHO_TIME_US, "switchback_capture_echo_time_us", "gauge",
+    "When the newest echo was dropped, microseconds since 1970")
 SB_METRIC(SB_M_CAPTURE_ABORTS_IGNORED, "switchback_capture_stream_aborts_ignored_total", "counter",
     "Stream aborts of transactions never seen, ignored")
 SB_METRIC(SB_M_CAPTURE_RECEIVED_LSN, "switchback_capture_received_lsn", "gauge",
@@ -49,6 +58,16 @@ SB_METRIC(SB_M_APPLY_TIME_US, "switchback_apply_commit_time_us", "gauge",
     "Source commit time of the newest applied transaction, microseconds since 1970")
 SB_METRIC(SB_M_APPLY_OFFSET, "switchback_apply_offset", "gauge",
     "Stream offset behind the newest applied transaction")
+SB_METRIC(SB_M_APPLY_OBSERVES, "switchback_apply_observes", "gauge",
+    "1 while the target owns the data and nothing of the stream is written there")
+SB_METRIC(SB_M_APPLY_OWNERSHIP_EPOCH, "switchback_apply_ownership_epoch", "gauge",
+    "Ownership epoch under which progress moves")
+SB_METRIC(SB_M_APPLY_ROGUE_WRITES, "switchback_apply_rogue_writes_total", "counter",
+    "Changes made by somebody else on the side that does not own: found, not applied")
+SB_METRIC(SB_M_APPLY_ROGUE_TRANSACTIONS, "switchback_apply_rogue_transactions_total", "counter",
+    "Transactions with such changes")
+SB_METRIC(SB_M_APPLY_CANARY_TIME_US, "switchback_apply_canary_time_us", "gauge",
+    "When the newest canary was written on the target, microseconds since 1970")
 SB_METRIC(SB_M_APPLY_COPIED, "switchback_apply_copied_changes_total", "counter",
     "Changes skipped because the initial copy has them already")
 SB_METRIC(SB_M_COPY_WAITS, "switchback_copy_waits_total", "counter",

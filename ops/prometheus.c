@@ -17,6 +17,10 @@ enum derived {
     DERIVED_LAG_SECONDS,
     DERIVED_CATCH_UP,
     DERIVED_INSECURE,
+    DERIVED_OWNER,
+    DERIVED_ARMED,
+    DERIVED_CANARY_ROUND,
+    DERIVED_CANARY_LAST,
     DERIVED_COUNT
 };
 
@@ -37,6 +41,13 @@ static const struct sb_metric_info derived_infos[DERIVED_COUNT] = {
     [DERIVED_CATCH_UP] = {"switchback_catch_up_seconds", "gauge",
         "Forecast until the target follows the source; absent while unknown or never"},
     [DERIVED_INSECURE] = {"switchback_insecure", "gauge", "1 if the configuration says insecure: true"},
+    [DERIVED_OWNER] = {"switchback_owner", "gauge",
+        "1 for the side that owns the data, 0 for the other; absent while unknown"},
+    [DERIVED_ARMED] = {"switchback_way_back_armed", "gauge", "1 while both stages of the way back run"},
+    [DERIVED_CANARY_ROUND] = {"switchback_canary_roundtrip_seconds", "gauge",
+        "How long the newest canary of a direction took there and back, until its echo was dropped as ours"},
+    [DERIVED_CANARY_LAST] = {"switchback_canary_last_success_timestamp_seconds", "gauge",
+        "When that was; absent until one has come back"},
 };
 
 /* -- the format -------------------------------------------------------------------------------------------
@@ -222,10 +233,28 @@ static void put_of_direction(struct sb_buf *out, enum derived which, const struc
     case DERIVED_CATCH_UP:
         put_known(out, which, dir, dir->eta_s, false);
         return;
+    case DERIVED_CANARY_ROUND:
+        put_known(out, which, dir, dir->canary.round_us, true);
+        return;
+    case DERIVED_CANARY_LAST:
+        put_known(out, which, dir, dir->canary.echoed > 0 ? dir->canary.echoed_us : SB_UNKNOWN, true);
+        return;
     case DERIVED_BUILD:
     case DERIVED_INSECURE:
+    case DERIVED_OWNER:
+    case DERIVED_ARMED:
     case DERIVED_COUNT:
         return;
+    }
+}
+
+static void put_owner(struct sb_buf *out, const struct sb_status *status)
+{
+    static const char *const sides[] = {[SB_OWNER_OLD] = "old", [SB_OWNER_NEW] = "new"};
+    for (int side = SB_OWNER_OLD; status->owner != SB_OWNER_UNKNOWN && side <= SB_OWNER_NEW; side++) {
+        sb_buf_putf(out, "%s{", derived_infos[DERIVED_OWNER].name);
+        sb_prometheus_put_label(out, "side", sides[side]);
+        sb_buf_putf(out, "} %d\n", (int)status->owner == side);
     }
 }
 
@@ -240,6 +269,10 @@ static void put_derived(struct sb_buf *out, enum derived which, const struct sb_
     }
     if (which == DERIVED_INSECURE)
         sb_buf_putf(out, "%s %d\n", info->name, status->insecure);
+    if (which == DERIVED_ARMED)
+        sb_buf_putf(out, "%s %d\n", info->name, status->armed);
+    if (which == DERIVED_OWNER)
+        put_owner(out, status);
     for (size_t i = 0; i < status->count; i++)
         put_of_direction(out, which, &status->directions[i]);
 }

@@ -132,6 +132,32 @@ static void text_slot(const struct sb_status_direction *dir, struct sb_buf *out)
     sb_buf_put_str(out, "\n");
 }
 
+static void text_canary(
+    const struct sb_status *status, const struct sb_status_direction *dir, struct sb_buf *out)
+{
+    char round[SB_FIGURE_BYTES], age[SB_FIGURE_BYTES];
+    const struct sb_status_canary *canary = &dir->canary;
+    if (canary->sent == 0 && canary->echoed == 0)
+        return;
+    if (canary->echoed > 0)
+        sb_buf_putf(out, "  canary           there and back in %s, %s ago\n",
+            sb_render_seconds((double)canary->round_us / 1e6, round),
+            sb_render_seconds((double)(status->wall_us - canary->echoed_us) / 1e6, age));
+    else if (canary->arrived_us > 0)
+        sb_buf_putf(out, "  canary           went there %s ago, none has come back\n",
+            sb_render_seconds((double)(status->wall_us - canary->arrived_us) / 1e6, age));
+    else
+        sb_buf_put_str(out, "  canary           sent, none has arrived\n");
+}
+
+static void text_rogues(const struct sb_status_direction *dir, struct sb_buf *out)
+{
+    if (dir->observes || dir->rogue_writes > 0)
+        sb_buf_putf(out, "  rogue writes     %" PRId64 " in %" PRId64 " transactions%s\n", dir->rogue_writes,
+            dir->rogue_transactions,
+            dir->rogue_writes > 0 ? ", not applied: see `switchback conflicts list`" : "");
+}
+
 static void text_direction(
     const struct sb_status *status, const struct sb_status_direction *dir, struct sb_buf *out)
 {
@@ -148,11 +174,37 @@ static void text_direction(
     text_eta(dir, out);
     text_copy(status, &dir->copy, out);
     text_slot(dir, out);
+    text_canary(status, dir, out);
+    text_rogues(dir, out);
     if (dir->conflicts > 0 || dir->skipped > 0)
         sb_buf_putf(out, "  exceptions       %" PRId64 " conflicts, %" PRId64 " transactions skipped\n",
             dir->conflicts, dir->skipped);
     text_stage(status, &dir->capture, out);
     text_stage(status, &dir->apply, out);
+}
+
+static const struct sb_status_direction *way_back(const struct sb_status *status)
+{
+    const struct sb_status_direction *last =
+        status->count == 0 ? NULL : &status->directions[status->count - 1];
+    return last != NULL && last->direction == SB_REVERSE ? last : NULL;
+}
+
+static const char *owner_name(enum sb_status_owner owner)
+{
+    static const char *const names[] = {"unknown", "old", "new"};
+    return names[owner];
+}
+
+static void text_owner(const struct sb_status *status, struct sb_buf *out)
+{
+    const struct sb_status_direction *back = way_back(status);
+    if (status->owner == SB_OWNER_UNKNOWN)
+        sb_buf_put_str(out, "  owner            unknown: apply has not said yet");
+    else
+        sb_buf_putf(out, "  owner            the %s side, ownership epoch %" PRId64,
+            owner_name(status->owner), status->ownership_epoch);
+    sb_buf_putf(out, "; way back %s\n", status->armed ? "armed" : back == NULL ? "off" : "not armed");
 }
 
 static void text_sequences(const struct sb_status *status, struct sb_buf *out)
@@ -187,6 +239,7 @@ void sb_render_text(const struct sb_status *status, struct sb_buf *out)
         text_stage(status, &status->supervisor, out);
     else
         sb_buf_put_str(out, "  supervisor       none: stages run alone\n");
+    text_owner(status, out);
     for (size_t i = 0; i < status->count; i++)
         text_direction(status, &status->directions[i], out);
     text_sequences(status, out);
@@ -279,6 +332,13 @@ static json_t *json_initial_copy(const struct sb_status_copy *copy)
         json_known(copy->left_s), "stage", json_stage(&copy->stage));
 }
 
+static json_t *json_canary(const struct sb_status_canary *canary)
+{
+    return json_pack("{s:I, s:o, s:I, s:o, s:o}", "sent", (json_int_t)canary->sent, "arrived",
+        json_time(canary->arrived_us), "echoed", (json_int_t)canary->echoed, "last_success",
+        json_time(canary->echoed_us), "round_trip_seconds", json_seconds(canary->round_us));
+}
+
 static json_t *json_direction(const struct sb_status_direction *dir)
 {
     json_t *slot = json_pack("{s:o, s:o, s:o}", "retained_bytes", json_known(dir->slot_retained_bytes),
@@ -288,11 +348,14 @@ static json_t *json_direction(const struct sb_status_direction *dir)
         json_pack("{s:o, s:o}", "capture", json_stage(&dir->capture), "apply", json_stage(&dir->apply));
     if (dir->copy.stage.state != SB_STATE_ABSENT || dir->copy.stage.gone)
         json_object_set_new(stages, "copy", json_stage(&dir->copy.stage));
-    return json_pack("{s:s, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o}", "direction",
-        sb_direction_name(dir->direction), "healthy", dir->healthy, "why", dir->why, "positions",
+    return json_pack("{s:s, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:b, s:o, s:o}",
+        "direction", sb_direction_name(dir->direction), "healthy", dir->healthy, "why", dir->why, "positions",
         json_positions(dir), "lag", json_lags(dir), "rate", json_rates(dir), "catch_up", eta, "initial_copy",
         json_initial_copy(&dir->copy), "slot", slot, "conflicts", (json_int_t)dir->conflicts,
-        "skipped_transactions", (json_int_t)dir->skipped, "stages", stages);
+        "skipped_transactions", (json_int_t)dir->skipped, "stages", stages, "observes", dir->observes,
+        "canary", json_canary(&dir->canary), "rogue",
+        json_pack("{s:I, s:I}", "writes", (json_int_t)dir->rogue_writes, "transactions",
+            (json_int_t)dir->rogue_transactions));
 }
 
 static json_t *json_sequences(const struct sb_status_sequences *sequences)
@@ -319,10 +382,17 @@ void sb_render_json(const struct sb_status *status, struct sb_buf *out)
     json_t *directions = json_array();
     for (size_t i = 0; i < status->count; i++)
         json_array_append_new(directions, json_direction(&status->directions[i]));
-    json_t *root = json_pack("{s:o, s:b, s:b, s:b, s:b, s:o, s:o, s:o}", "time", json_time(status->wall_us),
-        "running", status->runs, "standing", sb_status_standing(status), "ready", sb_status_ready(status),
-        "insecure", status->insecure, "supervisor", json_stage(&status->supervisor), "directions", directions,
-        "sequences", json_sequences(&status->sequences));
+    const struct sb_status_direction *back = way_back(status);
+    json_t *way = json_pack("{s:b, s:s?}", "armed", status->armed, "why",
+        status->armed  ? NULL
+        : back == NULL ? "no stage of it was started here"
+                       : back->why);
+    json_t *root = json_pack("{s:o, s:b, s:b, s:b, s:b, s:s, s:I, s:o, s:o, s:o, s:o}", "time",
+        json_time(status->wall_us), "running", status->runs, "standing", sb_status_standing(status), "ready",
+        sb_status_ready(status), "insecure", status->insecure, "owner", owner_name(status->owner),
+        "ownership_epoch", (json_int_t)status->ownership_epoch, "way_back", way, "supervisor",
+        json_stage(&status->supervisor), "directions", directions, "sequences",
+        json_sequences(&status->sequences));
     if (root == NULL || json_dump_callback(root, dump_to, out, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) != 0)
         out->failed = true;
     sb_buf_put_str(out, "\n");

@@ -70,6 +70,23 @@ static void fill_positions(struct sb_status_direction *dir, const int64_t *captu
     dir->skipped = apply[SB_M_APPLY_SKIPPED];
 }
 
+/* The echo comes back to the other direction's capture, which reads the target. */
+static void fill_canary(struct sb_status_direction *dir, const struct sb_reading *now)
+{
+    bool forward = dir->direction == SB_FORWARD;
+    const int64_t *sent = now->stages[dir->capture.stage].values,
+                  *applied = now->stages[dir->apply.stage].values;
+    const int64_t *seen = now->stages[forward ? SB_STAGE_CAPTURE_REVERSE : SB_STAGE_CAPTURE_FORWARD].values;
+    dir->canary.sent = sent[SB_M_CAPTURE_CANARIES];
+    dir->canary.arrived_us = applied[SB_M_APPLY_CANARY_TIME_US];
+    dir->canary.echoed = seen[SB_M_CAPTURE_ECHOES];
+    dir->canary.echoed_us = seen[SB_M_CAPTURE_ECHO_TIME_US];
+    dir->canary.round_us = dir->canary.echoed > 0 ? seen[SB_M_CAPTURE_ECHO_US] : SB_UNKNOWN;
+    dir->observes = applied[SB_M_APPLY_OBSERVES] != 0;
+    dir->rogue_writes = applied[SB_M_APPLY_ROGUE_WRITES];
+    dir->rogue_transactions = applied[SB_M_APPLY_ROGUE_TRANSACTIONS];
+}
+
 static void fill_lags(struct sb_status_direction *dir)
 {
     bool known = dir->stored_us > 0 && dir->applied_us > 0;
@@ -279,11 +296,26 @@ static void fill_direction(struct sb_status_direction *dir, const struct sb_read
     dir->capture = stage_of(now, capture);
     dir->apply = stage_of(now, apply);
     fill_positions(dir, now->stages[capture].values, now->stages[apply].values);
+    fill_canary(dir, now);
     fill_lags(dir);
     fill_rates(dir, before, now, capture, apply);
     fill_eta(dir);
     fill_copy(dir, before, now, forward ? SB_STAGE_COPY_FORWARD : SB_STAGE_COPY_REVERSE);
     fill_why(dir);
+}
+
+/* By whoever of the appliers knows the higher ownership epoch. */
+static void fill_owner(struct sb_status *status, const struct sb_reading *now)
+{
+    for (size_t i = 0; i < status->count; i++) {
+        const struct sb_status_direction *dir = &status->directions[i];
+        int64_t epoch = now->stages[dir->apply.stage].values[SB_M_APPLY_OWNERSHIP_EPOCH];
+        if (epoch <= status->ownership_epoch)
+            continue;
+        bool new_owns = dir->observes == (dir->direction == SB_FORWARD);
+        status->ownership_epoch = epoch;
+        status->owner = new_owns ? SB_OWNER_NEW : SB_OWNER_OLD;
+    }
 }
 
 void sb_status_compute(const struct sb_reading *before, const struct sb_reading *now, bool insecure,
@@ -301,6 +333,10 @@ void sb_status_compute(const struct sb_reading *before, const struct sb_reading 
     if (now->stages[SB_STAGE_CAPTURE_REVERSE].report.state != SB_STATE_ABSENT ||
         now->stages[SB_STAGE_APPLY_REVERSE].report.state != SB_STATE_ABSENT)
         fill_direction(&ret_status->directions[ret_status->count++], before, now, SB_REVERSE);
+    const struct sb_status_direction *back = &ret_status->directions[ret_status->count - 1];
+    ret_status->armed = back->direction == SB_REVERSE && back->capture.state == SB_STATE_RUNNING &&
+                        back->apply.state == SB_STATE_RUNNING;
+    fill_owner(ret_status, now);
 }
 
 bool sb_status_standing(const struct sb_status *status)

@@ -55,6 +55,15 @@ struct sb_status_direction {
     int64_t eta_s;
     int64_t slot_retained_bytes, slot_safe_bytes, slot_loss_s; /* -1: unknown or no limit */
     int64_t conflicts, skipped;
+    bool observes;                            /* the target owns: nothing is written there */
+    int64_t rogue_writes, rogue_transactions; /* found by the observer */
+    struct sb_status_canary {                 /* of this direction */
+        int64_t sent;
+        int64_t arrived_us; /* when the newest was written on the target; 0: none was */
+        int64_t echoed;     /* came back to the target's capture, and were dropped there as ours */
+        int64_t echoed_us;  /* when the newest did; 0: none has */
+        int64_t round_us;   /* how long that took; SB_UNKNOWN */
+    } canary;
     bool healthy;                  /* both stages run, or wait for something that passes */
     char why[SB_STATUS_WHY_BYTES]; /* why it is not further: a sentence, or several; never empty */
 };
@@ -73,6 +82,9 @@ struct sb_status {
     bool runs; /* any process lives */
     bool insecure;
     struct sb_status_stage supervisor;
+    enum sb_status_owner { SB_OWNER_UNKNOWN, SB_OWNER_OLD, SB_OWNER_NEW } owner;
+    int64_t ownership_epoch; /* 0: unknown */
+    bool armed;              /* both stages of the way back run */
     struct sb_status_sequences sequences;
     size_t count; /* forward always, reverse once a stage of it was started */
     struct sb_status_direction directions[2];

@@ -66,6 +66,8 @@ int sb_checkup_tell(struct sb_checkup *up, enum sb_result result, enum sb_code c
     va_end(args);
     if (evidence == NULL)
         return sb_checkup_full(up);
+    if (up->advisory && result == SB_RESULT_FAIL)
+        result = SB_RESULT_WARN;
     up->told = true;
     const struct sb_report_row row = {.id = up->running->id,
         .what = up->running->what,
@@ -123,6 +125,7 @@ static int side_open(struct sb_checkup *up, enum sb_side as)
     struct sb_checkup_side *side = as == SB_SIDE_SOURCE ? &up->source : &up->target;
     struct sb_endpoint endpoint = as == SB_SIDE_SOURCE ? sb_wiring_source(up->config, up->direction)
                                                        : sb_wiring_target(up->config, up->direction);
+    side->name = sb_side_name(up->direction == SB_FORWARD ? as : (enum sb_side)(1 - as));
     up->running = &connect_checks[as];
     if (sb_conn_open(&endpoint, "switchback check", 0, &side->conn, up->err) < 0)
         return tell_err(up);
@@ -235,7 +238,7 @@ static unsigned have(const struct sb_checkup *up)
            (up->pairs != NULL ? SB_NEED_TABLES : 0u);
 }
 
-static int checks_run(struct sb_checkup *up, const struct sb_check *checks)
+int sb_checkup_table_run(struct sb_checkup *up, const struct sb_check *checks)
 {
     for (; checks->id != NULL; checks++) {
         if ((checks->needs & ~have(up)) != 0)
@@ -250,7 +253,7 @@ static int checks_run(struct sb_checkup *up, const struct sb_check *checks)
     return 0;
 }
 
-static int checkup_run(struct sb_checkup *up)
+static int sides_read(struct sb_checkup *up)
 {
     if (side_open(up, SB_SIDE_SOURCE) < 0 || side_open(up, SB_SIDE_TARGET) < 0)
         return -1;
@@ -259,23 +262,51 @@ static int checkup_run(struct sb_checkup *up)
         if (tell_err(up) < 0)
             return -1;
     }
+    return 0;
+}
+
+static int checkup_run(struct sb_checkup *up)
+{
     const struct sb_check *const tables[] = {sb_check_source, sb_check_target, sb_check_tables,
         sb_check_schema, sb_check_refusals, sb_check_way_back, sb_check_stream, sb_check_coverage};
+    if (sides_read(up) < 0)
+        return -1;
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
-        if (checks_run(up, tables[i]) < 0)
+        if (sb_checkup_table_run(up, tables[i]) < 0)
             return -1;
     }
-    return 0;
+    return up->direction == SB_FORWARD && up->config->reverse.enabled ? sb_checkup_arming(up, false) : 0;
+}
+
+static void checkup_begin(struct sb_checkup *up, const struct sb_config *config, enum sb_direction direction,
+    struct sb_report *report, struct sb_err *err)
+{
+    *up = (struct sb_checkup){
+        .config = config, .direction = direction, .arena = report->arena, .report = report, .err = err};
+    sb_wiring_names(config, direction, &up->names);
+}
+
+static void checkup_end(struct sb_checkup *up)
+{
+    sb_conn_close(up->source.conn);
+    sb_conn_close(up->target.conn);
 }
 
 int sb_check_run(
     const struct sb_config *config, enum sb_direction direction, struct sb_report *report, struct sb_err *err)
 {
-    struct sb_checkup up = {
-        .config = config, .direction = direction, .arena = report->arena, .report = report, .err = err};
-    sb_wiring_names(config, direction, &up.names);
+    struct sb_checkup up;
+    checkup_begin(&up, config, direction, report, err);
     int done = checkup_run(&up);
-    sb_conn_close(up.source.conn);
-    sb_conn_close(up.target.conn);
+    checkup_end(&up);
+    return done;
+}
+
+int sb_check_arming(const struct sb_config *config, struct sb_report *report, struct sb_err *err)
+{
+    struct sb_checkup up;
+    checkup_begin(&up, config, SB_FORWARD, report, err);
+    int done = sides_read(&up) < 0 ? -1 : sb_checkup_arming(&up, true);
+    checkup_end(&up);
     return done;
 }

@@ -18,4 +18,8 @@ enum { SB_CHECK_ARENA_BYTES = 256 * 1024 * 1024 }; /* a ceiling: room for some 1
 int sb_check_run(const struct sb_config *config, enum sb_direction direction, struct sb_report *report,
     struct sb_err *err);
 
+/* The way back alone (the checks way_back.*) and only what it cannot be armed without: what is missing fails.
+ * In sb_check_run of the forward direction the same checks and some more warn, where reverse.enabled. */
+int sb_check_arming(const struct sb_config *config, struct sb_report *report, struct sb_err *err);
+
 #endif

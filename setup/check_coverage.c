@@ -80,8 +80,8 @@ static int always_check(struct sb_checkup *up)
 {
     static const char *const words[] = {
         "rows that were there before `prepare`: copy them, the stream begins at the slot",
-        "DDL: a changed table stops apply at that commit, with the reason",
-        "rows rewritten by DDL (a volatile default, a changed type)",
+        "rows rewritten by DDL (a volatile default, a changed type): it is held, and the table copied again",
+        "DDL of views, functions, triggers, policies, roles and grants",
     };
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         if (sb_checkup_tell(up, SB_RESULT_INFO, SB_OK, NULL, "%s", words[i]) < 0)

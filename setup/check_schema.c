@@ -20,21 +20,24 @@ static int programs_check(struct sb_checkup *up)
         up, SB_RESULT_PASS, SB_OK, NULL, "%s of PostgreSQL %d", programs.dump, programs.major);
 }
 
-/* What has a name that a second one could not have. Members of extensions come with those. */
+/* What has a name that a second one could not have: by name, and for people. Members of extensions come with
+ * those. */
 static const char objects_sql[] =
-    "SELECT what FROM (SELECT pg_catalog.format('%s %I.%I', CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' "
-    "THEN "
-    "'materialized view' WHEN 'S' THEN 'sequence' WHEN 'i' THEN 'index' WHEN 'I' THEN 'index' WHEN 'c' THEN "
-    "'type' "
-    "ELSE 'table' END, n.nspname, c.relname) AS what, n.nspname, 'pg_catalog.pg_class'::pg_catalog.regclass "
-    "AS class, "
-    "c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE "
-    "c.relkind <> 't'"
-    " UNION ALL SELECT pg_catalog.format('type %I.%I', n.nspname, t.typname), n.nspname, "
+    "SELECT pg_catalog.concat_ws(' ', sort, name) COLLATE pg_catalog.\"C\", pg_catalog.concat_ws(' ', kind, "
+    "name) FROM ("
+    "SELECT 'relation' AS sort, CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' WHEN "
+    "'S' THEN "
+    "'sequence' WHEN 'i' THEN 'index' WHEN 'I' THEN 'index' WHEN 'c' THEN 'type' ELSE 'table' END AS kind, "
+    "pg_catalog.format('%I.%I', n.nspname, c.relname) AS name, n.nspname, "
+    "'pg_catalog.pg_class'::pg_catalog.regclass AS "
+    "class, c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE "
+    "c.relkind "
+    "<> 't'"
+    " UNION ALL SELECT 'type', 'type', pg_catalog.format('%I.%I', n.nspname, t.typname), n.nspname, "
     "'pg_catalog.pg_type'::pg_catalog.regclass, t.oid FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace "
     "n"
     " ON n.oid = t.typnamespace WHERE t.typrelid = 0 AND t.typcategory <> 'A'"
-    " UNION ALL SELECT pg_catalog.format('function %I.%I(%s)', n.nspname, p.proname, "
+    " UNION ALL SELECT 'function', 'function', pg_catalog.format('%I.%I(%s)', n.nspname, p.proname, "
     "pg_catalog.pg_get_function_identity_arguments(p.oid)), n.nspname, "
     "'pg_catalog.pg_proc'::pg_catalog.regclass, p.oid "
     "FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace) o"
@@ -42,7 +45,7 @@ static const char objects_sql[] =
     "'^pg_(toast|temp)'"
     " AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = o.class AND d.objid = o.oid AND "
     "d.deptype = "
-    "'e') ORDER BY what COLLATE pg_catalog.\"C\"";
+    "'e') ORDER BY 1";
 
 static int clash_check(struct sb_checkup *up)
 {
@@ -62,7 +65,7 @@ static int clash_check(struct sb_checkup *up)
                 "%s exists on the target already, and the initial copy makes it with the tables; drop it "
                 "there, or make "
                 "the tables beforehand",
-                sb_rows_get(target, j, 0)) < 0)
+                sb_rows_get(target, j, 1)) < 0)
             return -1;
         i += order <= 0;
         j += order >= 0;

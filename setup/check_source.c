@@ -1,5 +1,6 @@
 /* What the source server must be able to do. */
 #include "setup/checkup.h"
+#include "setup/ddl.h"
 #include "setup/publications.h"
 
 #include <inttypes.h>
@@ -42,7 +43,9 @@ static int wal_level_check(struct sb_checkup *up)
     if (strcmp(level, "logical") == 0)
         return sb_checkup_tell(up, SB_RESULT_PASS, SB_OK, NULL, "wal_level is logical");
     return sb_checkup_tell(up, SB_RESULT_FAIL, SB_E_SOURCE_CONFIG,
-        "ALTER SYSTEM SET wal_level = 'logical'; -- then restart the source", "wal_level is %s", level);
+        sb_checkup_text(
+            up, "ALTER SYSTEM SET wal_level = 'logical'; -- then restart the %s", up->source.name),
+        "wal_level of the %s is %s", up->source.name, level);
 }
 
 static int slots_check(struct sb_checkup *up)
@@ -59,8 +62,8 @@ static int slots_check(struct sb_checkup *up)
         return sb_checkup_tell(up, SB_RESULT_PASS, SB_OK, NULL, "%" PRId64 " of %" PRId64 " slots are used%s",
             used, most, up->slot.found ? ", one of them ours" : "");
     return sb_checkup_tell(up, SB_RESULT_FAIL, SB_E_SOURCE_CONFIG,
-        sb_checkup_text(
-            up, "ALTER SYSTEM SET max_replication_slots = %" PRId64 "; -- then restart the source", most + 2),
+        sb_checkup_text(up, "ALTER SYSTEM SET max_replication_slots = %" PRId64 "; -- then restart the %s",
+            most + 2, up->source.name),
         "all %" PRId64 " replication slots are used", most);
 }
 
@@ -78,8 +81,8 @@ static int senders_check(struct sb_checkup *up)
         return sb_checkup_tell(
             up, SB_RESULT_PASS, SB_OK, NULL, "%" PRId64 " of %" PRId64 " walsenders are busy", used, most);
     return sb_checkup_tell(up, SB_RESULT_FAIL, SB_E_SOURCE_CONFIG,
-        sb_checkup_text(
-            up, "ALTER SYSTEM SET max_wal_senders = %" PRId64 "; -- then restart the source", most + 2),
+        sb_checkup_text(up, "ALTER SYSTEM SET max_wal_senders = %" PRId64 "; -- then restart the %s",
+            most + 2, up->source.name),
         "all %" PRId64 " walsenders are busy", most);
 }
 
@@ -403,6 +406,25 @@ static int standbys_check(struct sb_checkup *up)
         sb_rows_get(rows, 0, 1));
 }
 
+static int ddl_check(struct sb_checkup *up)
+{
+    struct sb_ddl_triggers triggers;
+    if (up->config->ddl.policy == SB_DDL_IGNORE)
+        return sb_checkup_tell(up, SB_RESULT_INFO, SB_OK, NULL, "ddl.policy is ignore: DDL does not travel");
+    if (sb_ddl_triggers_read(up->config, up->direction, up->source.conn, &triggers, up->err) < 0)
+        return -1;
+    if (triggers.there && (triggers.scoped || triggers.key[0] == '\0'))
+        return sb_checkup_tell(up, SB_RESULT_PASS, SB_OK, NULL, "event triggers describe DDL");
+    if (!triggers.may_make)
+        return sb_checkup_tell(up, SB_RESULT_WARN, SB_E_ACCESS, NULL,
+            "only a superuser may make event triggers, and role \"%s\" is none: a changed table is noticed "
+            "at "
+            "its next row, and held there",
+            up->source.role);
+    return sb_checkup_tell(up, up->capture.found ? SB_RESULT_WARN : SB_RESULT_INFO, SB_OK, NULL,
+        "`switchback prepare` makes event triggers that describe DDL");
+}
+
 static int rls_check(struct sb_checkup *up)
 {
     for (size_t i = 0; i < up->pair_count; i++) {
@@ -446,6 +468,7 @@ const struct sb_check sb_check_source[] = {
     {"source.failover", "the slot survives a failover", SB_NEED_SOURCE, failover_check},
     {"source.standbys", "commits of the source do not wait for us", SB_NEED_SOURCE, standbys_check},
     {"source.work_mem", "decoding has memory", SB_NEED_SOURCE, work_mem_check},
+    {"source.ddl", "DDL is described in the stream", SB_NEED_SOURCE, ddl_check},
     {"source.rls", "no row-level security hides rows", SB_NEED_SOURCE | SB_NEED_TABLES, rls_check},
     {NULL, NULL, 0, NULL},
 };

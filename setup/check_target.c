@@ -103,7 +103,8 @@ static int same_system_check(struct sb_checkup *up)
 static int origins_check(struct sb_checkup *up)
 {
     /* Apply's, and while rows are copied one a session of the copy. */
-    int64_t needed = 1 + (up->config->copy.initial ? up->config->copy.jobs + 1 : 0);
+    bool copies = up->direction == SB_FORWARD && up->config->copy.initial;
+    int64_t needed = 1 + (copies ? up->config->copy.jobs + 1 : 0);
     SB_CLEANUP(sb_rows_freep)
     struct sb_rows *names = NULL;
     if (sb_control_origins(up->target.conn, up->names.origin, &names, up->err) < 0)
@@ -127,8 +128,8 @@ static int origins_check(struct sb_checkup *up)
             " more are needed",
             used, most, ours, more);
     return sb_checkup_tell(up, SB_RESULT_FAIL, SB_E_TARGET_CONFIG,
-        sb_checkup_text(
-            up, "ALTER SYSTEM SET %s = %" PRId64 "; -- then restart the target", setting, used + more + 3),
+        sb_checkup_text(up, "ALTER SYSTEM SET %s = %" PRId64 "; -- then restart the %s", setting,
+            used + more + 3, up->target.name),
         "%" PRId64 " replication origins exist, %" PRId64 " more are needed and %s is %" PRId64, used, more,
         setting, most);
 }

@@ -11,6 +11,7 @@
 
 struct sb_checkup_side {
     struct sb_conn *conn; /* NULL: it could not be opened */
+    const char *name; /* as the configuration calls it, whatever the direction: "source" is the old side */
     const char *role;
     const char *database;
     const char *encoding;
@@ -54,6 +55,7 @@ struct sb_checkup {
     const char *target_oids;
     const struct sb_check *running;
     bool told;
+    bool advisory; /* what fails is told as a warning: it concerns the way back only */
     bool mendable; /* what is told next is mended by prepare */
 };
 
@@ -92,5 +94,11 @@ extern const struct sb_check sb_check_refusals[];
 extern const struct sb_check sb_check_way_back[];
 extern const struct sb_check sb_check_stream[];
 extern const struct sb_check sb_check_coverage[];
+
+/* A table of checks, as far as what they need is there. */
+int sb_checkup_table_run(struct sb_checkup *up, const struct sb_check *checks);
+/* The way back's checks, on a checkup of the forward direction: its sides change places. strict: only what
+ * arming cannot do without, and what is missing fails instead of warning. */
+int sb_checkup_arming(struct sb_checkup *up, bool strict);
 
 #endif

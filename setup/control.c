@@ -10,16 +10,16 @@ static void text_copy(char *out, size_t cap, const char *text)
     snprintf(out, cap, "%s", text == NULL ? "" : text);
 }
 
-int sb_control_lock(struct sb_conn *source, const char *migration, struct sb_err *err)
+int sb_control_lock(struct sb_conn *old, const char *migration, struct sb_err *err)
 {
     const char *const params[] = {migration};
-    if (sb_conn_exec(source, "SET lock_timeout = '10s'", err) < 0)
+    if (sb_conn_exec(old, "SET lock_timeout = '10s'", err) < 0)
         return -1;
-    if (sb_conn_query(source,
+    if (sb_conn_query(old,
             "SELECT pg_catalog.pg_advisory_lock(1935763064, pg_catalog.hashtext('switchback ' || $1))", 1,
             params, NULL, err) < 0)
         return sb_err_add(err, "waiting for another `prepare` or `remove` of migration \"%s\"", migration);
-    return sb_conn_exec(source, "SET lock_timeout = 0", err);
+    return sb_conn_exec(old, "SET lock_timeout = 0", err);
 }
 
 /* -- the schema ------------------------------------------------------------------------------------------ */
@@ -154,6 +154,43 @@ int sb_control_progress(struct sb_conn *target, const char *migration, enum sb_d
         row.sequence = sb_rows_i64(rows, 0, 2);
     }
     *ret_row = row;
+    return 0;
+}
+
+int sb_control_ownership(
+    struct sb_conn *conn, const char *migration, struct sb_ownership_row *ret_row, struct sb_err *err)
+{
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    bool exists = false;
+    const char *const params[] = {migration};
+    *ret_row = (struct sb_ownership_row){0};
+    if (table_exists(conn, "ownership", &exists, err) < 0)
+        return -1;
+    if (!exists)
+        return 0;
+    if (sb_conn_query(conn, "SELECT owner = 'new', epoch FROM switchback.ownership WHERE migration = $1", 1,
+            params, &rows, err) < 0)
+        return sb_err_add(err, "reading the control schema");
+    if (sb_rows_count(rows) > 0)
+        *ret_row = (struct sb_ownership_row){
+            .found = true, .new_owns = sb_rows_bool(rows, 0, 0), .epoch = sb_rows_u64(rows, 0, 1)};
+    return 0;
+}
+
+int sb_control_whole(struct sb_conn *target, const char *migration, enum sb_direction direction,
+    bool *ret_whole, struct sb_err *err)
+{
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    struct sb_progress_row progress;
+    if (sb_control_progress(target, migration, direction, &progress, err) < 0 ||
+        row_read(target, "copy",
+            "SELECT FROM switchback.copy c WHERE migration = $1 AND direction = $2 AND (state = 'pending'"
+            " OR pg_catalog.to_jsonb(c) ->> 'structure' = 'pending')",
+            migration, direction, &rows, err) < 0)
+        return -1;
+    *ret_whole = progress.found && (rows == NULL || sb_rows_count(rows) == 0);
     return 0;
 }
 

@@ -14,9 +14,9 @@ extern const char sb_control_both_sql[];
 extern const char sb_control_source_sql[];
 extern const char sb_control_target_sql[];
 
-/* One prepare or remove of a migration at a time: held until the session ends. Waits 10 s for another one,
- * then SB-SOURCE-UNAVAILABLE. */
-int sb_control_lock(struct sb_conn *source, const char *migration, struct sb_err *err);
+/* One prepare or remove of a migration at a time: held on the old side until the session ends. Waits 10 s for
+ * another one, then SB-SOURCE-UNAVAILABLE. */
+int sb_control_lock(struct sb_conn *old, const char *migration, struct sb_err *err);
 
 /* What exists in one database. */
 struct sb_control {
@@ -53,6 +53,19 @@ struct sb_progress_row {
 };
 int sb_control_progress(struct sb_conn *target, const char *migration, enum sb_direction direction,
     struct sb_progress_row *ret_row, struct sb_err *err);
+
+/* The row of switchback.ownership (on either side). */
+struct sb_ownership_row {
+    bool found;
+    bool new_owns;
+    uint64_t epoch;
+};
+int sb_control_ownership(
+    struct sb_conn *conn, const char *migration, struct sb_ownership_row *ret_row, struct sb_err *err);
+
+/* Was this target prepared, and is it whole: is there no initial copy that is still to be done? */
+int sb_control_whole(struct sb_conn *target, const char *migration, enum sb_direction direction,
+    bool *ret_whole, struct sb_err *err);
 
 /* The row of switchback.copy (on the target of the direction). */
 struct sb_copy_row {

@@ -15,6 +15,10 @@ struct impact {
     struct sb_conn *target;
     struct sb_scope scope;
     struct sb_buf *out;
+    bool forward;
+    const char
+        *source_name; /* as the configuration calls them: "source" is the old side in both directions */
+    const char *target_name;
 };
 
 static const char *setting(const struct sb_rows *rows, int col)
@@ -37,10 +41,10 @@ static int put_source(struct impact *impact, struct sb_err *err)
         return -1;
     struct sb_buf *out = impact->out;
     sb_buf_putf(out,
-        "source:\n"
+        "%s:\n"
         "  locks: SHARE UPDATE EXCLUSIVE on %zu tables for a moment, waited for at most 5 s (reads and\n"
         "    writes go on; VACUUM, ALTER TABLE and CREATE INDEX CONCURRENTLY wait)\n",
-        impact->scope.published);
+        impact->source_name, impact->scope.published);
     sb_buf_putf(out,
         "  slots: one of max_replication_slots = %s (%s used), one of max_wal_senders = %s while running\n",
         setting(rows, 0), setting(rows, 1), setting(rows, 2));
@@ -79,14 +83,18 @@ static int put_target(struct impact *impact, struct sb_err *err)
             NULL, &rows, err) < 0)
         return -1;
     sb_buf_putf(impact->out,
-        "target:\n"
-        "  origins: one more than the %s that exist, and one a session while rows are copied; each takes an\n"
+        "%s:\n"
+        "  origins: one more than the %s that exist%s; each takes an\n"
         "    entry of max_replication_slots (PostgreSQL 18: max_active_replication_origins) for good\n"
-        "  sessions: one of apply, one of capture (which asks how far the target has flushed)\n"
-        "  apply writes with session_replication_role = replica: ordinary triggers, rules and foreign keys "
-        "do\n"
-        "    not run for applied rows\n",
-        setting(rows, 0));
+        "  sessions: one of apply, one of capture (which asks how far the %s has flushed)\n"
+        "%s",
+        impact->target_name, setting(rows, 0),
+        impact->forward ? ", and one a session while rows are copied" : "", impact->target_name,
+        impact->forward ? "  apply writes with session_replication_role = replica: ordinary triggers, rules "
+                          "and foreign keys "
+                          "do\n"
+                          "    not run for applied rows\n"
+                        : "  apply writes no rows there while the old side owns the data\n");
     return 0;
 }
 
@@ -128,7 +136,7 @@ static int put_source_grants(struct impact *impact, struct sb_err *err)
             sb_buf_putf(&oids, "%s%u", oids.len > 1 ? "," : "", impact->scope.tables[i].table->oid);
     }
     sb_buf_put_str(&oids, "}");
-    sb_buf_put_str(impact->out, "-- on the source, as an administrator:\n");
+    sb_buf_putf(impact->out, "-- on the %s, as an administrator:\n", impact->source_name);
     int done = lines_put(impact->source,
         "SELECT pg_catalog.format('ALTER ROLE %I LOGIN REPLICATION;', current_user)"
         " UNION ALL SELECT pg_catalog.format('GRANT CREATE ON DATABASE %I TO %I; -- for prepare',"
@@ -169,7 +177,7 @@ static void put_table_grants(struct impact *impact, const char *role)
 
 static int put_target_grants(struct impact *impact, struct sb_err *err)
 {
-    sb_buf_put_str(impact->out, "-- on the target, as an administrator:\n");
+    sb_buf_putf(impact->out, "-- on the %s, as an administrator:\n", impact->target_name);
     SB_CLEANUP(sb_rows_freep)
     struct sb_rows *rows = NULL;
     if (lines_put(impact->target,
@@ -218,7 +226,13 @@ static int grants_all(struct impact *impact, struct sb_err *err)
 static int with_servers(const struct sb_config *config, enum sb_direction direction, struct sb_buf *out,
     impact_fn *fn, struct sb_err *err)
 {
-    struct impact impact = {.config = config, .out = out, .arena = sb_arena_new("impact", ARENA_MAX_BYTES)};
+    bool forward = direction == SB_FORWARD;
+    struct impact impact = {.config = config,
+        .out = out,
+        .forward = forward,
+        .arena = sb_arena_new("impact", ARENA_MAX_BYTES),
+        .source_name = forward ? "source" : "target",
+        .target_name = forward ? "target" : "source"};
     struct sb_endpoint source = sb_wiring_source(config, direction),
                        target = sb_wiring_target(config, direction);
     int done = -1;

@@ -4,6 +4,7 @@
 #include "pg/ident.h"
 #include "schemas/digest.h"
 #include "setup/control.h"
+#include "setup/ddl.h"
 #include "setup/publications.h"
 #include "setup/scope.h"
 #include "setup/slot.h"
@@ -14,7 +15,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { SQL_MAX_BYTES = 64 * 1024 * 1024, LOCK_TIMEOUT_S = 5 };
+enum { SQL_MAX_BYTES = 64 * 1024 * 1024, LOCK_TIMEOUT_S = 5, FIRST_OWNERSHIP = 1 };
 
 /* What is there, read once at the beginning and refreshed by the steps that change it. */
 struct prepare {
@@ -29,10 +30,13 @@ struct prepare {
     struct sb_server_id source_id;
     struct sb_prepared capture;
     struct sb_progress_row progress;
+    struct sb_ownership_row source_owner;
+    struct sb_ownership_row target_owner;
     struct sb_slot_row slot;
     struct sb_publications pubs;
     struct sb_scope scope;
     uint32_t origin_oid;
+    struct sb_ddl_triggers triggers;
     struct sb_uuid stream_uuid;
     char stream_text[SB_UUID_TEXT_BYTES];
     struct sb_buf sql; /* of the step being made */
@@ -40,12 +44,20 @@ struct prepare {
 
 /* -- steps ----------------------------------------------------------------------------------------------- */
 
+/* As the configuration calls the sides: "source" is the old one in both directions. */
+static enum sb_place place_named(const struct prepare *prep, enum sb_place place)
+{
+    if (prep->direction == SB_FORWARD || place == SB_AT_STREAM)
+        return place;
+    return place == SB_AT_SOURCE ? SB_AT_TARGET : SB_AT_SOURCE;
+}
+
 static int step_add(struct prepare *prep, enum sb_place place, const char *what, struct sb_err *err)
 {
     if (prep->sql.failed)
         return sb_err_set(err, SB_E_LIMIT,
             "%s: the statement is larger than %d bytes, or a name is not UTF-8", what, SQL_MAX_BYTES);
-    return sb_script_add(prep->script, place, what, sb_buf_str(&prep->sql), err);
+    return sb_script_add(prep->script, place_named(prep, place), what, sb_buf_str(&prep->sql), err);
 }
 
 /* The statements in prep->sql in one transaction, then the step is on the script; in a dry run only that. */
@@ -87,6 +99,26 @@ static int control_step(struct prepare *prep, enum sb_place place, struct sb_err
     return prep->script->dry_run ? 0 : sb_control_read(conn, (enum sb_side)place, control, err);
 }
 
+/* Where nothing was ever decided the old side owns. */
+static int ownership_step(struct prepare *prep, enum sb_place place, struct sb_err *err)
+{
+    bool source = place == SB_AT_SOURCE;
+    const struct sb_ownership_row *mine = source ? &prep->source_owner : &prep->target_owner,
+                                  *other = source ? &prep->target_owner : &prep->source_owner;
+    if (mine->found)
+        return 0;
+    if (other->found && other->epoch != FIRST_OWNERSHIP)
+        return sb_err_set(err, SB_E_PROGRESS_LOST,
+            "the %s has no ownership row of migration \"%s\", and the other side is at ownership epoch "
+            "%" PRIu64,
+            sb_place_name(place_named(prep, place)), prep->config->migration, other->epoch);
+    sb_buf_reset(&prep->sql);
+    sb_buf_putf(&prep->sql,
+        "INSERT INTO switchback.ownership (migration, owner, epoch) VALUES ('%s', 'old', %d);",
+        prep->config->migration, FIRST_OWNERSHIP);
+    return step_run(prep, place, "write down that the old side owns the data", err);
+}
+
 static int publications_step(struct prepare *prep, struct sb_err *err)
 {
     struct sb_buf mend;
@@ -102,13 +134,51 @@ static int publications_step(struct prepare *prep, struct sb_err *err)
     sb_buf_clear(&mend);
     if (!needed)
         return 0;
-    const char *what = prep->capture.found ? "publish other tables (rows they already hold do not travel)"
-                                           : "publish the tables";
+    const char *what = prep->capture.found
+                           ? "publish other tables (rows they already hold are copied: docs/COPY.md)"
+                           : "publish the tables";
     if (step_run(prep, SB_AT_SOURCE, what, err) < 0)
         return -1;
     return prep->script->dry_run
                ? 0
                : sb_publications_read(prep->source, &prep->names, prep->script->arena, &prep->pubs, err);
+}
+
+/* DDL is described by event triggers, where our role may make them; check says so where it may not. */
+static int ddl_step(struct prepare *prep, struct sb_err *err)
+{
+    bool wanted = prep->config->ddl.policy != SB_DDL_IGNORE && prep->triggers.may_make;
+    if (!wanted || (prep->triggers.there && prep->triggers.scoped))
+        return 0;
+    sb_buf_reset(&prep->sql);
+    sb_ddl_triggers_put(prep->config, prep->direction, &prep->triggers, &prep->sql);
+    if (step_run(prep, SB_AT_SOURCE, "make the event triggers that describe DDL", err) < 0)
+        return -1;
+    return prep->script->dry_run
+               ? 0
+               : sb_ddl_triggers_read(prep->config, prep->direction, prep->source, &prep->triggers, err);
+}
+
+/* The target learns how they sign. The key itself is not shown. */
+static int ddl_key_step(struct prepare *prep, struct sb_err *err)
+{
+    bool known = false;
+    if (prep->script->dry_run || prep->triggers.key[0] == '\0')
+        return 0;
+    if (sb_ddl_key_known(
+            prep->target, prep->config->migration, prep->direction, prep->triggers.key, &known, err) < 0)
+        return -1;
+    if (known)
+        return 0;
+    struct sb_buf sql SB_CLEANUP(sb_buf_clear);
+    sb_buf_init(&sql, SQL_MAX_BYTES);
+    sb_ddl_key_put(prep->config->migration, prep->direction, prep->triggers.key, &sql);
+    if (sb_conn_exec(prep->target, sb_buf_str(&sql), err) < 0)
+        return sb_err_add(err, "write down how DDL is signed");
+    sb_buf_reset(&prep->sql);
+    sb_buf_put_str(
+        &prep->sql, "INSERT INTO switchback.ddl_signature ... -- a copy of the source's switchback.ddl_key");
+    return step_add(prep, SB_AT_TARGET, "write down how DDL is signed", err);
 }
 
 static int origin_step(struct prepare *prep, struct sb_err *err)
@@ -128,11 +198,12 @@ static int progress_step(struct prepare *prep, struct sb_err *err)
         return 0;
     sb_buf_reset(&prep->sql);
     sb_buf_putf(&prep->sql,
-        "INSERT INTO switchback.progress (migration, direction, lane, stream_uuid, source_uuid)\n"
-        "VALUES ('%s', '%s', 0, '%s', '%s');",
+        "INSERT INTO switchback.progress (migration, direction, lane, stream_uuid, source_uuid, "
+        "ownership_epoch)\n"
+        "SELECT '%s', '%s', 0, '%s', '%s', epoch FROM switchback.ownership WHERE migration = '%s';",
         prep->config->migration, sb_direction_name(prep->direction),
         prep->script->dry_run ? "(a new random uuid)" : prep->stream_text,
-        uuid_or(prep->source_control.uuid, "(switchback.identity of the source)"));
+        uuid_or(prep->source_control.uuid, "(switchback.identity of the source)"), prep->config->migration);
     return step_run(prep, SB_AT_TARGET, "begin the progress at nothing", err);
 }
 
@@ -163,23 +234,24 @@ static int copy_step(struct prepare *prep, struct sb_err *err)
 {
     struct sb_copy_row row;
     size_t there = 0;
+    bool initial = prep->direction == SB_FORWARD && prep->config->copy.initial;
     if (sb_control_copy(prep->target, prep->config->migration, prep->direction, &row, err) < 0)
         return -1;
     if (row.found || prep->capture.found)
         return 0;
-    if (tables_there(prep, &there, err) < 0)
+    if (initial && tables_there(prep, &there, err) < 0)
         return -1;
-    bool moved = sb_scope_is_moved(prep->config, prep->scope.published, there);
+    bool moved = initial && sb_scope_is_moved(prep->config, prep->scope.published, there);
     sb_buf_reset(&prep->sql);
     sb_buf_putf(&prep->sql,
         "INSERT INTO switchback.copy (migration, direction, state, structure) VALUES ('%s', '%s', '%s', "
         "'%s');",
-        prep->config->migration, sb_direction_name(prep->direction),
-        prep->config->copy.initial ? "pending" : "none", moved ? "pending" : "none");
+        prep->config->migration, sb_direction_name(prep->direction), initial ? "pending" : "none",
+        moved ? "pending" : "none");
     return step_run(prep, SB_AT_TARGET,
-        moved                        ? "plan the initial copy, of the tables and of their rows"
-        : prep->config->copy.initial ? "plan the initial copy"
-                                     : "write down that there is no initial copy",
+        moved     ? "plan the initial copy, of the tables and of their rows"
+        : initial ? "plan the initial copy"
+                  : "write down that there is no initial copy",
         err);
 }
 
@@ -345,8 +417,11 @@ static int state_read(struct prepare *prep, struct sb_err *err)
         sb_catalog_server_id(prep->source, &prep->source_id, err) < 0 ||
         sb_control_capture(prep->source, migration, prep->direction, &prep->capture, err) < 0 ||
         sb_control_progress(prep->target, migration, prep->direction, &prep->progress, err) < 0 ||
+        sb_control_ownership(prep->source, migration, &prep->source_owner, err) < 0 ||
+        sb_control_ownership(prep->target, migration, &prep->target_owner, err) < 0 ||
         sb_control_slot(prep->source, prep->names.slot, &prep->slot, err) < 0 ||
         sb_control_origin(prep->target, prep->names.origin, &prep->origin_oid, err) < 0 ||
+        sb_ddl_triggers_read(prep->config, prep->direction, prep->source, &prep->triggers, err) < 0 ||
         sb_publications_read(prep->source, &prep->names, prep->script->arena, &prep->pubs, err) < 0)
         return -1;
     return sb_scope_read(prep->config, prep->source, prep->script->arena, &prep->scope, err);
@@ -373,10 +448,13 @@ static int steps_run(struct prepare *prep, struct sb_err *err)
     if (control_step(prep, SB_AT_SOURCE, err) < 0 || identities_differ(prep, err) < 0)
         return -1;
     SB_FAULT("setup-after-source");
+    if (ownership_step(prep, SB_AT_TARGET, err) < 0 || ownership_step(prep, SB_AT_SOURCE, err) < 0)
+        return -1;
+    SB_FAULT("setup-after-ownership");
     if (publications_step(prep, err) < 0)
         return -1;
     SB_FAULT("setup-after-publications");
-    if (origin_step(prep, err) < 0)
+    if (ddl_step(prep, err) < 0 || ddl_key_step(prep, err) < 0 || origin_step(prep, err) < 0)
         return -1;
     SB_FAULT("setup-after-origin");
     if (progress_step(prep, err) < 0 || copy_step(prep, err) < 0)
@@ -393,7 +471,9 @@ static int steps_run(struct prepare *prep, struct sb_err *err)
 
 static int prepare_run(struct prepare *prep, struct sb_err *err)
 {
-    if (!prep->script->dry_run && sb_control_lock(prep->source, prep->config->migration, err) < 0)
+    /* On the old side, whatever the direction, where `remove` takes it too. */
+    struct sb_conn *old = prep->direction == SB_FORWARD ? prep->source : prep->target;
+    if (!prep->script->dry_run && sb_control_lock(old, prep->config->migration, err) < 0)
         return -1;
     if (state_read(prep, err) < 0)
         return -1;

@@ -2,7 +2,8 @@
  * Everything a migration needs on its servers and in its stream, made in an order in which a crash at any
  * point can be mended by running it again:
  *
- *   1 control schema and identity row on the target, then on the source
+ *   1 control schema and identity row on the target, then on the source; on both, who owns the data (the
+ *     old side)
  *   2 the two publications on the source          (before the slot: a later one cannot be decoded)
  *   3 replication origin on the target
  *   4 progress row on the target                  (holds the stream's uuid from here on), and whether there

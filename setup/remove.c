@@ -153,6 +153,22 @@ static int schema_exists(struct sb_conn *conn, bool *ret_exists, struct sb_err *
     return 0;
 }
 
+/* They would go with the schema; so they are named. */
+static int triggers_put(struct sb_conn *conn, struct sb_buf *sql, struct sb_err *err)
+{
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    if (sb_conn_query(conn,
+            "SELECT pg_catalog.format('DROP EVENT TRIGGER %I;', t.evtname) FROM pg_catalog.pg_event_trigger t"
+            " JOIN pg_catalog.pg_proc p ON p.oid = t.evtfoid JOIN pg_catalog.pg_namespace n ON n.oid = "
+            "p.pronamespace WHERE n.nspname = 'switchback' ORDER BY t.evtname",
+            0, NULL, &rows, err) < 0)
+        return -1;
+    for (int i = 0; i < sb_rows_count(rows); i++)
+        sb_buf_putf(sql, "%s\n", sb_rows_get(rows, i, 0));
+    return 0;
+}
+
 static int control_remove(struct removal *removal, int side, struct sb_err *err)
 {
     struct sb_conn *conn = removal->sides[side];
@@ -168,6 +184,8 @@ static int control_remove(struct removal *removal, int side, struct sb_err *err)
         return -1;
     sb_buf_reset(&removal->sql);
     if (!shared) {
+        if (triggers_put(conn, &removal->sql, err) < 0)
+            return -1;
         sb_buf_put_str(&removal->sql, "DROP SCHEMA switchback CASCADE;");
         return step_run(removal, side, "drop the control schema", err);
     }

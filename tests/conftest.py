@@ -86,6 +86,19 @@ def switchback(place):
         yield make
 
 
+@pytest.fixture
+def armed(clusters, switchback):
+    """armed(majors=(14, 18)): a migration whose way back is armed, with `run` at work (sbtest.wayback)."""
+    from sbtest.wayback import WayBack
+
+    def make(**options):
+        it = WayBack(clusters, switchback, **options).prepare()
+        it.run()
+        return it.wait_armed(90)
+
+    return make
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     report = (yield).get_result()

@@ -22,3 +22,13 @@ CREATE TABLE IF NOT EXISTS switchback.identity (
     made_at timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
 INSERT INTO switchback.identity (format) VALUES (1) ON CONFLICT DO NOTHING;
+
+-- Which side owns the data. The other one is written to by apply, and by nobody else. A hand-off raises the epoch here
+-- and in switchback.progress, in one transaction on the side that takes over.
+CREATE TABLE IF NOT EXISTS switchback.ownership (
+    migration text PRIMARY KEY,
+    owner text NOT NULL CHECK (owner IN ('old', 'new')),
+    epoch bigint NOT NULL CHECK (epoch > 0),
+    decided_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    decided_by text NOT NULL DEFAULT session_user
+);

@@ -16,7 +16,20 @@ CREATE TABLE IF NOT EXISTS switchback.progress (
     transactions bigint NOT NULL DEFAULT 0,   -- applied so far
     changes bigint NOT NULL DEFAULT 0,
     conflicts bigint NOT NULL DEFAULT 0,
+    rogue_writes bigint NOT NULL DEFAULT 0,   -- changes that an observer found and did not apply
+    rogue_transactions bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (migration, direction, lane)
+) WITH (fillfactor = 10);
+
+-- The newest canary that arrived, written in the target transaction that echoes it.
+CREATE TABLE IF NOT EXISTS switchback.canary (
+    migration text NOT NULL,
+    direction text NOT NULL,
+    epoch bigint NOT NULL,        -- of the capture that sent it
+    number bigint NOT NULL,       -- counted from 1 within the epoch
+    sent_at timestamptz NOT NULL, -- by the clock of the machine that sent it
+    applied_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    PRIMARY KEY (migration, direction)
 ) WITH (fillfactor = 10);
 
 -- An operator's wishes, read by apply between batches.
@@ -87,9 +100,11 @@ CREATE TABLE IF NOT EXISTS switchback.chunk (
     rows bigint NOT NULL,
     digest bytea NOT NULL,
     schema_id bigint NOT NULL,     -- 0: the stream had no schema of it yet
-    copied_at timestamptz NOT NULL DEFAULT pg_catalog.now()
+    copied_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    passed boolean NOT NULL DEFAULT false -- progress is beyond H on its timeline: all that follows is newer, for good
 );
 CREATE INDEX IF NOT EXISTS chunk_relation ON switchback.chunk (migration, direction, relation);
+ALTER TABLE switchback.chunk ADD COLUMN IF NOT EXISTS passed boolean NOT NULL DEFAULT false;
 -- Without, a publication of all tables on the target would make our DELETE fail.
 ALTER TABLE switchback.chunk REPLICA IDENTITY FULL;
 
@@ -114,12 +129,15 @@ CREATE TABLE IF NOT EXISTS switchback.conflict (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     migration text NOT NULL,
     direction text NOT NULL,
-    kind text NOT NULL,            -- insert_exists, update_missing, delete_missing, multiple_unique_conflicts, row_differs
+    kind text NOT NULL,            -- insert_exists, update_missing, delete_missing, multiple_unique_conflicts, row_differs,
+                                   -- rogue_write: somebody else wrote on the side that does not own
+    op text,                       -- insert, update, delete, truncate
     relation text NOT NULL,
     key jsonb,
     source_row jsonb,              -- as the stream has it; columns that did not travel are not there
     target_row jsonb,              -- as it was found
-    resolution text NOT NULL,      -- owner (the stream's version was written), none (nothing to do), hold
+    resolution text NOT NULL,      -- owner (the stream's version was written), none (nothing to do), hold,
+                                   -- open (a rogue write: the owner's row was left alone)
     commit_lsn pg_lsn NOT NULL,
     ordinal bigint NOT NULL,
     xid bigint NOT NULL,
@@ -159,4 +177,58 @@ CREATE TABLE IF NOT EXISTS switchback.debt (
     skipped_by text NOT NULL,
     reason text NOT NULL,
     made_at timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+
+-- With what the source's event triggers sign: only what bears it is taken for DDL. A copy of the source's key.
+CREATE TABLE IF NOT EXISTS switchback.ddl_signature (
+    migration text NOT NULL,
+    direction text NOT NULL,
+    secret text NOT NULL,
+    PRIMARY KEY (migration, direction)
+);
+
+-- DDL of the source that apply has met: what it did with it, or what it stands at until somebody decides.
+CREATE TABLE IF NOT EXISTS switchback.ddl (
+    id bigint GENERATED ALWAYS AS IDENTITY UNIQUE,
+    migration text NOT NULL,
+    direction text NOT NULL,
+    lane integer NOT NULL DEFAULT 0,
+    commit_lsn pg_lsn NOT NULL,
+    ordinal bigint NOT NULL,       -- of the message, or of the first row of a changed table, in its transaction
+    xid bigint NOT NULL,
+    kind text NOT NULL CHECK (kind IN ('statement', 'relation')), -- relation: without an event trigger
+    tag text NOT NULL,             -- ALTER TABLE ...
+    relations text[] NOT NULL,     -- quoted, of the source
+    statement text,                -- NULL: its text is not known
+    path text[] NOT NULL,          -- the schemas in which its names are looked up
+    run_by text,                   -- role on the source
+    reason text NOT NULL,          -- why it is held; empty: it was not
+    breaks_way_back boolean NOT NULL,
+    copied_again text[] NOT NULL,  -- tables of which it changes rows that do not travel
+    state text NOT NULL CHECK (state IN ('held', 'approved', 'skipped', 'applied')),
+    decided_by text,
+    decision text,                 -- why, in the operator's words
+    decided_at timestamptz,
+    found_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    passed_at timestamptz,         -- when its transaction was applied
+    PRIMARY KEY (migration, direction, lane, commit_lsn, ordinal)
+);
+
+-- What `switchback verify` came to, a row for each run.
+CREATE TABLE IF NOT EXISTS switchback.verify_run (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    migration text NOT NULL,
+    direction text NOT NULL,
+    verdict text NOT NULL,             -- equal, different, incomplete
+    pattern text,                      -- of tables; NULL: all of the migration's
+    tables integer NOT NULL,
+    tables_incomplete integer NOT NULL, -- not compared, or not decided
+    source_rows bigint NOT NULL,
+    target_rows bigint NOT NULL,
+    keys_compared bigint NOT NULL,
+    differences bigint NOT NULL,
+    applied_lsn pg_lsn NOT NULL,       -- everything was compared at this progress or later; 0/0: nothing was read
+    applied_us bigint NOT NULL,        -- its commit time on the source, microseconds since 1970
+    started_at timestamptz NOT NULL,
+    ended_at timestamptz NOT NULL DEFAULT pg_catalog.now()
 );

@@ -7,9 +7,9 @@ STATE = "SELECT state FROM switchback.copy WHERE migration = 'shop' AND directio
 LEDGER = "SELECT relation, lower_bound, upper_bound, snapshot, flushed_past::text, rows, digest FROM switchback.chunk"
 
 
-def make_pair(clusters, switchback, tables, rows=(), old=None, **copy):
+def make_pair(clusters, switchback, tables, rows=(), old=None, major=15, **copy):
     """Two crashable clusters with these tables, the old one's filled; prepared, nothing running."""
-    servers = clusters(15, "old", fsync=True, settings=old or {}), clusters(15, "new", fsync=True)
+    servers = clusters(major, "old", fsync=True, settings=old or {}), clusters(15, "new", fsync=True)
     for server in servers:
         for statement in tables:
             server.sql(statement)

@@ -12,6 +12,7 @@ import pytest
 
 from sbtest import compare, process
 from sbtest.servers import free_port
+from sbtest.standby import lsn  # noqa: F401
 from sbtest.wait import wait_until
 
 CAPTURE, APPLY = "capture-forward", "apply-forward"
@@ -22,11 +23,6 @@ TABLES = [
     "ALTER TABLE pair REPLICA IDENTITY FULL",
 ]
 STOP_MAX_S = 10  # "within a few seconds", on a busy machine
-
-
-def lsn(text):
-    high, low = text.split("/")
-    return int(high, 16) << 32 | int(low, 16)
 
 
 class Pair:

@@ -329,6 +329,35 @@ def test_a_table_altered_while_it_is_copied_begins_anew(clusters, switchback):
     finish(old, new, product)
 
 
+PARTED = [
+    "CREATE TABLE item (id int PRIMARY KEY, v int) PARTITION BY RANGE (id)",
+    "CREATE TABLE item_low PARTITION OF item FOR VALUES FROM (100) TO (500)",
+    "CREATE TABLE item_high PARTITION OF item FOR VALUES FROM (500) TO (2000)",
+]
+
+
+@pytest.mark.parametrize("statement", [
+    "ALTER TABLE item ATTACH PARTITION strange FOR VALUES FROM (0) TO (100)", "ALTER TABLE item DETACH PARTITION item_low",
+])
+def test_partitions_that_come_and_go_while_their_table_is_copied(clusters, switchback, statement):
+    """Rows that an ATTACH brings or a DETACH takes are in no change."""
+    old, new, product = make_pair(
+        clusters, switchback, PARTED, ["INSERT INTO item SELECT g, g FROM generate_series(100, 1100) g", "ANALYZE"], chunk_rows=100, jobs=1)
+    new.sql("CREATE TABLE item_lowest PARTITION OF item FOR VALUES FROM (0) TO (100)")
+    copy = product.start("copy", fault="copy-after-commit:freeze:9")
+    frozen(copy)
+    old.sql("CREATE TABLE strange (id int PRIMARY KEY, v int)")
+    old.sql("INSERT INTO strange SELECT g, -g FROM generate_series(1, 99) g")
+    old.sql(statement)
+    copy.signal(signal.SIGCONT)
+    assert copy.wait(90) == 0
+    assert product.log_contains("table is copied anew")
+    product.run()
+    wait_until(lambda: new.value(STATE) == "complete", 60, "the copy to be complete")
+    product.wait_caught_up()
+    assert new.sql("SELECT * FROM item ORDER BY 1") == old.sql("SELECT * FROM item ORDER BY 1")
+
+
 def test_a_table_published_while_rows_are_copied_is_copied_too(clusters, switchback):
     old, new, product = make_pair(clusters, switchback, ITEMS, ITEM_ROWS, chunk_rows=100, jobs=1)
     copy = product.start("copy", fault="copy-after-commit:freeze:2")

@@ -151,3 +151,82 @@ def test_a_kill_while_a_wish_is_taken(clusters, switchback, point):
     product.run()
     wait_again(new, '"public"."item"')
     finish(old, new, product)
+
+
+# -- pause
+
+
+def test_pause_holds_the_copy_up(clusters, switchback):
+    old, new, product = make_pair(clusters, switchback, ITEMS, ITEM_ROWS, chunk_rows=50, jobs=2, max_rate_bytes_s=20000)
+    product.run()
+    wait_until(lambda: len(ledger(new)) > 3, 30, "some chunks")
+    product.ok("pause")
+    report = product.wait_state("copy-forward", "waiting")
+    assert "paused" in report["why"], report
+    open_ones = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE '%% copy-forward' AND xact_start IS NOT NULL"
+    wait_until(lambda: old.value(open_ones) == 0, 30, "the chunks at work to end")
+    chunks = len(ledger(new))
+    old.sql("INSERT INTO item SELECT g, g FROM generate_series(3000, 3100) g")
+    product.kill_stage("copy-forward")  # paused is paused, whoever runs
+    product.wait_state("copy-forward", "waiting", 30)
+    assert 3 < chunks < 42 and len(ledger(new)) == chunks and new.value(STATE) == "pending"
+    product.ok("resume")
+    finish(old, new, product)
+
+
+# -- tables that are published later
+
+
+def publish_later(old, new, product, rows):
+    for server in (old, new):
+        server.sql("CREATE TABLE late (id int PRIMARY KEY, v int)")
+    old.sql(f"INSERT INTO late SELECT g, 0 FROM generate_series(1, {rows}) g")
+    product.ok("prepare")
+
+
+def test_a_table_published_later_is_copied_before_its_first_change(clusters, switchback):
+    old, new, product = make_pair(clusters, switchback, ITEMS, ITEM_ROWS, chunk_rows=200, jobs=2)
+    product.run()
+    finish(old, new, product)
+    with Load(old, changes, writers=1, pause=0.01):
+        publish_later(old, new, product, 500)
+        with old.connect(autocommit=False) as session:  # one transaction has known tables and the new one
+            session.execute("UPDATE item SET v = 5 WHERE id < 10")
+            session.execute("UPDATE late SET v = 1 WHERE id % 3 = 0")
+            session.execute("DELETE FROM late WHERE id % 10 = 0")
+            session.commit()
+        wait_again(new, '"public"."late"')
+        old.sql("UPDATE late SET v = 2 WHERE id % 7 = 0")
+    finish(old, new, product)
+    assert new.value("SELECT sum(rows) FROM switchback.chunk WHERE relation LIKE '%%late%%'") <= 500
+    assert new.value("SELECT reason FROM switchback.copy_wish") == "published when the copy was complete"
+
+
+def test_a_calm_table_published_later_is_added_by_hand(clusters, switchback):
+    old, new, product = make_pair(clusters, switchback, ITEMS, ITEM_ROWS, chunk_rows=200, jobs=2)
+    product.run()
+    finish(old, new, product)
+    product.refuses("SB-USAGE", "copy", "--add", "public.item")
+    publish_later(old, new, product, 500)
+    product.ok("copy", "--add", "public.late")
+    wait_until(lambda: new.value("SELECT count(*) FROM late") == 500, 60, "the table to be copied")
+    finish(old, new, product)
+
+
+def test_a_table_published_later_with_rows_of_others_is_left_alone(clusters, switchback):
+    old, new, product = make_pair(clusters, switchback, ITEMS, ITEM_ROWS, chunk_rows=200, jobs=2)
+    product.run()
+    finish(old, new, product)
+    for server in (old, new):
+        server.sql("ALTER TABLE log RENAME TO journal")
+    old.sql("INSERT INTO journal VALUES (3, 'renamed')")
+    finish(old, new, product)
+    assert new.sql("SELECT * FROM switchback.copy_wish") == []
+    publish_later(old, new, product, 10)
+    new.sql("INSERT INTO late VALUES (1, 0)")
+    product.ok("copy", "--add", "public.late")
+    report = product.wait_halted("copy-forward", "SB-TARGET-NOT-EMPTY", 60)
+    assert new.value("SELECT count(*) FROM late") == 1 and "late" in report["error_text"]
+    new.sql("TRUNCATE late")
+    product.ok("resume")
+    finish(old, new, product)

@@ -1,11 +1,11 @@
 """The source comes back with another past: an older backup, or a standby in its place. What was lost there is on the
 target; it must be said, never papered over. And a standby that lost nothing is simply gone on with."""
 
-import shutil
-
 import pytest
 
 from source_pair import CAPTURE, lsn, pair  # noqa: F401
+from sbtest import standby as standbys
+from sbtest.standby import replayed, written
 from sbtest.wait import wait_until
 
 
@@ -103,43 +103,12 @@ def test_a_backup_from_before_prepare(pair):  # noqa: F811
 
 
 def standby_of(it, clusters, slots, **settings):
-    """A streaming standby from a cold copy: with the source's slots, or without them, as pg_basebackup leaves it."""
-    other = clusters(it.old.major, "standby", start=False)
-    shutil.rmtree(other.data)
     it.stop_source("fast")
-    shutil.copytree(it.old.data, other.data, symlinks=True)
-    it.old.start()
-    it.wait_running()
-    if not slots:
-        shutil.rmtree(other.data / "pg_replslot")
-        (other.data / "pg_replslot").mkdir(mode=0o700)
-    (other.data / "standby.signal").touch()
-    other.configure(primary_conninfo=it.old.dsn(application_name='standby'), hot_standby="on", **settings)
-    other.start()
-    wait_until(lambda: replayed(other) >= written(it.old), 30, "the standby to follow")
-    return other
-
-
-def written(cluster):
-    return lsn(cluster.value("SELECT pg_current_wal_flush_lsn()::text"))
-
-
-def replayed(standby):
-    return lsn(standby.value("SELECT pg_last_wal_replay_lsn()::text"))
+    return standbys.standby_of(it.old, clusters, slots, it.wait_running, **settings)
 
 
 def take_over(it, standby):
-    """Promote it, and let it stand at the old one's address."""
-    assert not it.old.running()
-    assert standby.value("SELECT pg_promote(true, 60)")
-    timeline = standby.value("SELECT pg_walfile_name(pg_current_wal_insert_lsn())")[:8]
-    assert int(timeline, 16) == 2, f"it was not promoted: timeline {timeline}"
-    standby.stop("fast")
-    standby.configure(unix_socket_directories=str(it.old.folder))
-    standby.start(wait=False)
-    standby.folder = it.old.folder
-    it.old = it.product.old = standby
-    it.old.wait_up()
+    it.old = it.product.old = standbys.take_over(it.old, standby)
 
 
 def test_a_standby_without_the_slot_takes_over(pair, clusters):  # noqa: F811

@@ -151,17 +151,17 @@ def test_closed_standard_files_do_not_matter(folder):
 
 
 def test_secrets_are_not_shown(folder):
-    (folder / "pw").write_text("canary1\n")
+    (folder / "pw").write_text("parrot1\n")
     (folder / "pw").chmod(0o600)
     (folder / "switchback.yaml").write_text(
         "migration: shop\nsource:\n  dsn: postgresql://me:${SB_TEST_PW}@localhost/a\n"
         "target:\n  dsn: host=/tmp\n  password_file: pw\nkafka:\n  sasl.password: ${SB_TEST_PW}\n"
     )
     for words in ["config show", "config show --json", "config check"]:
-        done = run(words, folder, {"SB_TEST_PW": "canary2"})
+        done = run(words, folder, {"SB_TEST_PW": "parrot2"})
         assert done.returncode == 0
-        assert "canary" not in done.stdout + done.stderr
-    shown = json.loads(run("config show --json", folder, {"SB_TEST_PW": "canary2"}).stdout)
+        assert "parrot" not in done.stdout + done.stderr
+    shown = json.loads(run("config show --json", folder, {"SB_TEST_PW": "parrot2"}).stdout)
     assert shown["source"] == {"dsn": "postgresql://me@localhost/a", "password": "***", "password_file": None}
     assert shown["kafka"] == {"sasl.password": "***"}
 

@@ -3,11 +3,12 @@
 import re
 
 from sbtest import compare, pages, tree
+from sbtest.wait import wait_until
 
 PAGE = "docs/GETTING-STARTED.md"
 YAML = re.compile(r"^```yaml\n(.*?)^```$", re.M | re.S)
-TABLES = ["CREATE TABLE item (id int PRIMARY KEY, note text)", "CREATE TABLE visit (at timestamptz, who text)"]
-STEPS = ["pg_dump", "check", "prepare", "status", "explain", "remove"]
+TABLES = ["CREATE TABLE item (id int PRIMARY KEY, note text)", "CREATE TABLE visit (at timestamptz, who text)", "CREATE INDEX by_note ON item (note)"]
+STEPS = ["check", "prepare", "status", "explain", "remove"]
 
 
 def test_the_page_as_typed(clusters, switchback):
@@ -30,17 +31,19 @@ def test_the_page_as_typed(clusters, switchback):
 
     blocks = pages.blocks(text)
     assert [next(word for word in STEPS if word in block) for block in blocks] == STEPS, blocks
-    structure, check, prepare, look, explain, remove = blocks
-    type_in(structure)
+    check, prepare, look, explain, remove = blocks
     type_in(check)
     assert old.sql("SELECT 1 FROM pg_namespace WHERE nspname = 'switchback'") == []
     assert "CREATE PUBLICATION" in type_in(prepare)
     run = product.run()
+    structure = "SELECT structure FROM switchback.copy"
+    wait_until(lambda: new.value(structure) == "complete", 60, "the structure to be whole")
     product.wait_state("apply-forward", "running")
     old.sql("INSERT INTO item SELECT g, 'note' FROM generate_series(1, 100) g")
     old.sql("INSERT INTO visit VALUES (now(), 'somebody')")
     product.wait_caught_up()
     compare.assert_equal(old, new, tables=[("public", "item"), ("public", "visit")])
+    assert new.value("SELECT to_regclass('by_note') IS NOT NULL")
     assert "WHOLE" in type_in(look)
     type_in(explain)
     assert run.stop() == 0

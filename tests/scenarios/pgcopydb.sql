@@ -407,7 +407,7 @@ DELETE FROM ad WHERE company = 3;
 -- == files-of-a-stream
 -- from: cdc-file-rotation, cdc-endpos-*
 -- what: files of WAL are rotated and an end position is met
--- out: here the stream is one log with positions, proven by docs/STREAM-FORMAT.md's tests; `drain` ends at a position, not a file
+-- out: here the stream is one log with positions, which no reader takes apart by files
 
 -- == large-objects
 -- from: blobs

@@ -323,7 +323,7 @@ DELETE FROM filled WHERE id % 101 = 0;
 -- == a-target-with-rows
 -- from: 004_sync
 -- what: there a copy into rows of others fails and is tried for ever; here the copy is refused before anything is written
--- elsewhere: integration/test_copy.py::test_check_says_that_a_target_is_not_empty
+-- elsewhere: fault/test_copy.py::test_a_target_that_is_not_empty_is_refused_before_anything_is_written
 
 -- == other-encodings
 -- from: 005_encoding
@@ -358,6 +358,11 @@ CLUSTER t USING t_pkey;
 DELETE FROM t WHERE id % 5 = 0;
 REINDEX TABLE t;
 INSERT INTO t SELECT g, 'late' FROM generate_series(201, 210) g;
+
+-- == ddl-of-publications
+-- from: 007_ddl
+-- what: CREATE, ALTER and DROP SUBSCRIPTION in one transaction, publications that do not exist
+-- elsewhere: integration/test_capture.py::test_a_publication_made_anew_does_not_pass
 
 -- == a-target-of-another-shape
 -- from: 008_diff_schema
@@ -1266,7 +1271,7 @@ COMMIT;
 -- == sequences
 -- from: 036_sequences
 -- what: sequences of serial and identity columns, and free ones
--- out: no stream carries them; the hand-off sets them (`switchback check` counts them until then)
+-- elsewhere: fault/test_sequences.py::test_at_any_moment_they_are_ahead_whoever_is_killed
 
 -- == left-out-tables
 -- from: 037_except

@@ -7,13 +7,16 @@ import pytest
 from sbtest import tree
 
 # Lowest first. A folder may include itself and those before it, unless APART says otherwise.
-LAYERS = ["core", "pg", "schemas", "stream", "config", "capture", "apply", "copy", "setup", "cutover", "ops", "cli"]
-# These two share records in schemas/ and rows in the control schema, never a header.
-APART = {(a, b) for a in ("capture", "apply", "copy") for b in ("capture", "apply", "copy") if a != b}
+LAYERS = [
+    "core", "pg", "schemas", "stream", "config", "capture", "apply", "copy", "reconcile", "setup", "cutover", "ops", "cli",
+]
+# These share records in schemas/ and rows in the control schema, never a header.
+STAGES = ("capture", "apply", "copy", "reconcile")
+APART = {(a, b) for a in STAGES for b in STAGES if a != b}
 
 # Headers of others: who may include them, as folders ("pg/") or files without suffix ("capture/walsender").
 DOORS = {
-    "libpq-fe.h": ["pg/", "capture/walsender", "apply/writer", "copy/pipe"],
+    "libpq-fe.h": ["pg/", "capture/walsender", "apply/writer", "copy/pipe", "reconcile/sides"],
     "libpq-events.h": ["pg/"],
     "pg_config.h": ["pg/"],
     "pg_config_manual.h": ["pg/"],
@@ -97,6 +100,7 @@ def test_libraries_link_down_only():
         ("capture/ledger.c", '#include "apply/plans.h"'),
         ("apply/plans.c", '#include "capture/ledger.h"'),
         ("copy/plan.c", '#include "apply/stamps.h"'),
+        ("reconcile/verify.c", '#include "copy/plan.h"'),
         ("pg/conn.c", '#include "stream/stream.h"'),
         ("pg/conn.c", '#include "conn.h"'),
         ("apply/plans.c", "#include <libpq-fe.h>"),

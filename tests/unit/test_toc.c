@@ -263,7 +263,16 @@ START_TEST(what_depends_on_an_excluded_table_stays_with_it)
     give(&(struct given){true, 30, 1259, 1, "23", "RULE", "public", "both r", "CREATE RULE r;"});
     give(&(struct given){
         true, 31, 2606, 2, "22 20", "FK CONSTRAINT", "public", "person fk", "ALTER TABLE person;"});
+    give(&(struct given){false, 28, 1259, 5, NULL, "VIEW", "public", "hull",
+        "CREATE VIEW public.hull AS SELECT NULL::int AS id;"});
+    give(&(struct given){
+        true, 32, 2618, 6, "22 28", "RULE", "public", "hull _RETURN", "CREATE OR REPLACE VIEW hull;"});
+    give(
+        &(struct given){false, 29, 1259, 7, "28", "VIEW", "public", "over", "CREATE VIEW over AS SELECT 1;"});
     choose(but_visit, false);
+    ck_assert_int_eq(entry(28)->phase, SB_TOC_LEFT_OUT);
+    ck_assert_int_eq(entry(29)->phase, SB_TOC_LEFT_OUT);
+    ck_assert_int_eq(entry(32)->phase, SB_TOC_LEFT_OUT);
     ck_assert_int_eq(entry(22)->phase, SB_TOC_LEFT_OUT);
     ck_assert_int_eq(entry(23)->phase, SB_TOC_LEFT_OUT);
     ck_assert_int_eq(entry(30)->phase, SB_TOC_LEFT_OUT);

@@ -43,11 +43,25 @@ START_TEST(names_are_whole_and_differ_for_the_longest_migration)
     ck_assert_str_eq(
         forward.publication_keyless, "switchback_abcdefghijklmnopqrstuvwxyz01234_forward_keyless");
     ck_assert_str_eq(reverse.origin, "switchback_abcdefghijklmnopqrstuvwxyz01234_reverse");
+    ck_assert(sb_wiring_is_our_origin(config.migration, sb_view_str(forward.origin)));
+    ck_assert(sb_wiring_is_our_origin(config.migration, sb_view_str(reverse.origin)));
     char copy[SB_NAME_BYTES];
     sb_wiring_copy_origin(&config, SB_REVERSE, 64, copy);
     ck_assert_str_eq(copy, "switchback_abcdefghijklmnopqrstuvwxyz01234_reverse_copy_64");
-    ck_assert_int_eq(strncmp(forward.origin, SB_ORIGIN_PREFIX, strlen(SB_ORIGIN_PREFIX)), 0);
+    ck_assert(sb_wiring_is_our_origin(config.migration, sb_view_str(copy)));
     ck_assert_uint_lt(strlen(forward.publication_keyless), 64); /* NAMEDATALEN */
+}
+END_TEST
+
+START_TEST(origins_of_a_migration_are_its_own)
+{
+    static const char *const ours[] = {"switchback_shop_forward", "switchback_shop_copy_3", NULL};
+    static const char *const others[] = {"", "switchback_", "switchback_shop", "switchback_shop_",
+        "switchback_sho_forward", "switchback_shop2_forward", "xswitchback_shop_forward", NULL};
+    for (int i = 0; ours[i] != NULL; i++)
+        ck_assert_msg(sb_wiring_is_our_origin("shop", sb_view_str(ours[i])), "%s", ours[i]);
+    for (int i = 0; others[i] != NULL; i++)
+        ck_assert_msg(!sb_wiring_is_our_origin("shop", sb_view_str(others[i])), "%s", others[i]);
 }
 END_TEST
 
@@ -107,6 +121,7 @@ int main(void)
     TCase *tests = tcase_create("wiring");
     tcase_add_test(tests, directions_swap_the_sides);
     tcase_add_test(tests, names_are_whole_and_differ_for_the_longest_migration);
+    tcase_add_test(tests, origins_of_a_migration_are_its_own);
     tcase_add_test(tests, the_stream_gets_what_was_configured);
     tcase_add_test(tests, two_directions_never_share_a_file);
     tcase_add_test(tests, the_log_gets_what_was_configured);

@@ -100,7 +100,9 @@ static struct rig rig_open(const struct sb_stream_options *options, struct sb_ov
     need(sb_stream_open(options, SB_STREAM_WRITE, &rig.stream, &err) == 0, "opening the store");
     need(sb_codec_new(&rig.codec, &err) == 0, "the codec");
     rig.ledger = sb_ledger_new(SB_LEDGER_STREAM, LEDGER_COMMITS, 1);
-    struct sb_flow_parts parts = {.stream = rig.stream,
+    struct sb_flow_parts parts = {.migration = "shop",
+        .direction = SB_REVERSE,
+        .stream = rig.stream,
         .codec = rig.codec,
         .ledger = rig.ledger,
         .overlap = overlap,

@@ -85,6 +85,8 @@ class Switchback:
             "http": {"listen": ""},
             "log": {"level": "debug"},
             "copy": {"initial": False},  # tests of the copy turn it on
+            # Tests of the way back turn it on; elsewhere what travels is the test's own transactions and nothing else.
+            "reverse": {"enabled": False},
         }
         (self.folder / "state").mkdir(mode=0o700)
         if broker is not None:
@@ -160,11 +162,13 @@ class Switchback:
         return self.verb("status", "--json", timeout=20).json()
 
     def _stage(self, name):
+        absent = {"state": "absent", "pid": None, "why": "", "error": None}
         stage, _, direction = name.partition("-")
         for one in self.status()["directions"]:
             if one["direction"] == (direction or "forward"):
-                # The copy is not there until it was started.
-                return one["stages"].get(stage, {"state": "absent", "pid": None, "why": "", "error": None})
+                return one["stages"].get(stage, absent)  # the copy is not there until it was started
+        if direction == "reverse":
+            return absent  # nor is the way back
         raise AssertionError(f"status knows no direction of {name}")
 
     def pid(self, name):

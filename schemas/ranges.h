@@ -4,8 +4,8 @@
  * Half open, the first open below and the last open above, so that together they hold every key there is or
  * will be; finished ranges never overlap.
  */
-#ifndef SB_COPY_RANGES_H
-#define SB_COPY_RANGES_H
+#ifndef SB_SCHEMAS_RANGES_H
+#define SB_SCHEMAS_RANGES_H
 
 #include "core/arena.h"
 #include "core/err.h"

@@ -1,4 +1,4 @@
-#include "copy/ranges.h"
+#include "schemas/ranges.h"
 
 #include <stdlib.h>
 

@@ -1,0 +1,185 @@
+/* switchback verify [--table PATTERN] [--explain] [--json]: is the target what the source is, row by row? */
+#include "cli/steps.h"
+#include "cli/verbs.h"
+#include "cli/words.h"
+#include "core/clock.h"
+#include "core/log.h"
+#include "pg/ident.h"
+#include "reconcile/verify.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { ARENA_BYTES = 256 * 1024 * 1024, EXIT_DIFFERENT = 4, EXIT_INCOMPLETE = 8, SHOWN_MAX = 10 };
+
+const struct sb_opt sb_opts_verify[] = {
+    {"table", 0, "PATTERN", NULL, "only these tables: \"public.*\""},
+    {"explain", 0, NULL, NULL, "say how each table would be compared, and why so; nothing is read"},
+    {"json", 0, NULL, NULL, "print JSON"},
+    {.name = NULL},
+};
+
+/* -- for people ------------------------------------------------------------------------------------------ */
+
+static void explain_print(const struct sb_verify_outcome *outcome)
+{
+    for (size_t i = 0; i < outcome->count; i++) {
+        const struct sb_verify_table *table = outcome->results[i].table;
+        sb_words_put(stdout, table->shown);
+        printf("  %s", sb_strategy_name(table->strategy));
+        if (table->strategy == SB_STRATEGY_RANGES)
+            printf(", %zu chunks", table->ranges.count);
+        if (table->strategy != SB_STRATEGY_NONE)
+            printf(", about %" PRId64 " rows", table->rows_estimated);
+        printf(": %s\n", table->reason);
+        if (table->omitted[0] != '\0')
+            sb_words_put_lines(stdout, "      not compared: ", table->omitted);
+    }
+}
+
+static void difference_print(const struct sb_difference *difference)
+{
+    printf("      %s ", sb_verdict_kind_name(difference->kind));
+    if (difference->key != NULL)
+        sb_words_put(stdout, difference->key);
+    else
+        printf("%" PRId64 " rows with digest %s", difference->rows, difference->row);
+    if (difference->columns != NULL) {
+        printf(" in ");
+        sb_words_put(stdout, difference->columns);
+    }
+    printf("%s\n", difference->source_differs ? "; the source is not what the stream says" : "");
+}
+
+static void result_print(const struct sb_verify_result *result)
+{
+    printf("%-12s  ", sb_verify_state_name(result->state));
+    sb_words_put(stdout, result->table->shown);
+    if (result->chunks > 0)
+        printf("  %" PRId64 " and %" PRId64 " rows, %" PRId64 " touched meanwhile", result->source_rows,
+            result->target_rows, result->dirty);
+    if (result->differences > 0)
+        printf(", %" PRId64 " differ", result->differences);
+    if (result->undecided > 0)
+        printf(", %" PRId64 " undecided", result->undecided);
+    printf("%s%s\n", result->why[0] == '\0' ? "" : ": ", result->why);
+    if (result->table->omitted[0] != '\0')
+        sb_words_put_lines(stdout, "      not compared: ", result->table->omitted);
+    size_t shown = result->kept_count < SHOWN_MAX ? result->kept_count : SHOWN_MAX;
+    for (size_t i = 0; i < shown; i++)
+        difference_print(&result->kept[i]);
+    if (result->differences > (int64_t)shown)
+        printf("      ... %" PRId64 " in all%s\n", result->differences,
+            result->kept_count > shown ? "; --json shows more" : "");
+}
+
+static void outcome_print(const struct sb_verify_outcome *outcome)
+{
+    char when[SB_TIME_TEXT_BYTES], lsn[SB_LSN_TEXT_BYTES];
+    for (size_t i = 0; i < outcome->count; i++)
+        result_print(&outcome->results[i]);
+    printf("%s: %" PRId64 " keys compared", sb_verify_verdict_name(outcome->verdict),
+        sb_verify_total(outcome, sb_verify_keys_compared));
+    if (outcome->first_applied_lsn != 0)
+        printf(", as of %s (%s) or later", sb_clock_text(outcome->first_applied_us, when),
+            sb_lsn_text(outcome->first_applied_lsn, lsn));
+    printf("; no snapshot was held longer than %" PRId64 " ms", outcome->oldest_ms);
+    printf("%s%s\n", outcome->why[0] == '\0' ? "" : ": ", outcome->why);
+}
+
+/* -- for programs ---------------------------------------------------------------------------------------- */
+
+static json_t *difference_json(const struct sb_difference *difference)
+{
+    char h[SB_LSN_TEXT_BYTES], applied[SB_LSN_TEXT_BYTES];
+    json_t *key = difference->key == NULL ? NULL : json_loads(difference->key, 0, NULL);
+    return json_pack("{s:s, s:I, s:o, s:s, s:s?, s:b, s:b, s:s, s:s}", "kind",
+        sb_verdict_kind_name(difference->kind), "rows", (json_int_t)difference->rows, "key",
+        key == NULL ? json_null() : key, "digest", difference->row, "columns", difference->columns,
+        "by_stream", difference->by_stream, "source_differs", difference->source_differs, "horizon",
+        sb_lsn_text(difference->h, h), "applied", sb_lsn_text(difference->applied_lsn, applied));
+}
+
+static json_t *table_json(const struct sb_verify_table *table)
+{
+    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I}", "table", table->shown, "strategy",
+        sb_strategy_name(table->strategy), "reason", table->reason, "columns_not_compared", table->omitted,
+        "rows_estimated", (json_int_t)table->rows_estimated, "chunks_planned",
+        (json_int_t)table->ranges.count);
+}
+
+static json_t *result_json(const struct sb_verify_result *result)
+{
+    json_t *object = table_json(result->table), *kept = json_array();
+    for (size_t i = 0; i < result->kept_count; i++)
+        json_array_append_new(kept, difference_json(&result->kept[i]));
+    json_t *found = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
+        "state", sb_verify_state_name(result->state), "why", result->why, "source_rows",
+        (json_int_t)result->source_rows, "target_rows", (json_int_t)result->target_rows, "chunks",
+        (json_int_t)result->chunks, "retaken", (json_int_t)result->retaken, "dirty",
+        (json_int_t)result->dirty, "by_reread", (json_int_t)result->by_reread, "by_stream",
+        (json_int_t)result->by_stream, "undecided", (json_int_t)result->undecided, "rounds",
+        (json_int_t)result->rounds, "keys_compared", (json_int_t)sb_verify_keys_compared(result),
+        "difference_count", (json_int_t)result->differences, "differences", kept);
+    json_object_update(object, found);
+    json_decref(found);
+    return object;
+}
+
+static json_t *outcome_json(const struct sb_verify_outcome *outcome, bool plan_only)
+{
+    char started[SB_TIME_TEXT_BYTES], applied[SB_TIME_TEXT_BYTES], lsn[SB_LSN_TEXT_BYTES];
+    json_t *tables = json_array();
+    for (size_t i = 0; i < outcome->count; i++)
+        json_array_append_new(
+            tables, plan_only ? table_json(outcome->results[i].table) : result_json(&outcome->results[i]));
+    if (plan_only)
+        return json_pack("{s:o}", "tables", tables);
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "verdict",
+        sb_verify_verdict_name(outcome->verdict), "why", outcome->why, "started",
+        sb_clock_text(outcome->started_us, started), "applied_lsn",
+        sb_lsn_text(outcome->first_applied_lsn, lsn), "applied_at",
+        sb_clock_text(outcome->first_applied_us, applied), "keys_compared",
+        (json_int_t)sb_verify_total(outcome, sb_verify_keys_compared), "snapshot_ms_max",
+        (json_int_t)outcome->oldest_ms, "stream_transactions", (json_int_t)outcome->transactions,
+        "held_back_by", (json_int_t)outcome->held_back_by, "window_peak_bytes",
+        (json_int_t)outcome->window_peak_bytes, "memory_peak_bytes", (json_int_t)outcome->tally_peak_bytes,
+        "tables", tables);
+}
+
+static int show(
+    const struct sb_cli *cli, const struct sb_verify_outcome *outcome, bool plan_only, struct sb_err *err)
+{
+    if (cli->json)
+        return sb_steps_dump(outcome_json(outcome, plan_only), err);
+    if (plan_only)
+        explain_print(outcome);
+    else
+        outcome_print(outcome);
+    return 0;
+}
+
+int sb_verb_verify(const struct sb_cli *cli, struct sb_err *err)
+{
+    static const int codes[] = {[SB_VERIFY_EQUAL] = 0,
+        [SB_VERIFY_DIFFERENT] = EXIT_DIFFERENT,
+        [SB_VERIFY_INCOMPLETE] = EXIT_INCOMPLETE};
+    const struct sb_verify_options options = {.direction = SB_FORWARD,
+        .pattern = sb_opts_value(cli->opts, "table"),
+        .plan_only = sb_opts_flag(cli->opts, "explain")};
+    struct sb_verify_outcome outcome;
+    if (options.pattern != NULL && !sb_pattern_valid(options.pattern))
+        return sb_err_set(err, SB_E_USAGE, "\"%s\" is no pattern of tables", options.pattern);
+    struct sb_arena *arena = sb_arena_new("compare", ARENA_BYTES);
+    if (arena == NULL)
+        return sb_err_set(err, SB_E_NO_MEMORY, "no memory for an arena");
+    int code = sb_verify_run(cli->config, &options, arena, &outcome, err);
+    if (code == 0)
+        code = show(cli, &outcome, options.plan_only, err);
+    if (code == 0 && !options.plan_only)
+        code = codes[outcome.verdict];
+    sb_arena_free(arena);
+    return code;
+}

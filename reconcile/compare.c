@@ -1,0 +1,637 @@
+#include "reconcile/compare.h"
+
+#include "core/clock.h"
+#include "pg/ident.h"
+#include "reconcile/keyset.h"
+#include "reconcile/rowform.h"
+#include "reconcile/tally.h"
+#include "schemas/digest.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    SQL_MAX_BYTES = 64 * 1024 * 1024,
+    KEY_MAX_BYTES = 64 * 1024 * 1024,
+    PENDING_MAX_BYTES = 256 * 1024 * 1024,
+    KEYSET_MAX_BYTES = 64 * 1024 * 1024,
+    BATCH_KEYS = 300,   /* read again under one pair of stamps */
+    SUSPECTS_MAX = 500, /* of a chunk: whose columns are looked at while its snapshots are there */
+    SLICE_BITS_MAX = 24,
+    ROUNDS_MAX = 30, /* once progress has passed everything that made keys dirty */
+    TRIES_MAX = 20,  /* the same, of a chunk */
+    PAUSE_FIRST_US = 10000,
+    PAUSE_MOST_US = 250000,
+};
+
+struct chunk {
+    const struct sb_key_range *range;
+    unsigned bits; /* of the key's digest */
+    uint32_t slice;
+};
+
+struct pending { /* a dirty key */
+    struct sb_verify_result *result;
+    struct sb_digest key;
+    struct sb_view bytes;
+};
+
+struct sb_compare {
+    struct sb_compare_options options;
+    struct sb_sides *sides;
+    struct sb_follow *follow;
+    struct sb_window *window;
+    struct sb_arena *kept; /* the caller's */
+    struct sb_tally *tally;
+    struct sb_arena *keyset_arena;
+    struct sb_arena *pending_arena;
+    struct pending *pending;
+    size_t pending_count, pending_cap;
+    struct sb_history history;
+    struct sb_buf sql[2], key, canonical;
+    struct sb_digest fields[SB_COLS_MAX];
+    bool differs[SB_COLS_MAX];
+    /* of the table at work */
+    const struct sb_verify_table *table;
+    struct sb_verify_result *result;
+    struct chunk chunk;
+    struct sb_stamp stamp;
+    struct sb_keyset suspects;
+    uint64_t last_h; /* of the newest chunk */
+    uint64_t first_applied_lsn;
+    int64_t first_applied_us;
+};
+
+/* -- life ------------------------------------------------------------------------------------------------ */
+
+int sb_compare_new(const struct sb_compare_options *options, struct sb_sides *sides, struct sb_follow *follow,
+    struct sb_window *window, struct sb_arena *arena, struct sb_compare **ret_compare, struct sb_err *err)
+{
+    struct sb_compare *compare = calloc(1, sizeof *compare);
+    if (compare == NULL)
+        return sb_err_set(err, SB_E_NO_MEMORY, "no memory for a compare");
+    compare->options = *options;
+    compare->sides = sides;
+    compare->follow = follow;
+    compare->window = window;
+    compare->kept = arena;
+    sb_buf_init(&compare->sql[0], SQL_MAX_BYTES);
+    sb_buf_init(&compare->sql[1], SQL_MAX_BYTES);
+    sb_buf_init(&compare->key, KEY_MAX_BYTES);
+    sb_buf_init(&compare->canonical, KEY_MAX_BYTES);
+    compare->tally = sb_tally_new(options->tally_max_bytes);
+    compare->keyset_arena = sb_arena_new("keys read again", KEYSET_MAX_BYTES);
+    compare->pending_arena = sb_arena_new("dirty keys", PENDING_MAX_BYTES);
+    if (compare->tally == NULL || compare->keyset_arena == NULL || compare->pending_arena == NULL) {
+        sb_compare_free(compare);
+        return sb_err_set(err, SB_E_NO_MEMORY, "no memory for a compare");
+    }
+    *ret_compare = compare;
+    return 0;
+}
+
+void sb_compare_free(struct sb_compare *compare)
+{
+    if (compare == NULL)
+        return;
+    sb_tally_free(compare->tally);
+    sb_arena_free(compare->keyset_arena);
+    sb_arena_free(compare->pending_arena);
+    sb_history_clear(&compare->history);
+    sb_keyset_clear(&compare->suspects);
+    free(compare->pending);
+    sb_buf_clear(&compare->sql[0]);
+    sb_buf_clear(&compare->sql[1]);
+    sb_buf_clear(&compare->key);
+    sb_buf_clear(&compare->canonical);
+    free(compare);
+}
+
+uint64_t sb_compare_first_applied(const struct sb_compare *compare, int64_t *ret_applied_us)
+{
+    *ret_applied_us = compare->first_applied_us;
+    return compare->first_applied_lsn;
+}
+
+size_t sb_compare_tally_peak_bytes(const struct sb_compare *compare)
+{
+    return sb_tally_peak_bytes(compare->tally);
+}
+
+/* -- differences ----------------------------------------------------------------------------------------- */
+
+static const char *columns_text(struct sb_compare *compare)
+{
+    const char *text;
+    sb_buf_reset(&compare->sql[0]);
+    for (size_t i = 0; i < compare->table->column_count; i++) {
+        if (!compare->differs[i])
+            continue;
+        sb_buf_put_str(&compare->sql[0], compare->sql[0].len == 0 ? "" : ", ");
+        sb_ident_put(&compare->sql[0], compare->table->columns[i]);
+    }
+    text = compare->sql[0].failed ? NULL : sb_arena_str(compare->kept, sb_buf_view(&compare->sql[0]));
+    return text;
+}
+
+/* Counts it, and keeps it if there is room. with_columns: compare->differs says which. */
+static int difference(struct sb_compare *compare, const struct sb_difference *found,
+    const struct sb_digest *key, struct sb_view key_bytes, bool with_columns, struct sb_err *err)
+{
+    struct sb_verify_result *result = compare->result;
+    result->differences += found->rows;
+    if (result->kept_count == SB_VERIFY_DIFFERENCES_KEPT)
+        return 0;
+    if (result->kept == NULL)
+        result->kept = sb_arena_zalloc(compare->kept, SB_VERIFY_DIFFERENCES_KEPT * sizeof *result->kept);
+    if (result->kept == NULL)
+        return sb_err_set(err, SB_E_LIMIT, "the differences do not fit into the %zu bytes of arena \"%s\"",
+            sb_arena_max(compare->kept), sb_arena_name(compare->kept));
+    struct sb_difference *kept = &result->kept[result->kept_count++];
+    *kept = *found;
+    kept->h = compare->stamp.h;
+    kept->applied_lsn = compare->stamp.cut.applied_lsn;
+    kept->columns = with_columns && found->kind == SB_DIFF_CHANGED ? columns_text(compare) : NULL;
+    sb_digest_text(key, kept->row);
+    if (key_bytes.len > 0) {
+        sb_buf_reset(&compare->sql[0]);
+        if (sb_verify_put_key_json(compare->table, key_bytes, &compare->sql[0]))
+            kept->key = sb_arena_str(compare->kept, sb_buf_view(&compare->sql[0]));
+    }
+    return 0;
+}
+
+/* -- rows ------------------------------------------------------------------------------------------------ */
+
+/* The fields of a row, its key's bytes and digest. A row of the follower whose key is NULL has its own digest
+ * as key, as a row of a table without one. */
+static void read_row(struct sb_compare *compare, const struct sb_value *values, struct sb_digest *ret_key,
+    struct sb_digest *ret_row)
+{
+    const struct sb_verify_table *table = compare->table;
+    for (size_t i = 0; i < table->column_count; i++)
+        compare->fields[i] = sb_rowform_field(&values[i]);
+    *ret_row = sb_rowform_row(compare->fields, table->column_count);
+    sb_buf_reset(&compare->key);
+    if (table->key_count > 0 &&
+        sb_rowform_put_key(values, table->key_cols, table->key_count, &compare->key)) {
+        *ret_key = sb_hash128(sb_buf_view(&compare->key));
+    } else {
+        sb_buf_reset(&compare->key);
+        *ret_key = *ret_row;
+    }
+}
+
+static bool slice_has(const struct chunk *chunk, const struct sb_digest *key)
+{
+    if (chunk->bits == 0)
+        return true;
+    uint32_t high = (uint32_t)key->bytes[15] << 24 | (uint32_t)key->bytes[14] << 16 |
+                    (uint32_t)key->bytes[13] << 8 | key->bytes[12];
+    return high >> (32 - chunk->bits) == chunk->slice;
+}
+
+static int scan_row(void *arg, enum sb_side side, const struct sb_value *values, struct sb_err *err)
+{
+    struct sb_compare *compare = arg;
+    struct sb_digest key, row;
+    read_row(compare, values, &key, &row);
+    if (!slice_has(&compare->chunk, &key))
+        return 0;
+    if (compare->key.failed)
+        return sb_err_set(err, SB_E_LIMIT, "table %s: a key is larger than %d bytes",
+            compare->table->relation, KEY_MAX_BYTES);
+    if (side == SB_SIDE_SOURCE)
+        compare->result->source_rows++;
+    else
+        compare->result->target_rows++;
+    int rc =
+        sb_tally_add(compare->tally, &key, &row, sb_buf_view(&compare->key), side == SB_SIDE_SOURCE ? 1 : -1);
+    if (rc == SB_TALLY_FULL)
+        return SB_SIDES_FULL;
+    return rc == 0 ? 0 : sb_err_set(err, SB_E_NO_MEMORY, "no memory for the rows that are compared");
+}
+
+static int key_row(void *arg, enum sb_side side, const struct sb_value *values, struct sb_err *err)
+{
+    struct sb_compare *compare = arg;
+    struct sb_digest key, row;
+    read_row(compare, values, &key, &row);
+    /* Keys that SQL calls equal and that are spelled otherwise are other keys. */
+    struct sb_keyset_item *item = sb_keyset_find(&compare->suspects, &key);
+    if (item == NULL)
+        return 0;
+    return sb_keyset_row(&compare->suspects, item, side, compare->fields, compare->table->column_count, err);
+}
+
+/* -- stamps and waiting ---------------------------------------------------------------------------------- */
+
+enum { AGAIN = 100, STOP = 101 }; /* beside what sb_sides_begin answers */
+
+static int stop(struct sb_compare *compare, enum sb_verify_state state, const char *why)
+{
+    compare->result->state = state;
+    compare->result->why = why;
+    return STOP;
+}
+
+/* 0, AGAIN, STOP, or -1. */
+static int take_stamp(struct sb_compare *compare, struct sb_err *err)
+{
+    int rc = sb_sides_begin(compare->sides, compare->table, &compare->stamp, err);
+    switch (rc) {
+    case 0:
+        if (compare->first_applied_lsn == 0)
+            compare->first_applied_us = compare->stamp.applied_us;
+        if (compare->first_applied_lsn == 0)
+            compare->first_applied_lsn = compare->stamp.cut.applied_lsn;
+        return 0;
+    case SB_SIDES_LOCKED:
+        return AGAIN;
+    case SB_SIDES_ALTERED:
+        return stop(compare, SB_TABLE_NOT_COMPARED, "it was altered while it was compared");
+    case SB_SIDES_COPYING:
+        return stop(compare, SB_TABLE_NOT_COMPARED, "an initial copy is pending");
+    default:
+        return -1;
+    }
+}
+
+/* The transactions are over: until the window holds everything that the stamp shows. 0, AGAIN if the table
+ * was emptied between the cuts, STOP, or -1. */
+static int pass_horizon(struct sb_compare *compare, struct sb_err *err)
+{
+    if (sb_sides_mark(compare->sides, err) != 0)
+        return -1;
+    int rc = sb_follow_until(compare->follow, compare->stamp.h, compare->options.stream_wait_ms, err);
+    if (rc == SB_FOLLOW_LATE)
+        return stop(compare, SB_TABLE_NOT_COMPARED,
+            "the stream did not get to what the source had committed: is capture at work?");
+    if (rc != 0)
+        return -1;
+    return sb_window_splits_table(compare->window, compare->table->number, &compare->stamp.cut) ? AGAIN : 0;
+}
+
+/* -- dirty keys ------------------------------------------------------------------------------------------ */
+
+static bool chunk_has(struct sb_compare *compare, const struct sb_digest *key, struct sb_view key_bytes)
+{
+    struct sb_view texts[64];
+    const struct sb_verify_table *table = compare->table;
+    if (!slice_has(&compare->chunk, key))
+        return false;
+    if (table->strategy != SB_STRATEGY_RANGES || !sb_rowform_key_texts(key_bytes, texts, table->key_count))
+        return true;
+    uint16_t leading = 0; /* key_cols[0] is the leading column */
+    sb_buf_reset(&compare->canonical);
+    return !sb_key_put(table->kind, texts[leading], &compare->canonical) ||
+           sb_key_range_has(compare->chunk.range, sb_buf_view(&compare->canonical));
+}
+
+static int pend(void *arg, const struct sb_digest *key, struct sb_view key_bytes, struct sb_err *err)
+{
+    struct sb_compare *compare = arg;
+    if (!chunk_has(compare, key, key_bytes))
+        return 0;
+    if (compare->pending_count == compare->pending_cap) {
+        size_t cap = compare->pending_cap == 0 ? 256 : compare->pending_cap * 2;
+        struct pending *grown = realloc(compare->pending, cap * sizeof *grown);
+        if (grown == NULL)
+            return sb_err_set(err, SB_E_NO_MEMORY, "no memory for dirty keys");
+        compare->pending = grown;
+        compare->pending_cap = cap;
+    }
+    struct pending *pending = &compare->pending[compare->pending_count];
+    pending->result = compare->result;
+    pending->key = *key;
+    if (!sb_arena_dup(compare->pending_arena, key_bytes, &pending->bytes))
+        return sb_err_set(err, SB_E_LIMIT, "dirty keys do not fit into the %zu bytes of arena \"%s\"",
+            sb_arena_max(compare->pending_arena), sb_arena_name(compare->pending_arena));
+    compare->pending_count++;
+    compare->result->dirty++;
+    return 0;
+}
+
+static int keys_read(struct sb_compare *compare, struct sb_err *err)
+{
+    struct sb_view keys[SUSPECTS_MAX];
+    struct sb_keyset *set = &compare->suspects;
+    for (size_t i = 0; i < set->count; i++)
+        keys[i] = set->items[i].key_bytes;
+    for (int side = 0; side < 2; side++) {
+        sb_buf_reset(&compare->sql[side]);
+        if (!sb_verify_put_keys(compare->table, (enum sb_side)side, keys, set->count, &compare->sql[side]) ||
+            compare->sql[side].failed)
+            return sb_err_set(err, SB_E_LIMIT, "table %s: keys to be read again do not fit into a statement",
+                compare->table->relation);
+    }
+    return sb_sides_read(compare->sides, compare->table, sb_buf_str(&compare->sql[0]),
+        sb_buf_str(&compare->sql[1]), compare->options.age_max_ms, key_row, compare, err);
+}
+
+/* Read a batch of pending keys under stamps of its own. 0, AGAIN, STOP, or -1. */
+static int batch_read(
+    struct sb_compare *compare, const struct pending *pending, size_t count, struct sb_err *err)
+{
+    sb_keyset_clear(&compare->suspects);
+    sb_arena_reset(compare->keyset_arena);
+    if (sb_keyset_init(&compare->suspects, BATCH_KEYS, compare->keyset_arena, err) != 0)
+        return -1;
+    for (size_t i = 0; i < count; i++)
+        if (sb_keyset_add(&compare->suspects, &pending[i].key, pending[i].bytes, err) != 0)
+            return -1;
+    int rc = take_stamp(compare, err);
+    if (rc != 0)
+        return rc;
+    rc = keys_read(compare, err);
+    if (rc < 0 || sb_sides_end(compare->sides, err) != 0)
+        return -1;
+    return rc > 0 ? AGAIN : pass_horizon(compare, err);
+}
+
+/* ret_decided: false if the stream cannot tell yet. */
+static int key_judge(
+    struct sb_compare *compare, const struct sb_keyset_item *item, bool *ret_decided, struct sb_err *err)
+{
+    struct sb_key_verdict verdict;
+    if (sb_window_history(compare->window, compare->table->number, &item->key, &compare->stamp.cut,
+            &compare->history, err) != 0)
+        return -1;
+    sb_verdict_judge(&compare->history, compare->table->column_count, &item->rows[SB_SIDE_SOURCE],
+        &item->rows[SB_SIDE_TARGET], &verdict, compare->differs);
+    *ret_decided = verdict.is != SB_KEY_UNDECIDED;
+    if (!*ret_decided)
+        return 0;
+    if (verdict.by_stream)
+        compare->result->by_stream++;
+    else
+        compare->result->by_reread++;
+    if (verdict.is == SB_KEY_EQUAL)
+        return 0;
+    const struct sb_difference found = {.kind = verdict.kind,
+        .rows = 1,
+        .by_stream = verdict.by_stream,
+        .source_differs = verdict.source_differs};
+    return difference(compare, &found, &item->key, item->key_bytes, true, err);
+}
+
+/* One batch: what is not decided moves to the front of the list, behind what is kept there. */
+static int batch_resolve(
+    struct sb_compare *compare, size_t from, size_t count, size_t *kept, struct sb_err *err)
+{
+    compare->result = compare->pending[from].result;
+    compare->table = compare->result->table;
+    int rc = batch_read(compare, &compare->pending[from], count, err);
+    if (rc < 0)
+        return -1;
+    for (size_t i = 0; rc != STOP && i < count; i++) {
+        bool decided = false;
+        const struct pending pending = compare->pending[from + i];
+        if (rc == 0 &&
+            key_judge(compare, sb_keyset_find(&compare->suspects, &pending.key), &decided, err) != 0)
+            return -1;
+        if (!decided)
+            compare->pending[(*kept)++] = pending;
+    }
+    if (rc == 0)
+        sb_window_forget(compare->window, &compare->stamp.cut);
+    return 0;
+}
+
+/* So many keys from here on are of one table, and fit into a batch. */
+static size_t batch_count(const struct sb_compare *compare, size_t from)
+{
+    size_t count = 1;
+    while (count < BATCH_KEYS && from + count < compare->pending_count &&
+           compare->pending[from + count].result == compare->pending[from].result)
+        count++;
+    return count;
+}
+
+static int round_resolve(struct sb_compare *compare, int64_t round, struct sb_err *err)
+{
+    size_t kept = 0, count;
+    for (size_t from = 0; from < compare->pending_count; from += count) {
+        count = batch_count(compare, from);
+        compare->pending[from].result->rounds = round;
+        if (batch_resolve(compare, from, count, &kept, err) != 0)
+            return -1;
+    }
+    compare->pending_count = kept;
+    return 0;
+}
+
+/* Does progress get on? False once it has stood still for too long, or, with everything passed that was to be
+ * passed, after so many turns. */
+struct patience {
+    uint64_t passes; /* a position */
+    uint64_t applied_lsn;
+    int64_t moved_ms;
+    int64_t turns, turns_max;
+    useconds_t pause_us;
+};
+
+static bool keep_on(const struct sb_compare *compare, struct patience *patience)
+{
+    uint64_t applied_lsn = compare->stamp.cut.applied_lsn;
+    int64_t now_ms = sb_clock_mono_ms();
+    if (applied_lsn != patience->applied_lsn || patience->moved_ms == 0)
+        patience->moved_ms = now_ms;
+    patience->applied_lsn = applied_lsn;
+    if (applied_lsn >= patience->passes && ++patience->turns > patience->turns_max)
+        return false;
+    if (now_ms - patience->moved_ms > compare->options.stream_wait_ms)
+        return false;
+    usleep(patience->pause_us); /* nothing is held meanwhile */
+    patience->pause_us = patience->pause_us * 2 > PAUSE_MOST_US ? PAUSE_MOST_US : patience->pause_us * 2;
+    return true;
+}
+
+int sb_compare_resolve(struct sb_compare *compare, struct sb_err *err)
+{
+    struct patience patience = {
+        .passes = compare->last_h, .turns_max = ROUNDS_MAX, .pause_us = PAUSE_FIRST_US};
+    for (int64_t round = 1; compare->pending_count > 0; round++)
+        if (round_resolve(compare, round, err) != 0)
+            return -1;
+        else if (compare->pending_count > 0 && !keep_on(compare, &patience))
+            break;
+    for (size_t i = 0; i < compare->pending_count; i++)
+        compare->pending[i].result->undecided++;
+    compare->pending_count = 0;
+    sb_arena_reset(compare->pending_arena);
+    return 0;
+}
+
+/* -- a chunk --------------------------------------------------------------------------------------------- */
+
+/* Keys that both sides have with other rows: which columns differ is seen under the same snapshots alone. */
+static int suspect(void *arg, const struct sb_tally_rest *rest)
+{
+    struct sb_compare *compare = arg;
+    struct sb_err ignored;
+    if (rest->truth > 0 && rest->follower > 0 && rest->key_bytes.len > 0 &&
+        compare->suspects.count < compare->suspects.cap)
+        sb_keyset_add(&compare->suspects, &rest->key, rest->key_bytes, &ignored);
+    return 0;
+}
+
+static int suspects_read(struct sb_compare *compare, struct sb_err *err)
+{
+    sb_keyset_clear(&compare->suspects);
+    sb_arena_reset(compare->keyset_arena);
+    if (sb_keyset_init(&compare->suspects, SUSPECTS_MAX, compare->keyset_arena, err) != 0)
+        return -1;
+    if (sb_tally_each(compare->tally, suspect, compare) != 0)
+        return sb_err_set(err, SB_E_NO_MEMORY, "no memory for the rows that differ");
+    return compare->suspects.count == 0 ? 0 : keys_read(compare, err);
+}
+
+/* What is left of a key that is not dirty. */
+static int rest_take(void *arg, const struct sb_tally_rest *rest)
+{
+    struct sb_compare *compare = arg;
+    struct sb_err err;
+    const struct sb_verify_table *table = compare->table;
+    if (table->key_count > 0 &&
+        sb_window_is_dirty(compare->window, table->number, &rest->key, &compare->stamp.cut))
+        return 0;
+    struct sb_difference found = {.rows = 1,
+        .kind = rest->follower == 0 ? SB_DIFF_MISSING
+                : rest->truth == 0  ? SB_DIFF_EXTRA
+                                    : SB_DIFF_CHANGED};
+    if (table->key_count == 0)
+        found.rows = rest->truth + rest->follower;
+    const struct sb_keyset_item *item = sb_keyset_find(&compare->suspects, &rest->key);
+    bool both = item != NULL && item->rows[0].count > 0 && item->rows[1].count > 0;
+    for (size_t i = 0; both && i < table->column_count; i++)
+        compare->differs[i] = !sb_digest_eq(&item->rows[0].fields[i], &item->rows[1].fields[i]);
+    return difference(compare, &found, &rest->key, rest->key_bytes, both, &err);
+}
+
+static int owe(void *arg, const struct sb_digest *row, int by, struct sb_err *err)
+{
+    struct sb_compare *compare = arg;
+    if (!slice_has(&compare->chunk, row))
+        return 0;
+    int rc = sb_tally_add(compare->tally, row, row, sb_view(NULL, 0), -by);
+    if (rc == 0)
+        return 0;
+    return sb_err_set(err, rc < 0 ? SB_E_NO_MEMORY : SB_E_LIMIT,
+        "table %s: what was written between the two cuts does not fit into the %zu bytes of "
+        "verify.memory_max_bytes",
+        compare->table->relation, compare->options.tally_max_bytes);
+}
+
+static int judge(struct sb_compare *compare, struct sb_err *err)
+{
+    const struct sb_verify_table *table = compare->table;
+    int rc = table->key_count > 0
+                 ? sb_window_dirty(compare->window, table->number, &compare->stamp.cut, pend, compare, err)
+                 : sb_window_owed(compare->window, table->number, &compare->stamp.cut, owe, compare, err);
+    if (rc != 0)
+        return -1;
+    if (sb_tally_each(compare->tally, rest_take, compare) != 0)
+        return sb_err_set(err, SB_E_NO_MEMORY, "no memory for the rows that differ");
+    sb_window_forget(compare->window, &compare->stamp.cut);
+    compare->last_h = compare->stamp.h;
+    return 0;
+}
+
+/* Both sides' rows under one pair of stamps. 0, SB_SIDES_FULL, AGAIN, STOP, or -1. */
+static int chunk_read(struct sb_compare *compare, struct sb_err *err)
+{
+    struct sb_verify_result *result = compare->result;
+    int64_t source_rows = result->source_rows, target_rows = result->target_rows;
+    int rc = take_stamp(compare, err);
+    if (rc != 0)
+        return rc;
+    sb_tally_reset(compare->tally);
+    for (int side = 0; side < 2; side++) {
+        sb_buf_reset(&compare->sql[side]);
+        sb_verify_put_range(compare->table, (enum sb_side)side, compare->chunk.range, &compare->sql[side]);
+    }
+    rc = sb_sides_read(compare->sides, compare->table, sb_buf_str(&compare->sql[0]),
+        sb_buf_str(&compare->sql[1]), compare->options.age_max_ms, scan_row, compare, err);
+    if (rc == 0)
+        rc = suspects_read(compare, err);
+    if (rc < 0 || sb_sides_end(compare->sides, err) != 0)
+        return -1;
+    if (rc == 0)
+        rc = pass_horizon(compare, err);
+    else if (rc == SB_SIDES_LATE)
+        rc = stop(compare, SB_TABLE_NOT_COMPARED,
+            "reading it would have held a snapshot for longer than verify.xmin_age_max_s");
+    if (rc != 0) { /* these do not count */
+        result->source_rows = source_rows;
+        result->target_rows = target_rows;
+    }
+    return rc;
+}
+
+/* 0, SB_SIDES_FULL, STOP, or -1. */
+static int chunk_compare(struct sb_compare *compare, struct sb_err *err)
+{
+    struct patience patience = {.turns_max = TRIES_MAX, .pause_us = PAUSE_FIRST_US};
+    int rc = chunk_read(compare, err);
+    patience.passes = compare->stamp.h;
+    while (rc == AGAIN && keep_on(compare, &patience)) {
+        compare->result->retaken++;
+        rc = chunk_read(compare, err);
+    }
+    if (rc == AGAIN)
+        return stop(compare, SB_TABLE_NOT_COMPARED,
+            "it was locked, or emptied on one side and not yet on the other, each time it was read");
+    if (rc != 0)
+        return rc;
+    compare->result->chunks++;
+    return judge(compare, err);
+}
+
+/* A chunk, or its halves if it does not fit. */
+static int chunk_whole(struct sb_compare *compare, struct chunk chunk, struct sb_err *err)
+{
+    compare->chunk = chunk;
+    int rc = chunk_compare(compare, err);
+    if (rc != SB_SIDES_FULL)
+        return rc;
+    if (chunk.bits == SLICE_BITS_MAX)
+        return stop(
+            compare, SB_TABLE_NOT_COMPARED, "a few of its rows do not fit into verify.memory_max_bytes");
+    compare->result->retaken++;
+    chunk.bits++;
+    chunk.slice <<= 1;
+    rc = chunk_whole(compare, chunk, err);
+    chunk.slice++;
+    return rc == 0 ? chunk_whole(compare, chunk, err) : rc;
+}
+
+int sb_compare_table(struct sb_compare *compare, struct sb_verify_result *ret_result, struct sb_err *err)
+{
+    const struct sb_verify_table *table = ret_result->table;
+    compare->table = table;
+    compare->result = ret_result;
+    ret_result->state = SB_TABLE_EQUAL;
+    ret_result->why = "";
+    if (table->strategy == SB_STRATEGY_NONE) {
+        stop(compare, SB_TABLE_NOT_COMPARED, table->reason);
+        return 0;
+    }
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < table->ranges.count; i++)
+        rc = chunk_whole(compare, (struct chunk){.range = &table->ranges.items[i]}, err);
+    if (rc < 0)
+        return sb_err_add(err, "table %s", table->shown);
+    return 0;
+}
+
+void sb_compare_conclude(struct sb_verify_result *result)
+{
+    if (result->undecided > 0 && result->state == SB_TABLE_EQUAL) {
+        result->state = SB_TABLE_UNDECIDED;
+        result->why = "apply did not get far enough for the stream to decide some keys";
+    }
+    if (result->differences > 0)
+        result->state = SB_TABLE_DIFFERS;
+}

@@ -1,0 +1,65 @@
+/*
+ * What a compare found, table by table. A record of values; the run puts it together, the verb shows it.
+ */
+#ifndef SB_RECONCILE_REPORT_H
+#define SB_RECONCILE_REPORT_H
+
+#include "reconcile/plan.h"
+#include "reconcile/verdict.h"
+
+enum { SB_VERIFY_DIFFERENCES_KEPT = 100 /* of a table; all are counted */ };
+
+struct sb_difference {
+    enum sb_verdict_kind kind;
+    int64_t rows;        /* of a table without a key: so many of the same */
+    const char *key;     /* a JSON object; NULL: the table has no key */
+    char row[33];        /* of a table without a key: the row's digest, as hex */
+    const char *columns; /* which differ, as SQL names them, if both sides have the row; NULL: not known */
+    bool by_stream;      /* proven by what the stream says of the key */
+    bool source_differs; /* the source is not what the stream says */
+    uint64_t h, applied_lsn; /* the cut it was proven at */
+};
+
+enum sb_verify_state { SB_TABLE_EQUAL, SB_TABLE_DIFFERS, SB_TABLE_UNDECIDED, SB_TABLE_NOT_COMPARED };
+const char *sb_verify_state_name(enum sb_verify_state state); /* "equal" */
+
+struct sb_verify_result {
+    const struct sb_verify_table *table;
+    enum sb_verify_state state;
+    const char *why;                  /* not compared, undecided: in words; else "" */
+    int64_t source_rows, target_rows; /* read by the scans that count */
+    int64_t chunks, retaken;
+    int64_t dirty;       /* keys that the window touched */
+    int64_t by_reread;   /* of these, decided by reading them again */
+    int64_t by_stream;   /* decided by the stream */
+    int64_t undecided;   /* not decided */
+    int64_t rounds;      /* most rounds a key took */
+    int64_t differences; /* rows */
+    struct sb_difference *kept;
+    size_t kept_count;
+};
+
+enum sb_verify_verdict { SB_VERIFY_EQUAL, SB_VERIFY_DIFFERENT, SB_VERIFY_INCOMPLETE };
+const char *sb_verify_verdict_name(enum sb_verify_verdict verdict); /* "equal" */
+
+struct sb_verify_outcome {
+    enum sb_verify_verdict verdict;
+    const char *why; /* incomplete as a whole, in words; else "" */
+    struct sb_verify_result *results;
+    size_t count;
+    uint64_t
+        first_applied_lsn;    /* everything compared was so at this position or later; 0: nothing was read */
+    int64_t first_applied_us; /* its commit time on the source */
+    int64_t started_us, ended_us;
+    int64_t oldest_ms;     /* the longest that a snapshot was held */
+    uint64_t transactions; /* of the stream that were looked at */
+    uint64_t held_back_by; /* the window begins before this transaction, which no snapshot shows; 0: none */
+    size_t window_peak_bytes, tally_peak_bytes;
+};
+/* From what the tables came to: nothing read at all is incomplete. */
+void sb_verify_conclude(struct sb_verify_outcome *outcome);
+int64_t sb_verify_total(
+    const struct sb_verify_outcome *outcome, int64_t (*of)(const struct sb_verify_result *));
+int64_t sb_verify_keys_compared(const struct sb_verify_result *result);
+
+#endif

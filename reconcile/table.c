@@ -1,0 +1,149 @@
+#include "reconcile/table.h"
+
+#include "pg/ident.h"
+#include "reconcile/rowform.h"
+#include "schemas/published.h"
+
+#include <inttypes.h>
+
+enum { KEY_COLS_MAX = 32 }; /* PostgreSQL: INDEX_MAX_KEYS */
+
+const char *sb_strategy_name(enum sb_strategy strategy)
+{
+    static const char *const names[] = {"ranges", "orderless", "multiset", "none"};
+    return names[strategy];
+}
+
+static void put_name(const struct sb_verify_table *table, enum sb_side side, struct sb_buf *sql)
+{
+    bool parted = side == SB_SIDE_SOURCE ? table->source_parted : table->target_parted;
+    sb_buf_put_str(sql, parted ? "" : "ONLY ");
+    sb_ident_put_table(sql, table->schema, table->name);
+}
+
+void sb_verify_put_begin(
+    const struct sb_verify_table *table, enum sb_side side, int64_t lock_timeout_ms, struct sb_buf *sql)
+{
+    sb_buf_putf(sql,
+        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = %" PRId64 "; LOCK TABLE ",
+        lock_timeout_ms);
+    put_name(table, side, sql);
+    sb_buf_put_str(sql, " IN ACCESS SHARE MODE");
+}
+
+void sb_verify_put_source_stamp(const struct sb_verify_table *table, struct sb_buf *sql)
+{
+    sb_buf_put_str(sql,
+        "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.pg_current_snapshot()::text, CASE WHEN "
+        "pg_catalog.pg_is_in_recovery() THEN NULL ELSE pg_catalog.pg_current_wal_insert_lsn() END, ");
+    sb_published_put_shape(table->schema, table->name, sql);
+}
+
+void sb_verify_put_target_stamp(
+    const struct sb_verify_table *table, const char *migration, const char *direction, struct sb_buf *sql)
+{
+    sb_buf_put_str(sql, "SELECT p.commit_lsn, p.timeline, p.commit_us, p.stream_uuid, p.source_uuid, ");
+    sb_published_put_shape(table->schema, table->name, sql);
+    sb_buf_put_str(sql,
+        ", EXISTS (SELECT FROM switchback.copy c WHERE c.migration = p.migration AND c.direction = "
+        "p.direction AND "
+        "c.state = 'pending') FROM switchback.progress p WHERE p.lane = 0 AND p.migration = ");
+    sb_literal_put(sql, sb_view_str(migration));
+    sb_buf_put_str(sql, " AND p.direction = ");
+    sb_literal_put(sql, sb_view_str(direction));
+}
+
+static void put_select(const struct sb_verify_table *table, enum sb_side side, struct sb_buf *sql)
+{
+    sb_buf_put_str(sql, "COPY (SELECT ");
+    for (size_t i = 0; i < table->column_count; i++) {
+        sb_buf_put_str(sql, i == 0 ? "" : ", ");
+        sb_ident_put(sql, table->columns[i]);
+    }
+    sb_buf_put_str(sql, " FROM ");
+    put_name(table, side, sql);
+}
+
+void sb_verify_put_range(const struct sb_verify_table *table, enum sb_side side,
+    const struct sb_key_range *range, struct sb_buf *sql)
+{
+    put_select(table, side, sql);
+    if (table->strategy == SB_STRATEGY_RANGES) {
+        sb_buf_put_str(sql, " WHERE ");
+        sb_key_range_put_sql(range, table->kind, table->columns[table->key_cols[0]], sql);
+    }
+    sb_buf_put_str(sql, ") TO STDOUT");
+}
+
+/* One column: IN, which an index serves; several: what is equal in each of them. */
+static void put_condition(const struct sb_verify_table *table, const struct sb_view *texts, bool first,
+    bool list, struct sb_buf *sql)
+{
+    if (list) {
+        sb_buf_put_str(sql, first ? "" : ", ");
+        sb_literal_put(sql, texts[0]);
+        return;
+    }
+    sb_buf_put_str(sql, first ? "(" : " OR (");
+    for (size_t i = 0; i < table->key_count; i++) {
+        sb_buf_put_str(sql, i == 0 ? "" : " AND ");
+        sb_ident_put(sql, table->columns[table->key_cols[i]]);
+        sb_buf_put_str(sql, " ");
+        sb_buf_put_view(sql, table->equals[table->key_cols[i]]);
+        sb_buf_put_str(sql, " ");
+        sb_literal_put(sql, texts[i]);
+    }
+    sb_buf_put_str(sql, ")");
+}
+
+bool sb_verify_put_keys(const struct sb_verify_table *table, enum sb_side side, const struct sb_view *keys,
+    size_t count, struct sb_buf *sql)
+{
+    struct sb_view texts[KEY_COLS_MAX];
+    bool list = table->key_count == 1 && sb_view_eq_str(table->equals[table->key_cols[0]], "=");
+    put_select(table, side, sql);
+    sb_buf_put_str(sql, " WHERE ");
+    if (list) {
+        sb_ident_put(sql, table->columns[table->key_cols[0]]);
+        sb_buf_put_str(sql, " IN (");
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (!sb_rowform_key_texts(keys[i], texts, table->key_count))
+            return false;
+        put_condition(table, texts, i == 0, list, sql);
+    }
+    sb_buf_put_str(sql, list ? ")) TO STDOUT" : ") TO STDOUT");
+    return true;
+}
+
+/* -- a key for people ------------------------------------------------------------------------------------ */
+
+static void put_json_text(struct sb_buf *out, struct sb_view text)
+{
+    sb_buf_put_u8(out, '"');
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char byte = (unsigned char)text.ptr[i];
+        if (byte == '"' || byte == '\\')
+            sb_buf_putf(out, "\\%c", byte);
+        else if (byte < 0x20 || byte == 0x7f)
+            sb_buf_putf(out, "\\u%04x", byte);
+        else
+            sb_buf_put_u8(out, byte);
+    }
+    sb_buf_put_u8(out, '"');
+}
+
+bool sb_verify_put_key_json(const struct sb_verify_table *table, struct sb_view key, struct sb_buf *out)
+{
+    struct sb_view texts[KEY_COLS_MAX];
+    if (!sb_rowform_key_texts(key, texts, table->key_count))
+        return false;
+    for (size_t i = 0; i < table->key_count; i++) {
+        sb_buf_put_str(out, i == 0 ? "{" : ", ");
+        put_json_text(out, table->columns[table->key_cols[i]]);
+        sb_buf_put_str(out, ": ");
+        put_json_text(out, texts[i]);
+    }
+    sb_buf_put_str(out, "}");
+    return !out->failed;
+}

@@ -1,0 +1,58 @@
+/*
+ * A table as the compare sees it, and the statements with which it is read. Made by reconcile/plan; the rest
+ * is text.
+ */
+#ifndef SB_RECONCILE_TABLE_H
+#define SB_RECONCILE_TABLE_H
+
+#include "pg/catalog.h"
+#include "schemas/ranges.h"
+
+enum sb_strategy {
+    SB_STRATEGY_RANGES,    /* ranges of the key's leading column, aligned on both sides */
+    SB_STRATEGY_ORDERLESS, /* rows in any order, joined by the key's digest */
+    SB_STRATEGY_MULTISET,  /* no key: rows are counted */
+    SB_STRATEGY_NONE,      /* not compared; the reason says why */
+};
+const char *sb_strategy_name(enum sb_strategy strategy);
+
+struct sb_verify_table {
+    uint32_t number; /* in the window */
+    struct sb_view schema, name;
+    const char *relation; /* "schema"."name", quoted */
+    const char *shown;    /* schema.name, for people */
+    enum sb_strategy strategy;
+    const char *reason;                /* of the strategy, in words */
+    const char *omitted;               /* columns that are not compared, and why; "" if there are none */
+    bool source_parted, target_parted; /* partitioned: read by its root */
+    struct sb_view *columns;           /* compared, in the source's order */
+    struct sb_view *equals;            /* how each compares: "=", "OPERATOR(public.=)" */
+    uint16_t column_count;
+    uint16_t *key_cols;    /* indexes into columns */
+    uint16_t key_count;    /* 0: none */
+    enum sb_key_kind kind; /* of ranges: of columns[key_cols[0]] */
+    const char *source_shape, *target_shape;
+    int64_t rows_estimated;
+    struct sb_ranges ranges; /* one that is open on both sides, unless it is cut */
+};
+
+/* BEGIN, then the lock, so that the snapshot is not older than the table; waits for it lock_timeout_ms at
+ * most. Then, as the first statement that takes the snapshot, the stamp. */
+void sb_verify_put_begin(
+    const struct sb_verify_table *table, enum sb_side side, int64_t lock_timeout_ms, struct sb_buf *sql);
+/* One row: in recovery, S, H, shape. */
+void sb_verify_put_source_stamp(const struct sb_verify_table *table, struct sb_buf *sql);
+/* One row, or none without a progress row: commit LSN, timeline, commit time, stream uuid, source uuid,
+ * shape, whether an initial copy is pending. */
+void sb_verify_put_target_stamp(
+    const struct sb_verify_table *table, const char *migration, const char *direction, struct sb_buf *sql);
+/* COPY out of the compared columns: of a range, or of some keys (as sb_rowform_put_key has them). */
+void sb_verify_put_range(const struct sb_verify_table *table, enum sb_side side,
+    const struct sb_key_range *range, struct sb_buf *sql);
+/* False if a key is none of the table's. */
+bool sb_verify_put_keys(const struct sb_verify_table *table, enum sb_side side, const struct sb_view *keys,
+    size_t count, struct sb_buf *sql);
+/* A key as a JSON object of texts, for people: {"id": "42"}. */
+bool sb_verify_put_key_json(const struct sb_verify_table *table, struct sb_view key, struct sb_buf *out);
+
+#endif

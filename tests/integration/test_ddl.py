@@ -1,0 +1,143 @@
+"""DDL of the source at its place in the stream: captured, judged, run or held, and never twice."""
+
+import json
+
+import pytest
+from flow import flow, server  # noqa: F401
+
+from sbtest import compare
+from sbtest.wait import wait_until
+
+TABLE = "CREATE TABLE item (id int PRIMARY KEY, note text)"
+DDL = "SELECT tag, statement, state, reason FROM switchback.ddl WHERE migration = %s ORDER BY id"
+
+
+def book(one):
+    return one.new_sql(DDL, one.product.migration)
+
+
+def messages(one):
+    """The DDL in the stream, as `stream show` has it."""
+    lines = one.product.ok("stream", "show").out.splitlines()
+    return [row["ddl"] for row in map(json.loads, lines) if "ddl" in row]
+
+
+def held(one, words=""):
+    """Apply stands at a command; its row."""
+    line = one.halts("SB-DDL-HELD")
+    (row,) = one.new_sql("SELECT id, tag, statement, reason, breaks_way_back FROM switchback.ddl WHERE state = 'held'")
+    assert words in row[3] and row[3] in line.replace('\\"', '"'), (row, line)
+    return row
+
+
+def decide(one, verb, ident):
+    one.forgiven = len(one.errors())
+    one.product.ok("ddl", verb, ident, "--reason", "a test wants it")
+    for stage in one.stages:
+        stage.resume()
+
+
+def test_additive_ddl_is_run_at_its_place(flow):
+    one = flow(TABLE)
+    one.transaction(
+        "INSERT INTO item VALUES (1, 'before')",
+        "ALTER TABLE item ADD COLUMN size int",
+        "UPDATE item SET size = 7",
+        "ALTER TABLE item ADD COLUMN kind text DEFAULT 'it''s' NOT NULL",
+        "INSERT INTO item VALUES (2, 'behind', 8, 'é; \"x\"')",
+    )
+    one.sql("CREATE INDEX by_size ON item (size)")
+    one.sql("COMMENT ON COLUMN item.size IS 'how large'")
+    one.equal()
+    assert [row[2] for row in book(one)] == ["applied"] * 4
+    assert one.new_sql("SELECT count(*) FROM pg_indexes WHERE indexname = 'by_size'") == [(1,)]
+    assert one.new_sql("SELECT col_description('item'::regclass, 3)") == [("how large",)]
+    assert [row["statement"] for row in messages(one)][0] == "ALTER TABLE item ADD COLUMN size int"
+
+
+def test_what_is_not_harmless_is_held_and_approved(flow):
+    one = flow(TABLE)
+    one.sql("INSERT INTO item VALUES (1, 'x')")
+    one.transaction("INSERT INTO item VALUES (2, 'y')", "ALTER TABLE item DROP COLUMN note", "INSERT INTO item VALUES (3)")
+    ident, tag, statement, _, _ = held(one, "drops a column")
+    assert (tag, statement) == ("ALTER TABLE", "ALTER TABLE item DROP COLUMN note")
+    assert one.new_sql("SELECT * FROM item") == [(1, "x")], "what came before is applied, its own transaction is not"
+    decide(one, "approve", ident)
+    one.equal()
+    assert [row[2] for row in book(one)] == ["applied"]
+
+
+def test_what_is_held_is_skipped(flow):
+    one = flow(TABLE)
+    one.sql("ALTER TABLE item RENAME COLUMN note TO remark")
+    one.sql("INSERT INTO item VALUES (1, 'x')")
+    ident = held(one, "renames")[0]
+    one.new_sql("ALTER TABLE item RENAME COLUMN note TO remark")
+    decide(one, "skip", ident)
+    one.equal()
+    assert [row[2] for row in book(one)] == ["skipped"]
+
+
+# -- a table that changed without a message
+
+QUIET = ["SET session_replication_role = replica"]  # event triggers do not fire
+
+
+def quietly(one, statement):
+    """DDL on the old side that no event trigger sees."""
+    one.transaction(*QUIET, statement)
+
+
+def changed(one, words):
+    line = one.halts("SB-RELATION-CHANGED")
+    ident, kind, reason = one.new_sql("SELECT id, kind, reason FROM switchback.ddl WHERE state = 'held'")[0]
+    assert kind == "relation" and words in reason, (reason, line)
+    return ident
+
+
+@pytest.mark.parametrize(("statement", "words"), [
+    ("ALTER TABLE item ADD COLUMN size int", 'column "size" is not on the target'),
+    ("ALTER TABLE item RENAME COLUMN note TO remark", 'column "remark" is not on the target'),
+    ("ALTER TABLE item ALTER COLUMN note TYPE varchar(30)", 'column "note" has another type'),
+    ("ALTER TABLE item DROP COLUMN note", 'column "note" is only on the target'),
+    ("ALTER TABLE item DROP CONSTRAINT item_pkey, ADD PRIMARY KEY (n)", "another key"),
+])
+def test_a_changed_table_without_a_message_is_held_until_the_target_fits(flow, statement, words):
+    one = flow("CREATE TABLE item (id int PRIMARY KEY, n int NOT NULL, note text)")
+    one.sql("INSERT INTO item VALUES (1, 10, 'x')")
+    one.settle()
+    quietly(one, statement)
+    assert messages(one) == []
+    one.transaction("INSERT INTO item VALUES (2, 20)", "UPDATE item SET n = 30 WHERE id = 2")
+    changed(one, words)
+    assert one.new_sql("SELECT * FROM item") == [(1, 10, "x")]
+    one.resume()
+    changed(one, words)  # nobody has done anything
+    one.new_sql(statement)
+    one.resume()
+    one.equal()
+    assert [row[2] for row in book(one)] == ["applied"]
+
+
+def test_a_table_that_the_operator_altered_before_goes_on(flow):
+    one = flow(TABLE)
+    one.sql("INSERT INTO item VALUES (1, 'x')")
+    one.settle()
+    one.new_sql("ALTER TABLE item ADD COLUMN size int")
+    quietly(one, "ALTER TABLE item ADD COLUMN size int")
+    one.sql("INSERT INTO item VALUES (2, 'y', 3)")
+    one.equal()
+    assert book(one) == []
+
+
+def test_a_changed_table_is_taken_as_it_is(flow):
+    one = flow(TABLE)
+    one.sql("INSERT INTO item VALUES (1, 'x')")
+    one.settle()
+    quietly(one, "ALTER TABLE item DROP COLUMN note")
+    one.sql("INSERT INTO item VALUES (2)")
+    decide(one, "skip", changed(one, "only on the target"))
+    one.sql("INSERT INTO item VALUES (3)")
+    one.settle()
+    assert one.new_sql("SELECT * FROM item ORDER BY id") == [(1, "x"), (2, None), (3, None)]
+    assert [row[2] for row in book(one)] == ["skipped"]

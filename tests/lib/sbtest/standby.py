@@ -1,0 +1,51 @@
+"""Streaming standbys of a cluster, and what follows when one takes its place."""
+
+import shutil
+
+from sbtest.wait import wait_until
+
+
+def lsn(text):
+    high, low = text.split("/")
+    return int(high, 16) << 32 | int(low, 16)
+
+
+def written(cluster):
+    return lsn(cluster.value("SELECT pg_current_wal_flush_lsn()::text"))
+
+
+def replayed(standby):
+    return lsn(standby.value("SELECT pg_last_wal_replay_lsn()::text"))
+
+
+def standby_of(cluster, clusters, slots=True, started=lambda: None, **settings):
+    """A standby from a cold copy of a stopped cluster, which is started again: with its slots, or without them, as
+    pg_basebackup leaves it. started is called in between."""
+    assert not cluster.running()
+    other = clusters(cluster.major, "standby", start=False, fsync=cluster.fsync)
+    shutil.rmtree(other.data)
+    shutil.copytree(cluster.data, other.data, symlinks=True)
+    cluster.start()
+    started()
+    if not slots:
+        shutil.rmtree(other.data / "pg_replslot")
+        (other.data / "pg_replslot").mkdir(mode=0o700)
+    (other.data / "standby.signal").touch()
+    other.configure(primary_conninfo=cluster.dsn(application_name="standby"), hot_standby="on", **settings)
+    other.start()
+    wait_until(lambda: replayed(other) >= written(cluster), 30, "the standby to follow")
+    return other
+
+
+def take_over(cluster, standby):
+    """Promote it, and let it stand at the address of the other one, which is stopped. Returns it."""
+    assert not cluster.running()
+    assert standby.value("SELECT pg_promote(true, 60)")
+    timeline = standby.value("SELECT pg_walfile_name(pg_current_wal_insert_lsn())")[:8]
+    assert int(timeline, 16) == 2, f"it was not promoted: timeline {timeline}"
+    standby.stop("fast")
+    standby.configure(unix_socket_directories=str(cluster.folder))
+    standby.start(wait=False)
+    standby.folder = cluster.folder
+    standby.wait_up()
+    return standby
