@@ -11,11 +11,10 @@ struct params {
     int count;
 };
 
-static void add_written(struct params *params, const struct sb_apply_rel *rel, const struct sb_value *row)
+static void add_row(struct params *params, const struct sb_apply_rel *rel, const struct sb_value *row)
 {
     for (uint16_t i = 0; i < rel->rel->col_count; i++)
-        if (rel->cols[i].written)
-            params->values[params->count++] = &row[i];
+        params->values[params->count++] = &row[i];
 }
 
 static void add_match(struct params *params, const struct sb_apply_rel *rel, const struct sb_value *row)
@@ -38,7 +37,7 @@ static int insert_row(struct sb_exact *exact, const struct sb_apply_rel *rel, co
     struct params params = {.count = 0};
     sb_buf_init(&sql, SB_SQL_MAX_BYTES);
     sb_sql_one_insert(rel, &sql);
-    add_written(&params, rel, row);
+    add_row(&params, rel, row);
     return run(exact, &sql, &params, ret_rows, err);
 }
 
@@ -119,7 +118,7 @@ static int conflict(struct sb_exact *exact, enum sb_conflict_kind kind, const st
 static bool travelled_whole(const struct sb_apply_rel *rel, const struct sb_value *row)
 {
     for (uint16_t i = 0; i < rel->rel->col_count; i++)
-        if (row[i].state == SB_COL_UNCHANGED && rel->cols[i].written)
+        if (row[i].state == SB_COL_UNCHANGED)
             return false;
     return true;
 }

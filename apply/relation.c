@@ -75,7 +75,6 @@ static int map_column(const struct sb_relation *rel, uint16_t i, const struct sb
     out->cols[i].domain = target->domain;
     if (target->text_cast)
         out->exact_reason = "the target has a cast from text of its own for the type of a column";
-    out->cols[i].written = true;
     out->cols[i].settable = target->identity != 'a';
     out->identity_always = out->identity_always || target->identity == 'a';
     return 0;
@@ -110,7 +109,7 @@ static bool fixed_beside_key(const struct sb_apply_rel *rel)
         bool key = false;
         for (uint16_t k = 0; k < rel->key_count; k++)
             key = key || rel->key_cols[k] == i;
-        if (rel->cols[i].written && !rel->cols[i].settable && !key)
+        if (!rel->cols[i].settable && !key)
             return true;
     }
     return false;

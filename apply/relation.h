@@ -17,9 +17,8 @@ struct sb_apply_column {
     struct sb_view cast_type; /* of the target, without length: "numeric", "bpchar" */
     struct sb_view equal;     /* how a key column compares: an extension's type has an operator of its own */
     bool domain;              /* its type is one: cast_type is another */
-    bool written;             /* false: generated on the target */
     const struct sb_cat_column *narrower; /* the target's, if not every value of the source's fits; or NULL */
-    bool settable;                        /* may stand in SET: not generated, not identity ALWAYS */
+    bool settable;                        /* may stand in SET: not identity ALWAYS */
 };
 
 struct sb_deferrable;

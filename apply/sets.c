@@ -32,37 +32,23 @@ static int insert_by_copy(struct sb_writer *writer, const struct sb_plan_group *
     if (sb_writer_copy_begin(writer, sb_sql_view(sql), err) != 0)
         return -1;
     for (size_t r = 0; r < group->count; r++) {
-        bool first = true;
-        for (uint16_t i = 0; i < group->rel->rel->col_count; i++) {
-            if (!group->rel->cols[i].written)
-                continue;
-            sb_writer_copy_put(writer, &group->rows[r].values[i], first);
-            first = false;
-        }
+        for (uint16_t i = 0; i < group->rel->rel->col_count; i++)
+            sb_writer_copy_put(writer, &group->rows[r].values[i], i == 0);
         if (sb_writer_copy_row(writer, err) != 0)
             return -1;
     }
     return sb_writer_copy_end(writer, ret_rows, err);
 }
 
-static bool has_written_column(const struct sb_apply_rel *rel)
-{
-    for (uint16_t i = 0; i < rel->rel->col_count; i++)
-        if (rel->cols[i].written)
-            return true;
-    return false;
-}
-
 static int write_insert(struct sb_writer *writer, const struct sb_plan_group *group, struct sb_buf *sql,
     int64_t *ret_rows, struct sb_err *err)
 {
-    if (group->count >= COPY_LEAST_ROWS || !has_written_column(group->rel))
+    if (group->count >= COPY_LEAST_ROWS || group->rel->rel->col_count == 0)
         return insert_by_copy(writer, group, sql, ret_rows, err);
     sb_sql_set_insert(group->rel, sql);
     sb_writer_arrays_begin(writer);
     for (uint16_t i = 0; i < group->rel->rel->col_count; i++)
-        if (group->rel->cols[i].written)
-            put_column(writer, group, i, false);
+        put_column(writer, group, i, false);
     return sb_writer_arrays_run(writer, sb_sql_view(sql), ret_rows, err);
 }
 

@@ -165,19 +165,16 @@ bool sb_sql_set_update(const struct sb_apply_rel *rel, const bool *present, stru
     return true;
 }
 
-/* "(a, b, c)" of the written columns; "()" is not SQL, so a table without any says DEFAULT VALUES. */
-static int put_written(const struct sb_apply_rel *rel, struct sb_buf *sql)
+/* "(a, b, c)" of the columns; "()" is not SQL, so a table without any says DEFAULT VALUES. */
+static int put_columns(const struct sb_apply_rel *rel, struct sb_buf *sql)
 {
-    int n = 0;
     for (uint16_t i = 0; i < rel->rel->col_count; i++) {
-        if (!rel->cols[i].written)
-            continue;
-        sb_buf_put_str(sql, n++ == 0 ? " (" : ", ");
+        sb_buf_put_str(sql, i == 0 ? " (" : ", ");
         sb_ident_put(sql, rel->cols[i].name);
     }
-    if (n > 0)
+    if (rel->rel->col_count > 0)
         sb_buf_put_str(sql, ")");
-    return n;
+    return rel->rel->col_count;
 }
 
 void sb_sql_set_insert(const struct sb_apply_rel *rel, struct sb_buf *sql)
@@ -185,11 +182,10 @@ void sb_sql_set_insert(const struct sb_apply_rel *rel, struct sb_buf *sql)
     struct set_source source = {.sql = sql};
     sb_buf_put_str(sql, "INSERT INTO ");
     put_target(rel, sql);
-    put_written(rel, sql);
+    put_columns(rel, sql);
     sb_buf_put_str(sql, rel->identity_always ? " OVERRIDING SYSTEM VALUE SELECT " : " SELECT ");
     for (uint16_t i = 0; i < rel->rel->col_count; i++)
-        if (rel->cols[i].written)
-            source_column(&source, rel, i);
+        source_column(&source, rel, i);
     source_end(&source);
 }
 
@@ -197,7 +193,7 @@ void sb_sql_copy(const struct sb_apply_rel *rel, struct sb_buf *sql)
 {
     sb_buf_put_str(sql, "COPY ");
     put_target(rel, sql);
-    put_written(rel, sql);
+    put_columns(rel, sql);
     sb_buf_put_str(sql, " FROM STDIN");
 }
 
@@ -208,7 +204,7 @@ void sb_sql_one_insert(const struct sb_apply_rel *rel, struct sb_buf *sql)
 {
     sb_buf_put_str(sql, "INSERT INTO ");
     put_target(rel, sql);
-    int n = put_written(rel, sql);
+    int n = put_columns(rel, sql);
     sb_buf_put_str(sql, rel->identity_always ? " OVERRIDING SYSTEM VALUE" : "");
     sb_buf_put_str(sql, n == 0 ? " DEFAULT VALUES" : " VALUES (");
     for (int i = 0; i < n; i++)
@@ -310,7 +306,7 @@ bool sb_sql_one_fixed(const struct sb_apply_rel *rel, const struct sb_value *aft
 
 bool sb_sql_is_fixed(const struct sb_apply_rel *rel, const struct sb_value *after, uint16_t col)
 {
-    return rel->cols[col].written && !rel->cols[col].settable && after[col].state != SB_COL_UNCHANGED;
+    return !rel->cols[col].settable && after[col].state != SB_COL_UNCHANGED;
 }
 
 void sb_sql_one_delete(const struct sb_apply_rel *rel, struct sb_buf *sql)

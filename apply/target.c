@@ -286,8 +286,7 @@ void sb_target_name_column(
         return;
     for (uint16_t i = 0; i < rel->rel->col_count; i++) {
         const struct sb_apply_column *col = &rel->cols[i];
-        if (!col->written || row[i].state != SB_COL_TEXT ||
-            !is_refused(conn, col, row[i].text, err->sqlstate))
+        if (row[i].state != SB_COL_TEXT || !is_refused(conn, col, row[i].text, err->sqlstate))
             continue;
         sb_err_add(err, "column \"%.*s\" of type %.*s", (int)col->name.len, col->name.ptr,
             (int)col->cast_type.len, col->cast_type.ptr);

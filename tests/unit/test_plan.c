@@ -30,7 +30,7 @@ static void setup(void)
     relation = (struct sb_relation){.identity = 'd', .col_count = COLS, .cols = columns};
     columns[0].key = true;
     for (int i = 0; i < COLS; i++)
-        apply_columns[i] = (struct sb_apply_column){.written = true, .settable = true};
+        apply_columns[i] = (struct sb_apply_column){.settable = true};
     rel =
         (struct sb_apply_rel){.rel = &relation, .cols = apply_columns, .key_count = 1, .key_cols = key_cols};
     arena = sb_arena_new("test", 64 << 20);
