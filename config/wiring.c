@@ -55,11 +55,32 @@ void sb_wiring_names(const struct sb_config *config, enum sb_direction direction
     snprintf(ret_names->publication_keyless, SB_NAME_BYTES, PREFIX "%.31s_%s_keyless", migration, name);
 }
 
+/* Cut prefix off the beginning of name. */
+static bool cut(struct sb_view *name, const char *prefix)
+{
+    size_t len = strlen(prefix);
+    if (name->len < len || memcmp(name->ptr, prefix, len) != 0)
+        return false;
+    *name = (struct sb_view){name->ptr + len, name->len - len};
+    return true;
+}
+
+/* Exactly the names we give: "shop" must not take what "shop_eu" writes for its own. */
 bool sb_wiring_is_our_origin(const char *migration, struct sb_view name)
 {
     char ours[SB_NAME_BYTES];
-    int len = snprintf(ours, sizeof ours, PREFIX "%.31s_", migration);
-    return name.len > (size_t)len && memcmp(name.ptr, ours, (size_t)len) == 0;
+    snprintf(ours, sizeof ours, PREFIX "%.31s_", migration);
+    if (!cut(&name, ours) ||
+        (!cut(&name, direction_names[SB_FORWARD]) && !cut(&name, direction_names[SB_REVERSE])))
+        return false;
+    if (name.len == 0)
+        return true;
+    if (!cut(&name, "_copy_") || name.len == 0)
+        return false;
+    for (size_t i = 0; i < name.len; i++)
+        if (name.ptr[i] < '0' || name.ptr[i] > '9')
+            return false;
+    return true;
 }
 
 void sb_wiring_copy_origin(

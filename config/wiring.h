@@ -30,8 +30,8 @@ struct sb_names {
     char origin[SB_NAME_BYTES];              /* on the target of this direction */
 };
 void sb_wiring_names(const struct sb_config *config, enum sb_direction direction, struct sb_names *ret_names);
-/* Is this an origin of that migration's, of either direction, of its copy sessions, of whatever else we write
- * with? Every origin of ours is called switchback_<migration>_<what>. The loop filter goes by it. */
+/* Is this an origin of that migration's, of either direction or of its copy sessions: one of the names that
+ * the functions here give, and no other? The loop filter goes by it. */
 bool sb_wiring_is_our_origin(const char *migration, struct sb_view name);
 /* Of the copy's sessions: <origin>_copy_<n>; 0 for what it writes into the control schema, 1 to copy.jobs for
  * its pipes. */
