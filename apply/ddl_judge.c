@@ -20,6 +20,8 @@ struct judge {
 /* -- verdicts -------------------------------------------------------------------------------------------- */
 
 static void say(struct judge *judge, enum sb_ddl_verdict verdict, const char *fmt, va_list args)
+    __attribute__((format(printf, 3, 0)));
+static void say(struct judge *judge, enum sb_ddl_verdict verdict, const char *fmt, va_list args)
 {
     judge->out.verdict = verdict;
     vsnprintf(judge->out.reason, sizeof judge->out.reason, fmt, args);
