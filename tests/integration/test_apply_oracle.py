@@ -24,11 +24,13 @@ def second_target(new, other, migration):
     """A second database that follows the same stream: its control schema and progress row are copied from the first's."""
     other.sql((SQL / "both.sql").read_text())
     other.sql((SQL / "target.sql").read_text())
-    stream, source = new.sql("SELECT stream_uuid, source_uuid FROM switchback.progress")[0]
+    stream, source, epoch = new.sql("SELECT stream_uuid, source_uuid, ownership_epoch FROM switchback.progress")[0]
     other.sql(
-        "INSERT INTO switchback.progress (migration, direction, stream_uuid, source_uuid) VALUES (%s, 'forward', %s, %s)",
-        migration, stream, source,
+        "INSERT INTO switchback.progress (migration, direction, stream_uuid, source_uuid, ownership_epoch)"
+        " VALUES (%s, 'forward', %s, %s, %s)",
+        migration, stream, source, epoch,
     )
+    other.sql("INSERT INTO switchback.ownership (migration, owner, epoch) VALUES (%s, 'old', %s)", migration, epoch)
     other.sql("SELECT pg_replication_origin_create(%s)", f"switchback_{migration}_forward")
 
 
