@@ -146,7 +146,9 @@ def _entry(text):
 
 
 def _entries(text):
-    """pg_dump's words, entry by entry, without what differs between any two databases."""
+    """pg_dump's words, entry by entry, without what differs between any two databases, and without our event triggers,
+    which are in no schema."""
+    text = re.sub(r"^--\n-- Name: switchback_ddl_\w+; Type: EVENT TRIGGER.*\n--\n[^;]*;\n\n*", "", text, flags=re.M)
     text = re.sub(r"^\\(un)?restrict .*$", "", text, flags=re.M)
     text = re.sub(r"^-- (Dumped|Started|Completed) .*$", "", text, flags=re.M)
     return sorted(filter(None, map(_entry, re.split(r"^--\n-- Name: .*\n--\n", text, flags=re.M)[1:])))
