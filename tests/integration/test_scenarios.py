@@ -22,9 +22,8 @@ PASSES = [(15, 15, "auto", "after"), (15, 15, "exact", "after"), (15, 15, "auto"
 MORE = [(14, 18, "auto", "after"), (16, 17, "auto", "beside"), (17, 16, "exact", "after"), (18, 15, "auto", "after"), (18, 18, "exact", "after")]
 if os.environ.get("SB_SCENARIO_PAIRS") == "all":
     PASSES = PASSES + MORE
-# Scenarios make the same structure on both sides themselves; where this product carries DDL, it is told not to.
-CARRIES_DDL = "### ddl.policy" in (scenarios.tree.ROOT / "docs/CONFIGURATION.md").read_text()
-NO_DDL = {"ddl": {"policy": "ignore"}} if CARRIES_DDL else {}
+# Scenarios make the same structure on both sides themselves.
+NO_DDL = {"ddl": {"policy": "ignore"}}
 SETTINGS = {"max_prepared_transactions": 20, "max_connections": 100}
 COPIED = """
 SELECT state IN ('complete', 'none') AND structure IN ('complete', 'none') FROM switchback.copy

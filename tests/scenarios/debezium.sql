@@ -349,4 +349,4 @@ INSERT INTO b (v) VALUES (4);
 -- == alter-table-while-streaming
 -- from: shouldReceiveUpdateSchemaAfterConnectionRestart, shouldMaintainPrimaryKeyOrderOnSchemaChange
 -- what: columns are added, renamed, dropped and change their type while changes travel
--- out: DDL of the source is the matter of its own part of the product
+-- elsewhere: fault/test_ddl.py::test_additive_ddl_under_load_is_run_at_its_place

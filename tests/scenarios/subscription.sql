@@ -1209,7 +1209,7 @@ DELETE FROM u WHERE v = 7;
 -- == tables-made-again
 -- from: 100_bugs
 -- what: a table is dropped and made anew with other columns under the same name, on both sides
--- out: a table made after `prepare` is not published; `switchback check` and `status` name it, and the next prepare takes it up
+-- elsewhere: integration/test_ddl.py::test_new_tables_travel_from_their_first_row_on
 
 -- == others-alter-while-we-write
 -- from: 100_bugs

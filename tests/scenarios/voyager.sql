@@ -419,7 +419,7 @@ DELETE FROM delta USING t WHERE t.id = delta.id AND t.v = 100;
 -- == fall-back
 -- from: basic-live-test, LiveMigrationWithFallback
 -- what: the way back after the cutover
--- out: the reverse direction is the matter of its own part of the product
+-- elsewhere: integration/test_reverse.py::test_ownership_decides_which_way_rows_go
 
 -- == bulk-assessment
 -- from: assessment-report-test, omnibus, pgtbrus, osm, rna, mgi
