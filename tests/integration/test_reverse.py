@@ -253,7 +253,7 @@ def test_a_table_that_comes_later_is_published_both_ways(armed):
     it = armed()
     for cluster in (it.old, it.new):
         cluster.sql("CREATE TABLE late (id int PRIMARY KEY)")
-    assert "nothing was changed" not in it.product.ok("prepare").out
+    it.product.ok("prepare")  # where there are event triggers, they have done it already
     assert "nothing was changed" in it.product.ok("prepare").out
     it.wait_recorded(it.rogue("INSERT INTO late VALUES (1)"))
 
