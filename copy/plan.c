@@ -27,6 +27,7 @@ struct planner {
     struct sb_copy_plan plan;
     struct sb_ranges *missing; /* one a table */
     bool *anew;                /* one a table: what is there of it is deleted first */
+    const char **oids;         /* one a table, on the source; views into the answer */
     size_t job_cap;
     struct sb_buf sql;
 };
@@ -448,17 +449,48 @@ static int write_down(struct planner *planner, struct sb_err *err)
 
 /* -- all of it ------------------------------------------------------------------------------------------- */
 
+/* A table that the target does not have yet, because its CREATE TABLE is in the stream, and all its rows
+ * behind it: apply makes it. */
+static int is_newborn(
+    struct planner *planner, const char *relation, const char *oid, bool *ret_newborn, struct sb_err *err)
+{
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *missing = NULL, *told = NULL, *born = NULL;
+    const char *const of_target[] = {relation}, *const of_source[] = {oid};
+    *ret_newborn = false;
+    if (sb_conn_query(planner->claim->target, "SELECT pg_catalog.to_regclass($1) IS NULL", 1, of_target,
+            &missing, err) != 0)
+        return -1;
+    if (planner->config->ddl.policy == SB_DDL_IGNORE || !sb_rows_bool(missing, 0, 0))
+        return 0;
+    if (sb_conn_query(planner->source,
+            "SELECT pg_catalog.has_table_privilege(pg_catalog.to_regclass('switchback.ddl_born'), 'SELECT')",
+            0, NULL, &told, err) != 0)
+        return -1;
+    if (!sb_rows_bool(told, 0, 0)) /* there are no event triggers, or they are not ours to ask */
+        return 0;
+    if (sb_conn_query(planner->source,
+            "SELECT EXISTS (SELECT FROM switchback.ddl_born WHERE relid = $1::pg_catalog.oid)", 1, of_source,
+            &born, err) != 0)
+        return -1;
+    *ret_newborn = sb_rows_bool(born, 0, 0);
+    return 0;
+}
+
+/* Names and oids of the tables to be copied. */
 static int tables_name(struct planner *planner, const struct sb_rows *rows, struct sb_err *err)
 {
     size_t count = (size_t)sb_rows_count(rows);
+    planner->oids = sb_arena_zalloc(planner->arena, (count + 1) * sizeof *planner->oids);
     planner->plan.tables = sb_arena_zalloc(planner->arena, (count + 1) * sizeof *planner->plan.tables);
     planner->missing = sb_arena_zalloc(planner->arena, (count + 1) * sizeof *planner->missing);
     planner->anew = sb_arena_zalloc(planner->arena, (count + 1) * sizeof *planner->anew);
-    if (planner->plan.tables == NULL || planner->missing == NULL || planner->anew == NULL)
+    if (planner->plan.tables == NULL || planner->missing == NULL || planner->anew == NULL ||
+        planner->oids == NULL)
         return no_room(planner, err);
-    planner->plan.table_count = count;
     for (size_t i = 0; i < count; i++) {
-        struct sb_copy_table *table = &planner->plan.tables[i];
+        struct sb_copy_table *table = &planner->plan.tables[planner->plan.table_count];
+        bool newborn = false;
         sb_buf_reset(&planner->sql);
         sb_ident_put_table(&planner->sql, sb_view_str(sb_rows_get(rows, (int)i, 0)),
             sb_view_str(sb_rows_get(rows, (int)i, 1)));
@@ -467,6 +499,13 @@ static int tables_name(struct planner *planner, const struct sb_rows *rows, stru
             !sb_arena_dup(planner->arena, sb_view_str(sb_rows_get(rows, (int)i, 0)), &table->schema) ||
             !sb_arena_dup(planner->arena, sb_view_str(sb_rows_get(rows, (int)i, 1)), &table->name))
             return no_room(planner, err);
+        if (is_newborn(planner, table->relation, sb_rows_get(rows, (int)i, 2), &newborn, err) != 0)
+            return -1;
+        if (newborn)
+            SB_INFO("table is left to apply: its CREATE TABLE is in the stream",
+                SB_STR("table", table->relation));
+        else
+            planner->oids[planner->plan.table_count++] = sb_rows_get(rows, (int)i, 2);
     }
     return 0;
 }
@@ -515,9 +554,8 @@ static int plan(struct planner *planner, bool (*stop)(void), struct sb_err *err)
         struct sb_copy_table *table = &planner->plan.tables[i];
         if (stop())
             return sb_err_set(err, SB_E_SHUTDOWN, "told to stop while the copy was planned");
-        if (follow_rename(planner, table, sb_rows_get(rows, (int)i, 2), err) != 0 ||
-            table_join(planner, table, sb_rows_get(rows, (int)i, 2), err) != 0 ||
-            ledger_read(planner, i, err) != 0)
+        if (follow_rename(planner, table, planner->oids[i], err) != 0 ||
+            table_join(planner, table, planner->oids[i], err) != 0 || ledger_read(planner, i, err) != 0)
             return -1;
         if (table->chunks == 0 && !planner->anew[i] && must_be_empty(planner, table, err) != 0)
             return -1;

@@ -20,6 +20,10 @@ CREATE TABLE IF NOT EXISTS switchback.ddl_key (
 );
 INSERT INTO switchback.ddl_key DEFAULT VALUES ON CONFLICT DO NOTHING;
 
+-- Tables that were made and published in one transaction, with their CREATE TABLE in the stream: all of their rows
+-- travel, and the initial copy leaves them to apply if the target does not have them yet.
+CREATE TABLE IF NOT EXISTS switchback.ddl_born (relid oid PRIMARY KEY);
+
 -- Does a pattern match a table, or the schema of anything else (of_name NULL)? Rather too often than too seldom:
 -- who reads the message asks the configuration.
 CREATE OR REPLACE FUNCTION switchback.ddl_matches(pattern text, of_schema text, of_name text) RETURNS boolean
@@ -187,6 +191,7 @@ BEGIN
         AND NOT EXISTS (SELECT FROM pg_publication_rel r WHERE r.prpubid = p.oid AND r.prrelid = c.oid)
     LOOP
         EXECUTE format('ALTER PUBLICATION %I ADD TABLE %s', publication, of_table::regclass);
+        INSERT INTO switchback.ddl_born VALUES (of_table) ON CONFLICT DO NOTHING;
     END LOOP;
 END
 $$;

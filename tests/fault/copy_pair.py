@@ -7,7 +7,7 @@ STATE = "SELECT state FROM switchback.copy WHERE migration = 'shop' AND directio
 LEDGER = "SELECT relation, lower_bound, upper_bound, snapshot, flushed_past::text, rows, digest FROM switchback.chunk"
 
 
-def make_pair(clusters, switchback, tables, rows=(), old=None, major=15, **copy):
+def make_pair(clusters, switchback, tables, rows=(), old=None, major=15, ddl="apply", **copy):
     """Two crashable clusters with these tables, the old one's filled; prepared, nothing running."""
     servers = clusters(major, "old", fsync=True, settings=old or {}), clusters(15, "new", fsync=True)
     for server in servers:
@@ -16,7 +16,7 @@ def make_pair(clusters, switchback, tables, rows=(), old=None, major=15, **copy)
     for statement in rows:
         servers[0].sql(statement)
     capture = {"heartbeat_interval_ms": 300, "feedback_interval_ms": 50}
-    product = switchback(*servers, config={"copy": {"initial": True, **copy}, "capture": capture})
+    product = switchback(*servers, config={"copy": {"initial": True, **copy}, "capture": capture, "ddl": {"policy": ddl}})
     product.ok("prepare")
     return *servers, product
 

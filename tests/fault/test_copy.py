@@ -343,9 +343,9 @@ PARTED = [
     "ALTER TABLE item ATTACH PARTITION strange FOR VALUES FROM (0) TO (100)", "ALTER TABLE item DETACH PARTITION item_low",
 ])
 def test_partitions_that_come_and_go_while_their_table_is_copied(clusters, switchback, statement):
-    """Rows that an ATTACH brings or a DETACH takes are in no change."""
-    old, new, product = make_pair(
-        clusters, switchback, PARTED, ["INSERT INTO item SELECT g, g FROM generate_series(100, 1100) g", "ANALYZE"], chunk_rows=100, jobs=1)
+    """Rows that an ATTACH brings or a DETACH takes are in no change. (That the command itself travels is fault/ddl's.)"""
+    rows = ["INSERT INTO item SELECT g, g FROM generate_series(100, 1100) g", "ANALYZE"]
+    old, new, product = make_pair(clusters, switchback, PARTED, rows, ddl="ignore", chunk_rows=100, jobs=1)
     new.sql("CREATE TABLE item_lowest PARTITION OF item FOR VALUES FROM (0) TO (100)")
     copy = product.start("copy", fault="copy-after-commit:freeze:9")
     frozen(copy)
@@ -375,6 +375,26 @@ def test_a_table_published_while_rows_are_copied_is_copied_too(clusters, switchb
     old.sql("UPDATE late SET v = 2 WHERE id % 5 = 0")
     assert new.value("SELECT rows FROM switchback.chunk WHERE relation LIKE '%%late%%'") == 100
     product.run()
+    finish(old, new, product)
+
+
+def test_a_table_made_while_rows_are_copied_is_left_to_its_ddl(clusters, switchback):
+    """The target does not have it yet, and will have when apply begins; all its rows are in the stream."""
+    old, new, product = make_pair(clusters, switchback, ITEMS, ITEM_ROWS, chunk_rows=100, jobs=1)
+    copy = product.start("copy", fault="copy-after-commit:freeze:2")
+    frozen(copy)
+    old.sql("CREATE TABLE late (id int PRIMARY KEY, v int)")
+    old.sql("INSERT INTO late SELECT g, 0 FROM generate_series(1, 100) g")
+    old.sql("UPDATE late SET v = 1 WHERE id % 3 = 0")
+    copy.signal(signal.SIGCONT)
+    assert copy.wait(60) == 0
+    assert product.log_contains("left to apply") and new.value("SELECT to_regclass('late')") is None
+    old.sql("UPDATE late SET v = 2 WHERE id % 5 = 0")
+    product.run()
+    finish(old, new, product)
+    assert new.value("SELECT count(*) FROM late") == 100
+    product.ok("copy", "--again", "public.late")
+    old.sql("UPDATE late SET v = 3 WHERE id = 100")
     finish(old, new, product)
 
 
