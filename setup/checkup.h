@@ -84,6 +84,8 @@ int sb_checkup_labels(
 int sb_checkup_labels_compare(struct sb_checkup *up, const struct sb_rows *from, const struct sb_rows *to,
     enum sb_result result, const char *where);
 int sb_checkup_full(struct sb_checkup *up); /* -1 with SB-LIMIT */
+/* What stands in up->err, as a finding; -1 if it is none that can be told. */
+int sb_checkup_tell_err(struct sb_checkup *up);
 
 /* The tables of checks, in the order they run; each ends with an id of NULL. */
 extern const struct sb_check sb_check_source[];
