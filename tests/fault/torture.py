@@ -59,8 +59,9 @@ def points(store):
     found = {}
     for folder, stage in (("capture", "capture"), ("apply", "apply"), ("stream", "capture")):
         for path in sorted((tree.ROOT / folder).glob("*.c")):
-            # recopy: only where there is a wish; observer: only where the target owns (fault/reverse).
-            if not path.name.startswith((OTHER_STORE[store], "recopy", "observer")):
+            # recopy: only where there is a wish; observer: only where the target owns (fault/reverse); ddl: only where
+            # there is some (fault/ddl).
+            if not path.name.startswith((OTHER_STORE[store], "recopy", "observer", "ddl")):
                 for name in re.findall(r'\bSB_FAULT\("([a-z-]+)"\)', path.read_text()):
                     found[name] = stage
     return found
