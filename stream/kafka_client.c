@@ -282,6 +282,10 @@ static int ask_end(const struct sb_kafka_client *client, const char *topic, int6
     rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(client->rk, list, left_ms > 1 ? (int)left_ms : 1);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
         code = partition->err;
+    /* The client's own view, for a moment, behind a broker that was away: it knows the topic and none of its
+     * partitions. Opening has seen that they are there. */
+    if (code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION)
+        code = RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
     *ret_offset = partition->offset;
     rd_kafka_topic_partition_list_destroy(list);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR && *ret_offset >= 0)
