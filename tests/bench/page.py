@@ -107,7 +107,7 @@ def latency_lines(measured):
 def initial_lines(measured):
     ratios = [seconds["pgcopydb"] / seconds["ours"] for seconds in measured]
     rows = [f"{initial.ROWS} rows in {len(initial.TABLES)} tables with their indexes and foreign keys, {initial.JOBS} jobs, from a "
-            "populated database to an empty one; switchback's time has everything in it from `prepare` on:", "",
+            "populated database to an empty one, from the start of `switchback run` (which also captures) and of `pgcopydb clone` on:", "",
             "| | seconds | thousand rows a second |", "|---|---|---|"]
     for who, title in (("ours", "switchback"), ("pgcopydb", "pgcopydb clone")):
         seconds = [run[who] for run in measured]
