@@ -81,7 +81,7 @@ int sb_conflict_target_row(struct sb_writer *writer, const struct sb_apply_rel *
     return sb_writer_fetch(writer, sb_sql_view(&sql), params, count, ret_json, err);
 }
 
-static const char *op_name(enum sb_op op)
+const char *sb_conflict_op_name(enum sb_op op)
 {
     switch (op) {
     case SB_OP_INSERT:
@@ -150,7 +150,7 @@ int sb_conflict_record(struct sb_writer *writer, const char *migration, const ch
         text_value(sb_conflict_name(conflict->kind)), text_value(relation), text_value(key),
         text_value(source_row), text_value(conflict->target_row), text_value(conflict->resolution),
         text_value(sb_lsn_text(conflict->commit_lsn, lsn)), text_value(ordinal), text_value(xid),
-        text_value(op_name(change->chg.op))};
+        text_value(sb_conflict_op_name(change->chg.op))};
     enum { COUNT = sizeof values / sizeof *values };
     const struct sb_value *params[COUNT];
     int64_t affected;

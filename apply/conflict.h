@@ -46,4 +46,7 @@ int sb_conflict_record(struct sb_writer *writer, const char *migration, const ch
 char *sb_row_json(const struct sb_relation *rel, const struct sb_value *row);
 char *sb_key_json(const struct sb_relation *rel, const struct sb_value *row);
 
+/* As the control schema has it. */
+const char *sb_conflict_op_name(enum sb_op op);
+
 #endif

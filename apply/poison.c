@@ -1,5 +1,6 @@
 #include "apply/poison.h"
 
+#include "apply/conflict.h"
 #include "core/log.h"
 
 #include <inttypes.h>
@@ -113,21 +114,6 @@ int sb_poison_clear(
         values, 2, err);
 }
 
-static const char *op_name(enum sb_op op)
-{
-    switch (op) {
-    case SB_OP_INSERT:
-        return "insert";
-    case SB_OP_UPDATE:
-        return "update";
-    case SB_OP_DELETE:
-        return "delete";
-    case SB_OP_TRUNCATE:
-        return "truncate";
-    }
-    return "?";
-}
-
 static int debt(struct sb_writer *writer, const char *migration, const char *direction,
     const struct sb_poison *poison, const struct sb_batch_change *change, const char *key, struct sb_err *err)
 {
@@ -140,7 +126,7 @@ static int debt(struct sb_writer *writer, const char *migration, const char *dir
     sb_lsn_text(poison->commit_lsn, lsn);
     relation_name(change, relation);
     struct sb_value values[] = {text_value(migration), text_value(direction), text_value(relation),
-        text_value(key), text_value(op_name(change->chg.op)), text_value(lsn), text_value(xid),
+        text_value(key), text_value(sb_conflict_op_name(change->chg.op)), text_value(lsn), text_value(xid),
         text_value(ordinal), text_value(poison->skipped_by), text_value(poison->skip_reason)};
     return run(writer, sql, values, sizeof values / sizeof *values, err) == 0
                ? 0
