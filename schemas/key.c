@@ -52,11 +52,6 @@ const char *sb_key_kind_name(enum sb_key_kind kind)
     return kinds[kind].name;
 }
 
-const char *sb_key_kind_type(enum sb_key_kind kind)
-{
-    return kinds[kind].type;
-}
-
 bool sb_key_kind_find(const char *name, enum sb_key_kind *ret_kind)
 {
     for (int kind = 0; kind < SB_KEY_KIND_COUNT; kind++) {

@@ -40,8 +40,6 @@ enum sb_key_kind {
 enum sb_key_kind sb_key_kind_of(uint32_t type_oid, bool byte_order);
 const char *sb_key_kind_name(enum sb_key_kind kind);
 bool sb_key_kind_find(const char *name, enum sb_key_kind *ret_kind);
-/* The type that a bound is cast to in SQL: "pg_catalog.int8". */
-const char *sb_key_kind_type(enum sb_key_kind kind);
 
 /* Append the canonical bytes of the server's text. False, with out as it was, if it is no such text. */
 bool sb_key_put(enum sb_key_kind kind, struct sb_view text, struct sb_buf *out);

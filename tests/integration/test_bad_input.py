@@ -3,6 +3,7 @@ written; and once it is mended and resumed, the migration goes on and ends equal
 
 import re
 
+import psycopg
 import pytest
 
 from flow import flow, server  # noqa: F401 (fixtures)
@@ -160,3 +161,34 @@ def test_a_character_that_the_target_cannot_hold(flow):  # noqa: F811
     it.new_sql("UPDATE item SET v = 'é'")
     it.resume()
     it.equal()
+
+
+@pytest.mark.parametrize("policy", ["apply", "ignore"])
+def test_a_replica_identity_set_to_nothing(flow, policy):  # noqa: F811
+    """PostgreSQL refuses updates and deletes to the application from then on. Held and named, unless DDL is to be ignored:
+    then inserts still arrive, and nothing that was written is missing."""
+    it = flow("CREATE TABLE item (id int PRIMARY KEY, v text)", ddl={"policy": policy})
+    it.sql("INSERT INTO item VALUES (1, 'before')")
+    it.settle()
+    it.sql("ALTER TABLE item REPLICA IDENTITY NOTHING")
+    with pytest.raises(psycopg.Error, match="does not have a replica identity"):
+        it.sql("UPDATE item SET v = 'refused'")
+    it.sql("INSERT INTO item VALUES (2, 'meanwhile')")
+    if policy == "apply":
+        line = halted(it, "SB-DDL-HELD", "REPLICA IDENTITY NOTHING")
+        assert it.new_sql("SELECT id FROM item") == [(1,)]
+        skipped(it, line)
+    it.settle()
+    it.equal()
+    it.sql("ALTER TABLE item REPLICA IDENTITY DEFAULT")
+    it.sql("UPDATE item SET v = 'after'")
+    if policy == "apply":
+        skipped(it, halted(it, "SB-DDL-HELD", "REPLICA IDENTITY DEFAULT"))
+    it.settle()
+    it.equal()
+
+
+def skipped(it, line):
+    """As the line's hint says."""
+    it.product.ok("ddl", "skip", re.search(r"switchback ddl skip (\d+)", line)[1], "--reason", "the target keeps its own")
+    it.resume()
