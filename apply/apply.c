@@ -22,7 +22,8 @@ enum {
     TICK_MS = 1000,      /* pause flag, housekeeping */
     POLL_MS = 20,        /* where the store has no descriptor to wait for */
     GATHER_MS = 100,     /* how old a batch may get at the stream's end while records flood in */
-    COPY_ASK_MS = 200,   /* is the initial copy over? */
+    COPY_ASK_MS = 25,    /* is the initial copy over? */
+    COPY_SAY_MS = 1000,  /* how far it is */
     RATE_MS = 20,        /* the least time over which their rate is judged */
     FLOOD_RECORDS_A_MS = 50,
     PUBLISH_TICKS = 5,
@@ -380,8 +381,7 @@ static int yield_or_take_over(struct stage *stage, const char *purpose, struct s
 
 struct wait {
     struct stage *stage;
-    bool over;
-    bool told; /* that it waits */
+    int64_t said_ms; /* when it was said last why it waits; 0: never */
     bool told_to_stop;
 };
 
@@ -391,6 +391,23 @@ static void on_wait_signal(void *arg, int signo)
     SB_INFO("apply stops", SB_STR("signal", signo == SIGINT ? "SIGINT" : "SIGTERM"));
     wait->told_to_stop = true;
     sb_loop_stop(wait->stage->loop, NULL);
+}
+
+static int wait_say(struct wait *wait, const struct sb_copied *copied, struct sb_err *err)
+{
+    const struct stage *stage = wait->stage;
+    char why[SB_COPIED_WHY_BYTES];
+    int64_t now_ms = sb_clock_mono_ms();
+    if (wait->said_ms != 0 && now_ms - wait->said_ms < COPY_SAY_MS)
+        return 0;
+    if (wait->said_ms == 0)
+        sb_metric_add(SB_M_COPY_WAITS, 1); /* a supervisor goes by it */
+    wait->said_ms = now_ms;
+    if (sb_copied_why(stage->conn, stage->config->migration, sb_direction_name(stage->direction), copied, why,
+            err) != 0)
+        return -1;
+    sb_report_state(SB_STATE_WAITING, why);
+    return 0;
 }
 
 static void on_wait_tick(void *arg)
@@ -404,16 +421,11 @@ static void on_wait_tick(void *arg)
         fail(stage, &err);
         return;
     }
-    wait->over = !copied.waits;
     stage->hold_lsn = copied.hold_lsn;
-    if (copied.waits && !wait->told)
-        sb_metric_add(SB_M_COPY_WAITS, 1); /* a supervisor goes by it */
-    wait->told = true;
-    if (wait->over) {
+    if (!copied.waits)
         sb_loop_stop(stage->loop, NULL);
-        return;
-    }
-    sb_report_state(SB_STATE_WAITING, copied.why);
+    else if (wait_say(wait, &copied, &err) != 0)
+        fail(stage, &err);
 }
 
 /* Nothing is applied while rows are copied, or while the rest of the structure is made: 0 once there is

@@ -14,9 +14,54 @@ static bool no_table(const struct sb_err *err)
     return strcmp(err->sqlstate, "42P01") == 0;
 }
 
-/* "schema: indexes 3 of 12"; of the phase that is not done yet. */
+int sb_copied_read(struct sb_conn *conn, const char *migration, const char *direction,
+    struct sb_copied *ret_copied, struct sb_err *err)
+{
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    const char *params[] = {migration, direction};
+    *ret_copied = (struct sb_copied){0};
+    if (sb_conn_query(conn,
+            "SELECT c.state = 'pending', pg_catalog.to_jsonb(c) ->> 'structure' = 'pending', c.last_h, "
+            "(SELECT min(p.commit_lsn) FROM switchback.progress p WHERE p.migration = $1 AND p.direction = "
+            "$2) FROM switchback.copy c WHERE c.migration = $1 AND c.direction = $2",
+            2, params, &rows, err) != 0)
+        return no_table(err) ? 0 : sb_err_add(err, "could not read switchback.copy");
+    if (sb_rows_count(rows) == 0)
+        return 0;
+    uint64_t last_h = sb_rows_lsn(rows, 0, 2), applied = sb_rows_lsn(rows, 0, 3);
+    ret_copied->rows_pending = sb_rows_bool(rows, 0, 0);
+    ret_copied->structure_pending = sb_rows_bool(rows, 0, 1);
+    ret_copied->waits = ret_copied->rows_pending || (ret_copied->structure_pending && applied >= last_h);
+    if (ret_copied->structure_pending)
+        ret_copied->hold_lsn = last_h == 0 ? 1 : last_h;
+    return 0;
+}
+
+/* -- in words -------------------------------------------------------------------------------------------- */
+
+/* "initial copy: 3 of 10 tables". */
+static int tables_read(struct sb_conn *conn, const char *migration, const char *direction,
+    char ret_why[SB_COPIED_WHY_BYTES], bool *ret_done, struct sb_err *err)
+{
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    const char *params[] = {migration, direction};
+    if (sb_conn_query(conn,
+            "SELECT count(*), count(*) FILTER (WHERE t.chunks <= (SELECT count(*) FROM switchback.chunk k "
+            "WHERE k.migration = $1 AND k.direction = $2 AND k.relation = t.relation)) FROM "
+            "switchback.copy_table t WHERE t.migration = $1 AND t.direction = $2",
+            2, params, &rows, err) != 0)
+        return sb_err_add(err, "could not read switchback.copy_table");
+    int64_t tables = sb_rows_i64(rows, 0, 0), done = sb_rows_i64(rows, 0, 1);
+    *ret_done = tables > 0 && tables == done;
+    snprintf(ret_why, SB_COPIED_WHY_BYTES, "initial copy: %" PRId64 " of %" PRId64 " tables", done, tables);
+    return 0;
+}
+
+/* "schema: indexes 3 of 12"; of the phase that is not done yet, and untouched if all are. */
 static int steps_read(struct sb_conn *conn, const char *migration, const char *direction,
-    struct sb_copied *copied, struct sb_err *err)
+    char ret_why[SB_COPIED_WHY_BYTES], struct sb_err *err)
 {
     SB_CLEANUP(sb_rows_freep)
     struct sb_rows *rows = NULL;
@@ -31,42 +76,21 @@ static int steps_read(struct sb_conn *conn, const char *migration, const char *d
         return sb_err_add(err, "could not read switchback.copy_step");
     if (sb_rows_count(rows) == 0)
         return 0;
-    snprintf(copied->why, sizeof copied->why, "schema: %s %s of %s",
+    snprintf(ret_why, SB_COPIED_WHY_BYTES, "schema: %s %s of %s",
         strcmp(sb_rows_get(rows, 0, 0), "keys") == 0 ? "indexes" : "constraints", sb_rows_get(rows, 0, 1),
         sb_rows_get(rows, 0, 2));
     return 0;
 }
 
-int sb_copied_read(struct sb_conn *conn, const char *migration, const char *direction,
-    struct sb_copied *ret_copied, struct sb_err *err)
+int sb_copied_why(struct sb_conn *conn, const char *migration, const char *direction,
+    const struct sb_copied *copied, char ret_why[SB_COPIED_WHY_BYTES], struct sb_err *err)
 {
-    SB_CLEANUP(sb_rows_freep)
-    struct sb_rows *rows = NULL;
-    const char *params[] = {migration, direction};
-    *ret_copied = (struct sb_copied){0};
-    if (sb_conn_query(conn,
-            "SELECT c.state = 'pending', count(t.relation), count(t.relation) FILTER (WHERE t.chunks <= "
-            "(SELECT count(*) "
-            "FROM switchback.chunk k WHERE k.migration = $1 AND k.direction = $2 AND k.relation = "
-            "t.relation)), pg_catalog.to_jsonb(c) ->> 'structure' = 'pending', c.last_h, (SELECT "
-            "min(p.commit_lsn) FROM "
-            "switchback.progress p WHERE p.migration = $1 AND p.direction = $2) "
-            "FROM switchback.copy c LEFT JOIN switchback.copy_table t USING (migration, direction) "
-            "WHERE migration = $1 AND direction = $2 GROUP BY c.migration, c.direction",
-            2, params, &rows, err) != 0)
-        return no_table(err) ? 0 : sb_err_add(err, "could not read switchback.copy");
-    if (sb_rows_count(rows) == 0)
+    bool tables_done = false;
+    if (tables_read(conn, migration, direction, ret_why, &tables_done, err) != 0)
+        return -1;
+    if (!copied->structure_pending || (copied->rows_pending && !tables_done))
         return 0;
-    bool rows_pending = sb_rows_bool(rows, 0, 0), structure_pending = sb_rows_bool(rows, 0, 3);
-    uint64_t last_h = sb_rows_lsn(rows, 0, 4), applied = sb_rows_lsn(rows, 0, 5);
-    bool tables_done = sb_rows_i64(rows, 0, 1) > 0 && sb_rows_i64(rows, 0, 1) == sb_rows_i64(rows, 0, 2);
-    ret_copied->waits = rows_pending || (structure_pending && applied >= last_h);
-    ret_copied->hold_lsn = structure_pending ? (last_h == 0 ? 1 : last_h) : 0;
-    snprintf(ret_copied->why, sizeof ret_copied->why, "initial copy: %s of %s tables",
-        sb_rows_get(rows, 0, 2), sb_rows_get(rows, 0, 1));
-    if (!ret_copied->waits || !structure_pending || (rows_pending && !tables_done))
-        return 0;
-    return steps_read(conn, migration, direction, ret_copied, err);
+    return steps_read(conn, migration, direction, ret_why, err);
 }
 
 /* -- stamps ---------------------------------------------------------------------------------------------- */

@@ -11,7 +11,7 @@
 struct sb_copied {
     bool waits; /* apply has to: rows are copied, or it has passed them and the rest of the structure is made
                  */
-    char why[128]; /* "initial copy: 3 of 10 tables" */
+    bool rows_pending, structure_pending;
     /* Not 0: from here on apply has to wait for the structure. */
     uint64_t hold_lsn;
 };
@@ -22,6 +22,10 @@ struct sb_copied {
  * and goes on when they are built. */
 int sb_copied_read(struct sb_conn *conn, const char *migration, const char *direction,
     struct sb_copied *ret_copied, struct sb_err *err);
+enum { SB_COPIED_WHY_BYTES = 128 };
+/* What apply waits for, for people: "initial copy: 3 of 10 tables". Counts chunks: not for every glance. */
+int sb_copied_why(struct sb_conn *conn, const char *migration, const char *direction,
+    const struct sb_copied *copied, char ret_why[SB_COPIED_WHY_BYTES], struct sb_err *err);
 /* Write down which chunks this progress has passed: all that follows is newer, also when the source fails
  * over. */
 int sb_copied_pass(struct sb_conn *conn, const struct sb_progress *progress, struct sb_err *err);

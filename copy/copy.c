@@ -29,7 +29,7 @@ enum {
     PING_MS = 2000,
     PAUSE_ASK_MS = 500,
     PAUSE_ANSWER_MS = 5000, /* at the end of a plan */
-    APPLY_ASK_MS = 200,
+    APPLY_ASK_MS = 50,      /* has apply passed the rows? */
     NUDGE_MS = 2000,
 };
 #define PLAN_MAX_BYTES (INT64_C(4) << 30)
