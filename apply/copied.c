@@ -14,19 +14,27 @@ static bool no_table(const struct sb_err *err)
     return strcmp(err->sqlstate, "42P01") == 0;
 }
 
+static int ask(struct sb_conn *conn, const char *sql, const char *migration, const char *direction,
+    struct sb_rows **ret_rows, struct sb_err *err)
+{
+    const char *params[] = {migration, direction};
+    if (sb_conn_query(conn, sql, 2, params, ret_rows, err) == 0)
+        return 0;
+    return sb_err_add(err, "could not read how far the initial copy is");
+}
+
 int sb_copied_read(struct sb_conn *conn, const char *migration, const char *direction,
     struct sb_copied *ret_copied, struct sb_err *err)
 {
     SB_CLEANUP(sb_rows_freep)
     struct sb_rows *rows = NULL;
-    const char *params[] = {migration, direction};
     *ret_copied = (struct sb_copied){0};
-    if (sb_conn_query(conn,
+    if (ask(conn,
             "SELECT c.state = 'pending', pg_catalog.to_jsonb(c) ->> 'structure' = 'pending', c.last_h, "
             "(SELECT min(p.commit_lsn) FROM switchback.progress p WHERE p.migration = $1 AND p.direction = "
             "$2) FROM switchback.copy c WHERE c.migration = $1 AND c.direction = $2",
-            2, params, &rows, err) != 0)
-        return no_table(err) ? 0 : sb_err_add(err, "could not read switchback.copy");
+            migration, direction, &rows, err) != 0)
+        return no_table(err) ? 0 : -1;
     if (sb_rows_count(rows) == 0)
         return 0;
     uint64_t last_h = sb_rows_lsn(rows, 0, 2), applied = sb_rows_lsn(rows, 0, 3);
@@ -46,13 +54,12 @@ static int tables_read(struct sb_conn *conn, const char *migration, const char *
 {
     SB_CLEANUP(sb_rows_freep)
     struct sb_rows *rows = NULL;
-    const char *params[] = {migration, direction};
-    if (sb_conn_query(conn,
+    if (ask(conn,
             "SELECT count(*), count(*) FILTER (WHERE t.chunks <= (SELECT count(*) FROM switchback.chunk k "
             "WHERE k.migration = $1 AND k.direction = $2 AND k.relation = t.relation)) FROM "
             "switchback.copy_table t WHERE t.migration = $1 AND t.direction = $2",
-            2, params, &rows, err) != 0)
-        return sb_err_add(err, "could not read switchback.copy_table");
+            migration, direction, &rows, err) != 0)
+        return -1;
     int64_t tables = sb_rows_i64(rows, 0, 0), done = sb_rows_i64(rows, 0, 1);
     *ret_done = tables > 0 && tables == done;
     snprintf(ret_why, SB_COPIED_WHY_BYTES, "initial copy: %" PRId64 " of %" PRId64 " tables", done, tables);
@@ -65,15 +72,14 @@ static int steps_read(struct sb_conn *conn, const char *migration, const char *d
 {
     SB_CLEANUP(sb_rows_freep)
     struct sb_rows *rows = NULL;
-    const char *params[] = {migration, direction};
-    if (sb_conn_query(conn,
+    if (ask(conn,
             "SELECT phase, count(*) FILTER (WHERE done_at IS NOT NULL), count(*) FROM switchback.copy_step "
             "WHERE "
             "migration = $1 AND direction = $2 GROUP BY phase HAVING count(*) FILTER (WHERE done_at IS NULL) "
             "> 0 "
             "ORDER BY phase",
-            2, params, &rows, err) != 0)
-        return sb_err_add(err, "could not read switchback.copy_step");
+            migration, direction, &rows, err) != 0)
+        return -1;
     if (sb_rows_count(rows) == 0)
         return 0;
     snprintf(ret_why, SB_COPIED_WHY_BYTES, "schema: %s %s of %s",

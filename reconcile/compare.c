@@ -259,13 +259,14 @@ static int take_stamp(struct sb_compare *compare, struct sb_err *err)
     }
 }
 
-/* The transactions are over: until the window holds everything that the stamp shows. 0, AGAIN if the table
- * was emptied between the cuts, STOP, or -1. */
+/* The transactions are over: until the window holds everything that the stamp shows on either side. 0, AGAIN
+ * if the table was emptied between the cuts, STOP, or -1. */
 static int pass_horizon(struct sb_compare *compare, struct sb_err *err)
 {
     if (sb_sides_mark(compare->sides, err) != 0)
         return -1;
-    int rc = sb_follow_until(compare->follow, compare->stamp.h, compare->options.stream_wait_ms, err);
+    int rc = sb_follow_until(
+        compare->follow, sb_stamp_horizon(&compare->stamp), compare->options.stream_wait_ms, err);
     if (rc == SB_FOLLOW_LATE)
         return stop(compare, SB_TABLE_NOT_COMPARED,
             "the stream did not get to what the source had committed: is capture at work?");

@@ -3,7 +3,7 @@
  *
  * A chunk is a range of keys and a slice of their digests; one that does not fit into memory is halved and
  * read again, so that a table of any size and any key is compared in bounded memory. Its rows are tallied,
- * then the stream is read past H, and only then the rest is judged: a key that is not dirty is a proven
+ * then the stream is read past H and P, and only then the rest is judged: a key that is not dirty is a proven
  * difference. Dirty keys, equal or not, are read again in small batches under stamps of their own; whatever a
  * batch's cut splits is decided by the stream (reconcile/verdict), and what it cannot decide either is read
  * again: each round has a newer progress, and a key that is written without end has steps at it. Rounds are
@@ -20,7 +20,7 @@
 
 struct sb_compare_options {
     size_t tally_max_bytes;
-    int64_t stream_wait_ms; /* for the stream to get past H */
+    int64_t stream_wait_ms; /* for the stream to get past the stamp's horizon */
     int64_t age_max_ms;     /* of a snapshot */
 };
 

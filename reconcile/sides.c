@@ -1,6 +1,7 @@
 #include "reconcile/sides.h"
 
 #include "core/clock.h"
+#include "core/fault.h"
 #include "reconcile/rowform.h"
 #include "schemas/digest.h"
 
@@ -183,6 +184,7 @@ int sb_sides_begin(struct sb_sides *sides, const struct sb_verify_table *table, 
     struct sb_err *err)
 {
     int rc = source_stamp(sides, table, ret_stamp, err);
+    SB_FAULT("reconcile-between-stamps");
     if (rc == 0)
         rc = target_stamp(sides, table, ret_stamp, err);
     if (rc > 0 && sb_sides_end(sides, err) != 0)

@@ -14,6 +14,9 @@
  * the session is gone and with it this compare; so what S saw was not lost, and its xids were not given away
  * again. P is read under the snapshot of the rows: it is what they amount to.
  *
+ * P is often beyond H: between the two snapshots commits are captured and applied. The stream has to be read
+ * past both before a cut is judged: what lies between them is applied and not seen.
+ *
  * The sessions wait; nothing else is to be done meanwhile.
  */
 #ifndef SB_RECONCILE_SIDES_H
@@ -42,6 +45,11 @@ struct sb_stamp {
     uint64_t h;
     int64_t applied_us; /* commit time of P, by the source's clock */
 };
+/* Everything that either side of the stamp shows has committed below it, or at it. */
+static inline uint64_t sb_stamp_horizon(const struct sb_stamp *stamp)
+{
+    return stamp->h > stamp->cut.applied_lsn ? stamp->h : stamp->cut.applied_lsn;
+}
 enum sb_sides_answer {
     SB_SIDES_FULL = 1, /* fn said that it is full */
     SB_SIDES_LATE,     /* the snapshot is too old */

@@ -12,8 +12,8 @@
  * write, a commit that new snapshots do not show yet (docs/RECONCILE.md).
  *
  * What must hold, and who sees to it:
- *  - everything visible in S has been put in, from where the window begins to a position beyond all of it,
- * before a cut is asked about (reconcile/follow);
+ *  - everything visible in S and everything applied at P has been put in, from where the window begins to a
+ * position beyond all of it, before a cut is asked about (reconcile/follow);
  *  - what lies before the window is visible in S *and* applied at P (reconcile/anchor), and so is what was
  * forgotten: later cuts see and have applied all that an earlier cut did (one server, one timeline). More in
  * it than needed is safe: more keys are dirty, and no verdict becomes wrong.

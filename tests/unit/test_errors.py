@@ -22,7 +22,7 @@ PROVOKING = {"unit", "contract", "integration", "fault"}
 MADE_UP = {"tests/unit/test_core.c", "tests/unit/test_errors.py", "tests/unit/test_stage.c", "tests/unit/test_status.c"}
 STAND_IN, RUN_IT = "tests/integration/ops_fake.c", {"tests/integration/test_http.py", "tests/integration/test_supervisor.py"}
 # The prefix of a fault point names the folder that passes it.
-STAGES = ["apply", "capture", "copy", "stream", "setup", "ops"]
+STAGES = ["apply", "capture", "copy", "reconcile", "stream", "setup", "ops"]
 # Written on purpose and no ids: what the code for "no error" prints, and what tests look up in vain.
 NO_IDS = {"SB-OK", "SB-NO-SUCH"}
 

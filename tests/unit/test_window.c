@@ -193,7 +193,7 @@ static void world_reset(unsigned seed, bool may_empty)
 
 /* -- what the compare does ------------------------------------------------------------------------------- */
 
-enum rule { RIGHT, BY_LSN, NO_HORIZON, FORGET_APPLIED };
+enum rule { RIGHT, BY_LSN, NO_HORIZON, HORIZON_OF_THE_SOURCE, FORGET_APPLIED };
 
 static struct sb_window *window;
 static struct sb_err err;
@@ -265,14 +265,17 @@ struct counts {
     long keys, dirty, by_stream, undecided, different, wrong;
 };
 
+/* The truth first, then the follower: commits arrive in between. */
 static void take_reading(struct reading *reading, enum rule rule, struct sb_arena *arena)
 {
     char text[16384];
     reading->h = world.insert_lsn;
     put_snapshot(reading->h, rule, text, sizeof text);
     ck_assert(sb_snapshot_parse(text, arena, &reading->cut.snapshot));
-    reading->cut.applied_lsn = world.applied == 0 ? 0 : world.txns[world.log[world.applied - 1]].commit_lsn;
     rows_after(world.logged, true, reading->truth);
+    for (int i = rand() % 20; i > 0; i--)
+        step();
+    reading->cut.applied_lsn = world.applied == 0 ? 0 : world.txns[world.log[world.applied - 1]].commit_lsn;
     memcpy(reading->follower, world.follower, sizeof reading->follower);
     rows_after(world.applied, false, reading->expected);
 }
@@ -317,6 +320,15 @@ static void forget(const struct reading *reading, enum rule rule)
     sb_window_forget(window, &cut);
 }
 
+/* Has it to be in the window before the reading is judged? */
+static bool is_due(const struct reading *reading, enum rule rule, uint64_t commit_lsn)
+{
+    if (rule == NO_HORIZON)
+        return false;
+    return commit_lsn < reading->h ||
+           (rule != HORIZON_OF_THE_SOURCE && commit_lsn <= reading->cut.applied_lsn);
+}
+
 /* Read, let the world go on, put into the window what is due, judge. */
 static void compare(enum rule rule, struct counts *counts)
 {
@@ -325,9 +337,8 @@ static void compare(enum rule rule, struct counts *counts)
     take_reading(&reading, rule, arena);
     for (int i = rand() % 30; i > 0; i--)
         step();
-    uint64_t until = rule == NO_HORIZON ? 0 : reading.h;
     while (world.told < world.logged &&
-           (world.txns[world.log[world.told]].commit_lsn < until || rand() % 4 == 0))
+           (is_due(&reading, rule, world.txns[world.log[world.told]].commit_lsn) || rand() % 4 == 0))
         tell(&world.txns[world.log[world.told++]]);
     if (sb_window_splits_table(window, TABLE, &reading.cut)) {
         counts->dirty += KEYS;
@@ -375,6 +386,7 @@ START_TEST(wrong_rules_are_noticed)
 {
     ck_assert_int_gt(simulate(BY_LSN, false).wrong, 0);
     ck_assert_int_gt(simulate(NO_HORIZON, false).wrong, 0);
+    ck_assert_int_gt(simulate(HORIZON_OF_THE_SOURCE, false).wrong, 0);
     ck_assert_int_gt(simulate(FORGET_APPLIED, false).wrong, 0);
 }
 END_TEST
