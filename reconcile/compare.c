@@ -3,9 +3,9 @@
 #include "core/clock.h"
 #include "pg/ident.h"
 #include "reconcile/keyset.h"
-#include "reconcile/rowform.h"
 #include "reconcile/tally.h"
 #include "schemas/digest.h"
+#include "schemas/rowform.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,8 +4,8 @@
 #include "core/log.h"
 #include "core/map.h"
 #include "pg/ident.h"
-#include "reconcile/rowform.h"
 #include "schemas/digest.h"
+#include "schemas/rowform.h"
 #include "stream/tail.h"
 #include "stream/walk.h"
 

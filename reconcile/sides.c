@@ -2,8 +2,8 @@
 
 #include "core/clock.h"
 #include "core/fault.h"
-#include "reconcile/rowform.h"
 #include "schemas/digest.h"
+#include "schemas/rowform.h"
 
 #include <errno.h>
 #include <libpq-fe.h>

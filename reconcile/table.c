@@ -1,8 +1,8 @@
 #include "reconcile/table.h"
 
 #include "pg/ident.h"
-#include "reconcile/rowform.h"
 #include "schemas/published.h"
+#include "schemas/rowform.h"
 
 #include <inttypes.h>
 

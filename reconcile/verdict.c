@@ -1,7 +1,7 @@
 #include "reconcile/verdict.h"
 
-#include "reconcile/rowform.h"
 #include "schemas/digest.h"
+#include "schemas/rowform.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 #include "reconcile/window.h"
 
 #include "core/map.h"
-#include "reconcile/rowform.h"
+#include "schemas/rowform.h"
 
 #include <stdlib.h>
 #include <string.h>

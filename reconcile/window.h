@@ -51,7 +51,7 @@ struct sb_touch {
     struct sb_digest key;           /* of the key's bytes */
     struct sb_view key_bytes;       /* copied */
     bool present;                   /* the row is there afterwards */
-    const struct sb_digest *fields; /* if it is: of the compared columns (reconcile/rowform); copied */
+    const struct sb_digest *fields; /* if it is: of the compared columns (schemas/rowform); copied */
     size_t field_count;
 };
 int sb_window_touch(struct sb_window *window, const struct sb_touch *touch, struct sb_err *err);

@@ -232,3 +232,108 @@ CREATE TABLE IF NOT EXISTS switchback.verify_run (
     started_at timestamptz NOT NULL,
     ended_at timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
+
+-- Differences that were proven, a row for each key of a table; found again, its row goes on. Bytes of keys and digests
+-- are those of schemas/rowform.h.
+CREATE TABLE IF NOT EXISTS switchback.difference (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    migration text NOT NULL,
+    direction text NOT NULL,
+    ownership_epoch bigint NOT NULL,   -- under which it was found; void under another
+    relation text NOT NULL,            -- "schema"."name", quoted
+    key_digest bytea NOT NULL,         -- of a table without a key: of the row
+    key bytea,                         -- its bytes; NULL: the table has no key
+    key_shown text,                    -- for people: a JSON object of texts
+    kind text NOT NULL CHECK (kind IN ('missing', 'extra', 'changed')),
+    rows bigint NOT NULL,              -- of a table without a key: so many of the same
+    columns text[],                    -- of changed: which differ; NULL: not known
+    column_set bytea NOT NULL,         -- digest of the compared columns' names, in order: what the row digests are over
+    source_row bytea,                  -- digest; NULL: it has none
+    target_row bytea,
+    fault text NOT NULL CHECK (fault IN ('unknown', 'capture', 'apply', 'copy', 'foreign', 'both')), -- who is at fault
+    evidence text NOT NULL DEFAULT '', -- of the fault, in words
+    by_stream boolean NOT NULL,
+    horizon pg_lsn NOT NULL,           -- H and P of the cut that it was proven at
+    applied_lsn pg_lsn NOT NULL,
+    commit_lsn pg_lsn,                 -- of the newest change of the key that is known; NULL: none is
+    xid bigint,
+    commit_us bigint,
+    state text NOT NULL DEFAULT 'open'
+        -- repairing: an item of a repair; repaired: compared again and equal; gone: equal without a repair of ours;
+        -- held: not to be repaired (undone, or an operator said so)
+        CHECK (state IN ('open', 'repairing', 'repaired', 'gone', 'held')),
+    times bigint NOT NULL DEFAULT 1,   -- found
+    found_by bigint NOT NULL,          -- switchback.verify_run, the first; 0: the stage
+    first_seen_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    last_seen_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    closed_at timestamptz,             -- when it became repaired or gone
+    UNIQUE (migration, direction, relation, key_digest)
+);
+CREATE INDEX IF NOT EXISTS difference_open ON switchback.difference (migration, direction, relation)
+    WHERE state IN ('open', 'repairing', 'held');
+
+-- A repair: planned, run, and undone by a repair of its own.
+CREATE TABLE IF NOT EXISTS switchback.repair (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    migration text NOT NULL,
+    direction text NOT NULL,
+    ownership_epoch bigint NOT NULL,
+    state text NOT NULL CHECK (state IN ('planned', 'running', 'done', 'stopped')),
+    undoes bigint REFERENCES switchback.repair,
+    pattern text,                      -- of tables; NULL: all
+    rows_max bigint NOT NULL,          -- the budget it was planned under
+    deletes_max bigint NOT NULL,
+    plan_digest bytea NOT NULL,        -- SHA-256 over its items
+    reason text NOT NULL,
+    stopped_why text NOT NULL DEFAULT '',
+    asked_by text NOT NULL DEFAULT session_user,
+    planned_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    started_at timestamptz,
+    ended_at timestamptz
+);
+
+CREATE TABLE IF NOT EXISTS switchback.repair_item (
+    repair bigint NOT NULL REFERENCES switchback.repair,
+    item bigint NOT NULL,              -- in the order in which they are done, from 1
+    difference bigint REFERENCES switchback.difference,
+    relation text NOT NULL,
+    key bytea NOT NULL,
+    key_shown text NOT NULL,
+    guard bytea,                       -- digest of the target's row as it was found; NULL: there was none
+    outcome text                       -- of the newest image: NULL: none was judged yet
+        CHECK (outcome IN ('applied', 'noop_equal', 'skipped_newer', 'skipped_ring', 'skipped_guard', 'skipped_schema',
+            'skipped_owner')),
+    tries integer NOT NULL DEFAULT 0,  -- images judged
+    verified_at timestamptz,           -- compared again after it, and equal
+    PRIMARY KEY (repair, item)
+);
+
+-- What apply did for a repair, written in the transaction that did it. A hash chain: digest is the SHA-256 of previous and
+-- of what the row says.
+CREATE TABLE IF NOT EXISTS switchback.repair_audit (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    migration text NOT NULL,
+    direction text NOT NULL,
+    repair bigint NOT NULL,
+    item bigint NOT NULL,
+    relation text NOT NULL,
+    key_shown text NOT NULL,
+    outcome text NOT NULL,             -- as repair_item's; only applied changed something
+    before jsonb,                      -- an object of texts; NULL: there was no row
+    after jsonb,
+    snapshot text NOT NULL,            -- S of the image; empty: an undo
+    commit_lsn pg_lsn NOT NULL,        -- of the image in the stream
+    applied_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    previous bytea NOT NULL,
+    digest bytea NOT NULL
+);
+CREATE INDEX IF NOT EXISTS repair_audit_item ON switchback.repair_audit (repair, item);
+
+-- Whoever repairs asks apply to remember the keys that it writes: images are judged by them. Both ends renew their part.
+CREATE TABLE IF NOT EXISTS switchback.repair_ring (
+    migration text NOT NULL,
+    direction text NOT NULL,
+    wanted_until timestamptz NOT NULL, -- set by the repair; beyond it apply forgets
+    whole_from pg_lsn,                 -- set by apply: every commit behind this one is remembered; NULL: none yet
+    PRIMARY KEY (migration, direction)
+) WITH (fillfactor = 10);

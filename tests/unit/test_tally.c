@@ -1,7 +1,7 @@
 /* Rows that cancel, and rows as they come out of COPY. */
-#include "reconcile/rowform.h"
 #include "reconcile/tally.h"
 #include "schemas/digest.h"
+#include "schemas/rowform.h"
 
 #include <check.h>
 #include <stdlib.h>

@@ -4,10 +4,10 @@
  * log, and now and then somebody else writes to a row of it. Whatever the moment at which both sides are
  * read: what is called equal is equal, and what is called different is different.
  */
-#include "reconcile/rowform.h"
 #include "reconcile/verdict.h"
 #include "reconcile/window.h"
 #include "schemas/digest.h"
+#include "schemas/rowform.h"
 
 #include <check.h>
 #include <inttypes.h>

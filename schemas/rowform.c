@@ -1,4 +1,4 @@
-#include "reconcile/rowform.h"
+#include "schemas/rowform.h"
 
 #include "schemas/digest.h"
 

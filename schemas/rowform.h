@@ -7,8 +7,8 @@
  * have one length, so
  * ('12', '3') and ('1', '23') differ. XXH3 is for faults, not for forgery.
  */
-#ifndef SB_RECONCILE_ROWFORM_H
-#define SB_RECONCILE_ROWFORM_H
+#ifndef SB_SCHEMAS_ROWFORM_H
+#define SB_SCHEMAS_ROWFORM_H
 
 #include "schemas/change.h"
 
