@@ -369,7 +369,7 @@ static int key_judge(
     if (sb_window_history(compare->window, compare->table->number, &item->key, &compare->stamp.cut,
             &compare->history, err) != 0)
         return -1;
-    sb_verdict_judge(&compare->history, compare->table->column_count, &item->rows[SB_SIDE_SOURCE],
+    sb_verdict_judge(compare->table, &compare->history, &item->rows[SB_SIDE_SOURCE],
         &item->rows[SB_SIDE_TARGET], &verdict, compare->differs);
     *ret_decided = verdict.is != SB_KEY_UNDECIDED;
     if (!*ret_decided)

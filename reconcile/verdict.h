@@ -14,6 +14,7 @@
 #ifndef SB_RECONCILE_VERDICT_H
 #define SB_RECONCILE_VERDICT_H
 
+#include "reconcile/table.h"
 #include "reconcile/window.h"
 
 struct sb_row_image {               /* the rows of a key on one side */
@@ -32,8 +33,10 @@ struct sb_key_verdict {
     bool source_differs; /* the truth is not what the stream says: it was captured wrongly, or written past it
                           */
 };
-/* ret_differs: of each column, if it differs and both sides have the row. */
-void sb_verdict_judge(const struct sb_history *history, size_t column_count, const struct sb_row_image *truth,
-    const struct sb_row_image *follower, struct sb_key_verdict *ret_verdict, bool *ret_differs);
+/* Of a table: its columns and their rules. ret_differs: of each column, if it differs and both sides have the
+ * row. */
+void sb_verdict_judge(const struct sb_verify_table *table, const struct sb_history *history,
+    const struct sb_row_image *truth, const struct sb_row_image *follower, struct sb_key_verdict *ret_verdict,
+    bool *ret_differs);
 
 #endif
