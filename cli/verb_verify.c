@@ -75,11 +75,26 @@ static void result_print(const struct sb_verify_result *result)
             result->kept_count > shown ? "; --json shows more" : "");
 }
 
+static void rules_print(const struct sb_verify_outcome *outcome)
+{
+    for (size_t i = 0; i < outcome->rule_count; i++) {
+        const struct sb_rule_use *use = &outcome->rules[i];
+        printf("rule  ");
+        sb_words_put(stdout, use->rule.text);
+        if (use->columns == 0)
+            printf(": no such column was compared\n");
+        else
+            printf(": %" PRId64 " values of %" PRId64 " columns are equal by it alone\n", use->values,
+                use->columns);
+    }
+}
+
 static void outcome_print(const struct sb_verify_outcome *outcome)
 {
     char when[SB_TIME_TEXT_BYTES], lsn[SB_LSN_TEXT_BYTES];
     for (size_t i = 0; i < outcome->count; i++)
         result_print(&outcome->results[i]);
+    rules_print(outcome);
     printf("%s: %" PRId64 " keys compared", sb_verify_verdict_name(outcome->verdict),
         sb_verify_total(outcome, sb_verify_keys_compared));
     if (outcome->first_applied_lsn != 0)
@@ -128,6 +143,17 @@ static json_t *result_json(const struct sb_verify_result *result)
     return object;
 }
 
+static json_t *rules_json(const struct sb_verify_outcome *outcome)
+{
+    json_t *rules = json_array();
+    for (size_t i = 0; i < outcome->rule_count; i++) {
+        const struct sb_rule_use *use = &outcome->rules[i];
+        json_array_append_new(rules, json_pack("{s:s, s:I, s:I}", "rule", use->rule.text, "columns",
+                                         (json_int_t)use->columns, "values", (json_int_t)use->values));
+    }
+    return rules;
+}
+
 static json_t *outcome_json(const struct sb_verify_outcome *outcome, bool plan_only)
 {
     char started[SB_TIME_TEXT_BYTES], applied[SB_TIME_TEXT_BYTES], lsn[SB_LSN_TEXT_BYTES];
@@ -136,17 +162,17 @@ static json_t *outcome_json(const struct sb_verify_outcome *outcome, bool plan_o
         json_array_append_new(
             tables, plan_only ? table_json(outcome->results[i].table) : result_json(&outcome->results[i]));
     if (plan_only)
-        return json_pack("{s:o}", "tables", tables);
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "verdict",
-        sb_verify_verdict_name(outcome->verdict), "why", outcome->why, "started",
-        sb_clock_text(outcome->started_us, started), "applied_lsn",
+        return json_pack("{s:o, s:o}", "rules", rules_json(outcome), "tables", tables);
+    return json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "run",
+        (json_int_t)outcome->run, "verdict", sb_verify_verdict_name(outcome->verdict), "why", outcome->why,
+        "started", sb_clock_text(outcome->started_us, started), "applied_lsn",
         sb_lsn_text(outcome->first_applied_lsn, lsn), "applied_at",
         sb_clock_text(outcome->first_applied_us, applied), "keys_compared",
         (json_int_t)sb_verify_total(outcome, sb_verify_keys_compared), "snapshot_ms_max",
         (json_int_t)outcome->oldest_ms, "stream_transactions", (json_int_t)outcome->transactions,
         "held_back_by", (json_int_t)outcome->held_back_by, "window_peak_bytes",
         (json_int_t)outcome->window_peak_bytes, "memory_peak_bytes", (json_int_t)outcome->tally_peak_bytes,
-        "tables", tables);
+        "rules", rules_json(outcome), "tables", tables);
 }
 
 static int show(

@@ -35,7 +35,8 @@ struct sb_tally_rest {
     struct sb_digest key;
     struct sb_view key_bytes;                   /* until the tally changes */
     int64_t truth, follower;                    /* rows that the other side has not */
-    struct sb_view truth_aside, follower_aside; /* of one of them, where there are any */
+    struct sb_digest truth_row, follower_row;   /* one of them, where there are any */
+    struct sb_view truth_aside, follower_aside; /* what it came with */
 };
 typedef int sb_tally_fn(void *arg, const struct sb_tally_rest *rest);
 /* In the order of the keys' digests. 0, fn's first other answer, or -1: no memory. */

@@ -20,6 +20,7 @@
 struct sb_row_image {               /* the rows of a key on one side */
     int64_t count;                  /* more than one: the key is not unique there */
     const struct sb_digest *fields; /* of one of them; NULL if there is none */
+    struct sb_view aside;           /* of it, as the tally has it (reconcile/accept) */
 };
 
 enum sb_verdict_is { SB_KEY_EQUAL, SB_KEY_DIFFERS, SB_KEY_UNDECIDED };
