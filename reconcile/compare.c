@@ -38,6 +38,7 @@ struct pending { /* a dirty key */
     struct sb_verify_result *result;
     struct sb_digest key;
     struct sb_view bytes;
+    size_t range;
 };
 
 struct sb_compare {
@@ -60,6 +61,7 @@ struct sb_compare {
     const struct sb_verify_table *table;
     struct sb_verify_result *result;
     struct chunk chunk;
+    size_t range; /* its number, or that of the chunk of the key that is judged */
     struct sb_stamp stamp;
     struct sb_keyset suspects;
     uint64_t last_h; /* of the newest chunk */
@@ -202,6 +204,8 @@ static int newest_change(struct sb_compare *compare, struct sb_finding *found, s
 static int difference(struct sb_compare *compare, struct sb_finding *found, struct sb_err *err)
 {
     compare->result->differences += found->rows;
+    if (compare->result->bad != NULL)
+        compare->result->bad[compare->range] = true;
     found->table = compare->table;
     found->h = compare->stamp.h;
     found->applied_lsn = compare->stamp.cut.applied_lsn;
@@ -360,6 +364,7 @@ static int pending_add(
     struct pending *pending = &compare->pending[compare->pending_count];
     pending->result = compare->result;
     pending->key = *key;
+    pending->range = compare->range;
     if (!sb_arena_dup(compare->pending_arena, key_bytes, &pending->bytes))
         return sb_err_set(err, SB_E_LIMIT, "dirty keys do not fit into the %zu bytes of arena \"%s\"",
             sb_arena_max(compare->pending_arena), sb_arena_name(compare->pending_arena));
@@ -468,6 +473,7 @@ static int batch_resolve(
     for (size_t i = 0; rc != STOP && i < count; i++) {
         bool decided = false;
         const struct pending pending = compare->pending[from + i];
+        compare->range = pending.range;
         if (rc == 0 &&
             key_judge(compare, sb_keyset_find(&compare->suspects, &pending.key), &decided, err) != 0)
             return -1;
@@ -743,8 +749,10 @@ int sb_compare_table(struct sb_compare *compare, struct sb_verify_result *ret_re
         return 0;
     }
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < table->ranges.count; i++)
+    for (size_t i = 0; rc == 0 && i < table->ranges.count; i++) {
+        compare->range = i;
         rc = chunk_whole(compare, (struct chunk){.range = &table->ranges.items[i]}, err);
+    }
     ret_result->whole = rc == 0;
     if (rc < 0)
         return sb_err_add(err, "table %s", table->shown);

@@ -40,7 +40,7 @@ struct sb_rule {
 };
 
 /* "public.orders total: numeric-scale": a pattern of tables, a column (in double quotes if it needs them), a
- * rule. Strings live as long as text, or in arena. SB-CONFIG-INVALID, with what is wrong. */
+ * rule. Strings live as long as text, or in arena. SB-CONFIG, with what is wrong. */
 int sb_rule_parse(const char *text, struct sb_arena *arena, struct sb_rule *ret_rule, struct sb_err *err);
 bool sb_rule_takes(const struct sb_rule *rule, uint32_t type_oid); /* does it go with the type? */
 

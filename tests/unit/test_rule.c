@@ -36,7 +36,7 @@ static struct sb_rule rule(const char *text)
 static struct sb_digest field(const struct sb_rule *by, const char *text)
 {
     char *copy = sb_arena_alloc(arena, strlen(text) + 3);
-    sprintf(copy, "%s07", text);
+    snprintf(copy, strlen(text) + 3, "%s07", text);
     const struct sb_value value = {.state = SB_COL_TEXT, .text = sb_view(copy, strlen(text))};
     return sb_rule_field(by, &value, &scratch);
 }
