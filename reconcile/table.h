@@ -52,6 +52,9 @@ void sb_verify_put_range(const struct sb_verify_table *table, enum sb_side side,
 /* False if a key is none of the table's. */
 bool sb_verify_put_keys(const struct sb_verify_table *table, enum sb_side side, const struct sb_view *keys,
     size_t count, struct sb_buf *sql);
+/* FROM and WHERE alone. */
+bool sb_verify_put_from_keys(const struct sb_verify_table *table, enum sb_side side,
+    const struct sb_view *keys, size_t count, struct sb_buf *sql);
 /* A key as a JSON object of texts, for people: {"id": "42"}. */
 bool sb_verify_put_key_json(const struct sb_verify_table *table, struct sb_view key, struct sb_buf *out);
 

@@ -152,3 +152,78 @@ def test_many_differences_in_little_memory(clusters, switchback):
     print(f"{missing} differences in {took:.1f} s, memory peak {peak / 1024:.0f} MB")
     assert new.value("SELECT count(*) FROM switchback.difference WHERE state = 'open' AND kind = 'missing'") == missing
     assert 0 < peak < 200 * 1024
+
+
+# -- who is at fault
+
+STRANGE = "switchback_shop_reverse_copy_7"  # looks like ours on the old side: capture passes over what bears it
+
+
+def under_origin(server, name, statement):
+    with server.connect(autocommit=False) as session:
+        session.execute("SELECT pg_replication_origin_create(%s)", (name,))
+        session.commit()
+        session.execute("SELECT pg_replication_origin_session_setup(%s)", (name,))
+        session.execute(statement)
+        xid = session.execute("SELECT pg_current_xact_id()::text").fetchone()[0]
+        session.commit()
+    return xid
+
+
+def faults(product, new):
+    verify(product, code=DIFFERENT)
+    return {key: (row["fault"], row["evidence"]) for key, row in ledger(new).items() if row["state"] == "open"}
+
+
+def test_the_servers_say_who_is_at_fault(clusters, switchback):
+    old, new = clusters(15, "old"), clusters(16, "new", settings={"track_commit_timestamp": "on"})
+    for server in (old, new):
+        server.sql("CREATE TABLE item (id int PRIMARY KEY, note text)")
+    old.sql("INSERT INTO item SELECT g, 'note ' || g FROM generate_series(1, 100) g")
+    product = switchback(old, new, config={"copy": {"initial": True}})
+    product.ok("prepare")
+    product.run()
+    product.wait_caught_up(90)
+    verify(product, code=EQUAL)
+    # By a session of the target's own, and by another replication.
+    new.sql("UPDATE item SET note = 'x' WHERE id = 1")
+    under_origin(new, "somebody else", "UPDATE item SET note = 'x' WHERE id = 2")
+    # Past the stream, on the source: a row as the copy brought it, and one that apply wrote since.
+    old.sql("UPDATE item SET note = 'travels' WHERE id = 4")
+    product.wait_caught_up()
+    under_origin(old, STRANGE, "UPDATE item SET note = 'does not travel' WHERE id IN (3, 4)")
+    # As if the copy had brought it.
+    xid = under_origin(new, "copy again", "UPDATE item SET note = 'x' WHERE id = 5")
+    new.sql("INSERT INTO switchback.chunk SELECT (c).* FROM (SELECT c FROM switchback.chunk c LIMIT 1) c")
+    new.sql("UPDATE switchback.chunk SET written_by = %s WHERE ctid = (SELECT max(ctid) FROM switchback.chunk)", int(xid))
+    # Skipped; and removed by nobody knows whom.
+    new.sql("DELETE FROM item WHERE id IN (6, 7)")
+    new.sql(
+        "INSERT INTO switchback.debt (migration, direction, relation, key, op, commit_lsn, xid, ordinal, skipped_by, reason)"
+        " VALUES ('shop', 'forward', 'public.item', '{\"id\": \"6\"}', 'insert', '0/42', 1, 1, 'me', 'x')"
+    )
+    found = faults(product, new)
+    expected = {
+        1: ("foreign", "without a replication origin"), 2: ("foreign", '"somebody else"'), 3: ("unknown", "apply lost it"),
+        4: ("apply", "apply wrote the target's row last"), 5: ("copy", "the source's row is older"), 6: ("apply", "0/42"),
+        7: ("unknown", "no such row"),
+    }
+    assert set(found) == {key(number) for number in expected}
+    for number, (fault, words) in expected.items():
+        assert found[key(number)][0] == fault and words in found[key(number)][1], (number, found[key(number)])
+    done = product.verb("verify", timeout=120)
+    assert 'changed {"id": "1"} in "note"; fault foreign: the target\'s row was written at ' in done.out, done.out
+    assert faults(product, new) == found
+
+
+def test_what_the_way_back_saw_is_evidence(armed):
+    it = armed()
+    it.settle()
+    verify(it.product, code=EQUAL)
+    for statement in ("UPDATE account SET note = 'rogue' WHERE id = 7", "DELETE FROM account WHERE id = 8"):
+        it.wait_recorded(it.rogue(statement))
+    verify(it.product, code=DIFFERENT)
+    found = ledger(it.new, '"public"."account"')
+    assert {name: row["fault"] for name, row in found.items()} == {key(7): "foreign", key(8): "foreign"}
+    assert "a foreign update on the target" in found[key(7)]["evidence"]
+    assert "a foreign delete on the target" in found[key(8)]["evidence"]
