@@ -1,5 +1,8 @@
 """The ledger of differences: what verify finds is written down, goes on when it is found again, and is gone when it is equal."""
 
+import csv
+import io
+import json
 import signal
 import time
 
@@ -152,6 +155,80 @@ def test_many_differences_in_little_memory(clusters, switchback):
     print(f"{missing} differences in {took:.1f} s, memory peak {peak / 1024:.0f} MB")
     assert new.value("SELECT count(*) FROM switchback.difference WHERE state = 'open' AND kind = 'missing'") == missing
     assert 0 < peak < 200 * 1024
+
+
+# -- showing them
+
+
+def diff(product, *words, code=DIFFERENT):
+    done = product.verb("diff", *words, timeout=120)
+    assert done.code == code, done
+    return done
+
+
+def lines(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_differences_are_shown_by_what_they_have_in_common(pair):
+    _, new, product = pair
+    assert diff(product, "list", code=0).out == "0 differences, 0 not closed\n"
+    new.sql("UPDATE item SET note = note || '  ' WHERE id BETWEEN 11 AND 20")
+    new.sql("UPDATE item SET amount = 1000, note = NULL WHERE id = 21")
+    new.sql("DELETE FROM other")
+    verify(product, code=DIFFERENT)
+    clusters = {(one["table"], one["kind"], tuple(one["columns"] or ())): one for one in diff(product, "list", "--json").json()}
+    assert {name: one["count"] for name, one in clusters.items()} == {
+        ("public.item", "changed", ("note",)): 10, ("public.item", "changed", ("note", "amount")): 1, ("public.other", "missing", ()): 1,
+    }
+    assert "the target lacks rows" in clusters["public.other", "missing", ()]["cause"]
+    text = diff(product, "list").out
+    assert 'public.item  10 changed in ["note"], fault unknown' in text and "12 differences, 12 not closed" in text, text
+    assert len(diff(product, "list", "--table", "public.oth*", "--json").json()) == 1
+    assert diff(product, "list", "--state", "gone", "--json", code=0).json() == []
+    example = str(clusters["public.item", "changed", ("note",)]["example"])
+    plain = diff(product, "show", example, "--json").json()
+    assert plain["key"]["id"].startswith("1") and plain["now"]["source_row"] == plain["source_row"]
+    assert plain["now"]["target_row"] == plain["target_row"] and plain["now"]["differing"] == [{"column": "note", "how": ""}]
+    assert "note 1" not in json.dumps(plain) and "note 1" not in diff(product, "show", example).out, "values, though nobody asked"
+    values = diff(product, "show", example, "--values", "--json").json()["now"]
+    assert values["target"]["note"] == values["source"]["note"] + "  " and values["differing"][0]["how"] == "trailing blanks"
+    text = diff(product, "show", example, "--values").out
+    assert "* note: trailing blanks\n" in text and 'target  "note 1' in text, text
+    product.refuses("SB-USAGE", "diff", "show", "999999")
+    product.refuses("SB-USAGE", "diff", "list", "--state", "odd")
+    product.refuses("SB-USAGE", "diff", "export", "--format", "xml")
+    product.refuses("SB-USAGE", "diff", "export", "--table", "no pattern")
+    new.sql("DROP TABLE other")
+    other = str(clusters["public.other", "missing", ()]["example"])
+    assert diff(product, "show", other, "--json").json()["now"] == {"why": "the target has no such table"}
+    new.sql("UPDATE switchback.difference SET state = 'gone', closed_at = now()")
+    diff(product, "list", code=0)
+    diff(product, "show", other, code=0)
+
+
+def test_differences_are_exported_whole(pair):
+    old, new, product = pair
+    name = 'Odd "name", with\nall'
+    old.sql("CREATE TABLE odd (\"the, \"\"key\"\"\" text PRIMARY KEY, v int)")
+    old.sql("INSERT INTO odd VALUES (%s, 1)", name)
+    product.wait_caught_up(60)
+    new.sql("UPDATE odd SET v = 2")
+    new.sql("DELETE FROM item WHERE id <= 2500")
+    verify(product, code=DIFFERENT)
+    rows = lines(diff(product, "export").out)
+    assert len(rows) == 2501 and [row["id"] for row in rows] == sorted(row["id"] for row in rows)
+    assert {row["table"] for row in rows} == {"public.item", "public.odd"}
+    assert {int(row["key"]["id"]) for row in rows if row["table"] == "public.item"} == set(range(1, 2501))
+    (odd,) = lines(diff(product, "export", "--table", "public.odd").out)
+    assert odd["key"] == {'the, "key"': name} and odd["columns"] == ["v"] and odd["by_stream"] is False
+    assert diff(product, "show", str(odd["id"]), "--values", "--json").json()["now"]["target"] == {'the, "key"': name, "v": "2"}
+    table = list(csv.DictReader(io.StringIO(diff(product, "export", "--format", "csv").out, newline="")))
+    assert [int(row["id"]) for row in table] == [row["id"] for row in rows]
+    (csv_odd,) = [row for row in table if row["table"] == "public.odd"]
+    assert json.loads(csv_odd["key"]) == odd["key"] and csv_odd["state"] == "open"
+    assert len(diff(product, "export", "--format", "text").out.splitlines()) == 2501
+    assert diff(product, "export", "--state", "repaired", code=0).out == ""
 
 
 # -- who is at fault
