@@ -20,6 +20,8 @@ const struct sb_opt sb_opts_verify[] = {
     {"sample", 0, "PERCENT", NULL,
         "compare so many of the chunks only, drawn at random, and say what that proves"},
     {"seed", 0, "NUMBER", NULL, "draw chunks of the same numbers again"},
+    {"certificate", 0, "FILE", NULL,
+        "write down what was compared and how, for `switchback certificate check`"},
     {"json", 0, NULL, NULL, "print JSON"},
     {.name = NULL},
 };

@@ -61,6 +61,7 @@ struct sb_compare {
     const struct sb_verify_table *table;
     struct sb_verify_result *result;
     struct chunk chunk;
+    struct sb_chunk_record record;
     size_t range; /* its number, or that of the chunk of the key that is judged */
     struct sb_stamp stamp;
     struct sb_keyset suspects;
@@ -263,6 +264,8 @@ static int scan_row(void *arg, enum sb_side side, const struct sb_value *values,
         compare->result->source_rows++;
     else
         compare->result->target_rows++;
+    compare->record.rows[side]++;
+    compare->record.sum[side] += sb_sum_of(&row);
     int rc = sb_tally_add_aside(compare->tally, &key, &row, sb_buf_view(&compare->key),
         sb_buf_view(&compare->aside), side == SB_SIDE_SOURCE ? 1 : -1);
     if (rc == SB_TALLY_FULL)
@@ -378,6 +381,8 @@ static int pend(void *arg, const struct sb_digest *key, struct sb_view key_bytes
     if (!chunk_has(compare, key, key_bytes))
         return 0;
     compare->result->dirty++;
+    compare->record.dirty++;
+    compare->record.dirty_sum += sb_sum_of(key);
     return pending_add(compare, key, key_bytes, err);
 }
 
@@ -603,6 +608,14 @@ struct taking {
 };
 enum { TAKING_FAILED = 1 };
 
+static void record_rest(struct sb_chunk_record *record, const struct sb_tally_rest *rest)
+{
+    record->differing[SB_SIDE_SOURCE] += rest->truth;
+    record->differing[SB_SIDE_TARGET] += rest->follower;
+    record->differing_sum[SB_SIDE_SOURCE] += rest->truth_sum;
+    record->differing_sum[SB_SIDE_TARGET] += rest->follower_sum;
+}
+
 /* What is left of a key that is not dirty. */
 static int rest_take(void *arg, const struct sb_tally_rest *rest)
 {
@@ -612,8 +625,11 @@ static int rest_take(void *arg, const struct sb_tally_rest *rest)
     if (table->key_count > 0 &&
         sb_window_is_dirty(compare->window, table->number, &rest->key, &compare->stamp.cut))
         return 0;
-    if (rest->truth > 0 && rest->follower > 0 && sb_accept_needs_values(table))
+    if (rest->truth > 0 && rest->follower > 0 && sb_accept_needs_values(table)) {
+        compare->record.put_off++;
         return pending_add(compare, &rest->key, rest->key_bytes, taking->err) == 0 ? 0 : TAKING_FAILED;
+    }
+    record_rest(&compare->record, rest);
     const struct sb_digest rows[] = {sb_accept_row(rest->truth_aside, &rest->truth_row),
         sb_accept_row(rest->follower_aside, &rest->follower_row)};
     struct sb_finding found = {.rows = 1,
@@ -632,6 +648,7 @@ static int rest_take(void *arg, const struct sb_tally_rest *rest)
             !sb_verify_field_equal(table, i, &item->rows[0].fields[i], &item->rows[1].fields[i]);
     if (both)
         found.differs = compare->differs;
+    compare->record.differences += found.rows;
     return difference(compare, &found, taking->err) == 0 ? 0 : TAKING_FAILED;
 }
 
@@ -640,6 +657,7 @@ static int owe(void *arg, const struct sb_digest *row, int by, struct sb_err *er
     struct sb_compare *compare = arg;
     if (!slice_has(&compare->chunk, row))
         return 0;
+    compare->record.owed++;
     int rc = sb_tally_add(compare->tally, row, row, sb_view(NULL, 0), -by);
     if (rc == 0)
         return 0;
@@ -647,6 +665,20 @@ static int owe(void *arg, const struct sb_digest *row, int by, struct sb_err *er
         "table %s: what was written between the two cuts does not fit into the %zu bytes of "
         "verify.memory_max_bytes",
         compare->table->relation, compare->options.tally_max_bytes);
+}
+
+static int record_give(struct sb_compare *compare, struct sb_err *err)
+{
+    struct sb_chunk_record *record = &compare->record;
+    if (compare->options.judged == NULL)
+        return 0;
+    record->range = compare->chunk.range;
+    record->bits = compare->chunk.bits;
+    record->slice = compare->chunk.slice;
+    record->seen = &compare->stamp.cut.snapshot;
+    record->h = compare->stamp.h;
+    record->applied_lsn = compare->stamp.cut.applied_lsn;
+    return compare->options.judged(compare->options.judged_arg, compare->result, record, err);
 }
 
 static int judge(struct sb_compare *compare, struct sb_err *err)
@@ -663,6 +695,8 @@ static int judge(struct sb_compare *compare, struct sb_err *err)
         return rc == TAKING_FAILED ? -1
                                    : sb_err_set(err, SB_E_NO_MEMORY, "no memory for the rows that differ");
     sb_accept_add(table, compare->accepted);
+    if (record_give(compare, err) != 0)
+        return -1;
     sb_window_forget(compare->window, &compare->stamp.cut);
     compare->last_h = compare->stamp.h;
     return 0;
@@ -677,6 +711,7 @@ static int chunk_read(struct sb_compare *compare, struct sb_err *err)
     if (rc != 0)
         return rc;
     sb_tally_reset(compare->tally);
+    compare->record = (struct sb_chunk_record){.next = NULL};
     memset(compare->accepted, 0, sizeof compare->accepted);
     for (int side = 0; side < 2; side++) {
         sb_buf_reset(&compare->sql[side]);

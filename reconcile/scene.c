@@ -116,7 +116,9 @@ static int compare_open(struct sb_scene *scene, struct sb_err *err)
         .stream_wait_ms = scene->config->verify.stream_wait_s * 1000,
         .age_max_ms = scene->config->verify.xmin_age_max_s * 1000,
         .found = scene->found,
-        .found_arg = scene->found_arg};
+        .found_arg = scene->found_arg,
+        .judged = scene->judged,
+        .judged_arg = scene->judged_arg};
     return sb_compare_new(
         &options, scene->sides, scene->follow, scene->window, scene->arena, &scene->compare, err);
 }

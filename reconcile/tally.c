@@ -186,10 +186,12 @@ static void join(const struct entry *entry, struct sb_tally_rest *rest)
 {
     if (entry->balance > 0) {
         rest->truth += entry->balance;
+        rest->truth_sum += sb_sum_of(&entry->row) * (sb_sum)entry->balance;
         rest->truth_row = entry->row;
         rest->truth_aside = aside_of(entry);
     } else {
         rest->follower -= entry->balance;
+        rest->follower_sum += sb_sum_of(&entry->row) * (sb_sum)-entry->balance;
         rest->follower_row = entry->row;
         rest->follower_aside = aside_of(entry);
     }

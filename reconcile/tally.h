@@ -9,6 +9,7 @@
 #ifndef SB_RECONCILE_TALLY_H
 #define SB_RECONCILE_TALLY_H
 
+#include "reconcile/sum.h"
 #include "schemas/change.h"
 
 struct sb_tally;
@@ -37,6 +38,7 @@ struct sb_tally_rest {
     int64_t truth, follower;                    /* rows that the other side has not */
     struct sb_digest truth_row, follower_row;   /* one of them, where there are any */
     struct sb_view truth_aside, follower_aside; /* what it came with */
+    sb_sum truth_sum, follower_sum;             /* of all of them */
 };
 typedef int sb_tally_fn(void *arg, const struct sb_tally_rest *rest);
 /* In the order of the keys' digests. 0, fn's first other answer, or -1: no memory. */
