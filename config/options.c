@@ -38,9 +38,9 @@ const struct sb_section sb_sections[] = {
     {"canary", "The messages that prove the way in both directions."},
     {"ddl", "DDL of the source, at its place among the changes (docs/DDL.md)."},
     {"verify", "Comparing both sides row by row (docs/RECONCILE.md)."},
-    {"invariants",
-        "What must hold of your data, in SQL: `switchback verify` evaluates it on both sides as of one and the "
-        "same commit (docs/RECONCILE.md). Names without a schema are looked up in `public`."},
+    {"invariants", "What must hold of your data, in SQL: `switchback verify` evaluates it on both sides as "
+                   "of one and the "
+                   "same commit (docs/RECONCILE.md). Names without a schema are looked up in `public`."},
     {"http", "The read-only HTTP server of `switchback run`: metrics, health and status."},
     {"log", "The log on standard error."},
 };
