@@ -108,6 +108,11 @@ struct sb_config {
         int64_t xmin_age_max_s;
     } verify;
     struct {
+        struct sb_config_pairs same, none; /* a name and SQL each */
+        int64_t statement_timeout_s;
+        int64_t hold_max_s;
+    } invariants;
+    struct {
         const char *listen; /* "127.0.0.1:9187"; empty: no HTTP */
     } http;
     struct {
