@@ -190,7 +190,7 @@ static void table_check(struct audit *audit, const json_t *table)
 
 static void verdict_check(struct audit *audit, const json_t *body)
 {
-    const json_t *table;
+    const json_t *table, *invariant;
     bool different = false, open = json_array_size(json_object_get(body, "tables")) == 0;
     int64_t keys = 0;
     size_t n;
@@ -202,6 +202,11 @@ static void verdict_check(struct audit *audit, const json_t *body)
         open = open || strcmp(state, "undecided") == 0 || strcmp(state, "not compared") == 0;
         keys += (source > target ? source : target) + number(audit, table, "by_reread") +
                 number(audit, table, "by_stream");
+    }
+    json_array_foreach(json_object_get(body, "invariants"), n, invariant)
+    {
+        different = different || strcmp(words(audit, invariant, "state"), "broken") == 0;
+        open = open || strcmp(words(audit, invariant, "state"), "not evaluated") == 0;
     }
     open = open || keys == 0 || words(audit, body, "why")[0] != '\0';
     const char *verdict = different ? "different" : open ? "incomplete" : "equal";
@@ -270,8 +275,8 @@ static int file_read(const char *path, char **ret_text, size_t *ret_len, struct 
 
 int sb_certificate_check(const char *path, json_t **ret_reasons, json_t **ret_body, struct sb_err *err)
 {
-    char *text;
-    size_t len;
+    char *text = NULL;
+    size_t len = 0;
     json_error_t ignored;
     struct audit audit = {.table = NULL};
     if (file_read(path, &text, &len, err) != 0)
