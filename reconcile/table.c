@@ -56,7 +56,7 @@ void sb_verify_put_target_stamp(
 
 static void put_select(const struct sb_verify_table *table, enum sb_side side, struct sb_buf *sql)
 {
-    sb_buf_put_str(sql, "COPY (SELECT ");
+    sb_buf_put_str(sql, "SELECT ");
     for (size_t i = 0; i < table->column_count; i++) {
         sb_buf_put_str(sql, i == 0 ? "" : ", ");
         sb_ident_put(sql, table->columns[i]);
@@ -68,6 +68,7 @@ static void put_select(const struct sb_verify_table *table, enum sb_side side, s
 void sb_verify_put_range(const struct sb_verify_table *table, enum sb_side side,
     const struct sb_key_range *range, struct sb_buf *sql)
 {
+    sb_buf_put_str(sql, "COPY (");
     put_select(table, side, sql);
     if (table->strategy == SB_STRATEGY_RANGES) {
         sb_buf_put_str(sql, " WHERE ");
@@ -97,8 +98,8 @@ static void put_condition(const struct sb_verify_table *table, const struct sb_v
     sb_buf_put_str(sql, ")");
 }
 
-bool sb_verify_put_keys(const struct sb_verify_table *table, enum sb_side side, const struct sb_view *keys,
-    size_t count, struct sb_buf *sql)
+bool sb_verify_put_keys_select(const struct sb_verify_table *table, enum sb_side side,
+    const struct sb_view *keys, size_t count, struct sb_buf *sql)
 {
     struct sb_view texts[KEY_COLS_MAX];
     bool list = table->key_count == 1 && sb_view_eq_str(table->equals[table->key_cols[0]], "=");
@@ -113,8 +114,17 @@ bool sb_verify_put_keys(const struct sb_verify_table *table, enum sb_side side, 
             return false;
         put_condition(table, texts, i == 0, list, sql);
     }
-    sb_buf_put_str(sql, list ? ")) TO STDOUT" : ") TO STDOUT");
+    sb_buf_put_str(sql, list ? ")" : "");
     return true;
+}
+
+bool sb_verify_put_keys(const struct sb_verify_table *table, enum sb_side side, const struct sb_view *keys,
+    size_t count, struct sb_buf *sql)
+{
+    sb_buf_put_str(sql, "COPY (");
+    bool fine = sb_verify_put_keys_select(table, side, keys, count, sql);
+    sb_buf_put_str(sql, ") TO STDOUT");
+    return fine;
 }
 
 /* -- a key for people ------------------------------------------------------------------------------------ */

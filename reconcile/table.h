@@ -49,9 +49,11 @@ void sb_verify_put_target_stamp(
 /* COPY out of the compared columns: of a range, or of some keys (as sb_rowform_put_key has them). */
 void sb_verify_put_range(const struct sb_verify_table *table, enum sb_side side,
     const struct sb_key_range *range, struct sb_buf *sql);
-/* False if a key is none of the table's. */
+/* False if a key is none of the table's. The second is the query alone, without COPY. */
 bool sb_verify_put_keys(const struct sb_verify_table *table, enum sb_side side, const struct sb_view *keys,
     size_t count, struct sb_buf *sql);
+bool sb_verify_put_keys_select(const struct sb_verify_table *table, enum sb_side side,
+    const struct sb_view *keys, size_t count, struct sb_buf *sql);
 /* A key as a JSON object of texts, for people: {"id": "42"}. */
 bool sb_verify_put_key_json(const struct sb_verify_table *table, struct sb_view key, struct sb_buf *out);
 
