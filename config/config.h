@@ -106,6 +106,15 @@ struct sb_config {
         int64_t xmin_age_max_s;
     } verify;
     struct {
+        int64_t rows_max;
+        int64_t deletes_max;
+        int64_t table_share_max_percent;
+        int64_t pattern_rows_min;
+        int64_t batch_rows_max;
+        int64_t max_rows_per_s; /* 0: no limit */
+        int64_t apply_wait_s;
+    } repair;
+    struct {
         const char *listen; /* "127.0.0.1:9187"; empty: no HTTP */
     } http;
     struct {

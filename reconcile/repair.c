@@ -15,10 +15,10 @@
 #include <unistd.h>
 
 enum {
-    TRIES_MAX = 10,           /* images of one row in a run */
-    RING_WANTED_S = 300,      /* longer than anything a batch waits for */
+    TRIES_MAX = 10,      /* images of one row in a run */
+    RING_WANTED_S = 300, /* longer than anything a batch waits for */
     ANCHOR_AGE_MAX_MS = 30000,
-    UNDO_ROWS_MAX = 100,      /* held at once */
+    UNDO_ROWS_MAX = 100, /* held at once */
     POLL_FIRST_US = 5000,
     POLL_MOST_US = 250000,
     BATCH_MAX_BYTES = 1024 * 1024 * 1024,
@@ -41,9 +41,9 @@ struct run {
     struct sb_stream *anchors; /* the scene's own is being followed */
     char anchors_path[SB_PATH_BYTES];
     uint64_t floor_lsn;
-    int64_t floor_ms; /* when it was found */
+    int64_t floor_ms;               /* when it was found */
     struct sb_verify_result result; /* of the compare */
-    int64_t began_ms, rows_done;    /* the pace */
+    int64_t began_us, rows_done;    /* the pace */
 };
 
 const char *sb_repair_end_name(enum sb_repair_end end)
@@ -78,7 +78,8 @@ static int lock(struct run *run, struct sb_err *err)
     if (sb_repair_book_lock(&run->book, &got, err) != 0)
         return -1;
     if (!got)
-        return sb_err_set(err, SB_E_REPAIR_BUSY, "another repair of migration \"%s\" is at work", run->book.migration);
+        return sb_err_set(
+            err, SB_E_REPAIR_BUSY, "another repair of migration \"%s\" is at work", run->book.migration);
     return sb_repair_book_sweep(&run->book, err);
 }
 
@@ -101,15 +102,16 @@ static int draft(struct run *run, struct sb_err *err)
     const struct sb_config *config = run->config;
     const struct sb_repair_options *options = run->options;
     struct sb_repair_report *report = run->report;
-    const struct sb_repair_draft_options wanted = {.limits = {.include_foreign = options->include_foreign,
-                                                       .include_capture = options->include_capture,
-                                                       .include_held = options->include_held,
-                                                       .despite_pattern = options->despite_pattern,
-                                                       .rows_max = config->repair.rows_max,
-                                                       .deletes_max = config->repair.deletes_max,
-                                                       .share_max_percent = config->repair.table_share_max_percent,
-                                                       .share_rows_min = config->repair.pattern_rows_min,
-                                                       .pattern_rows_min = config->repair.pattern_rows_min},
+    const struct sb_repair_draft_options wanted = {
+        .limits = {.include_foreign = options->include_foreign,
+            .include_capture = options->include_capture,
+            .include_held = options->include_held,
+            .despite_pattern = options->despite_pattern,
+            .rows_max = config->repair.rows_max,
+            .deletes_max = config->repair.deletes_max,
+            .share_max_percent = config->repair.table_share_max_percent,
+            .share_rows_min = config->repair.pattern_rows_min,
+            .pattern_rows_min = config->repair.pattern_rows_min},
         .pattern = options->pattern,
         .reason = options->reason,
         .asked_by = options->asked_by,
@@ -135,9 +137,11 @@ static int load(struct run *run, int64_t id, struct sb_err *err)
     if (sb_repair_book_head(&run->book, id, run->arena, &run->head, &found, err) != 0)
         return -1;
     if (!found)
-        return sb_err_set(err, SB_E_USAGE, "there is no repair %" PRId64 "; `switchback repair list` names them", id);
+        return sb_err_set(
+            err, SB_E_USAGE, "there is no repair %" PRId64 "; `switchback repair list` names them", id);
     if (run->head.ownership_epoch != run->progress.ownership_epoch)
-        return void_repair(id, "was made under another ownership of the data, so its differences are void", err);
+        return void_repair(
+            id, "was made under another ownership of the data, so its differences are void", err);
     run->report->id = id;
     return 0;
 }
@@ -184,7 +188,8 @@ static int ring_wait(struct run *run, struct sb_err *err)
         if (sb_clock_mono_ms() >= deadline_ms)
             return stop(run,
                 whole_from == 0
-                    ? "apply does not answer: is it at work, not paused, and not held back by the initial copy?"
+                    ? "apply does not answer: is it at work, not paused, and not held back by the initial "
+                      "copy?"
                     : "a commit of the source is applied, but no snapshot shows it yet: does a synchronous "
                       "standby not answer?");
         pause_longer(&pause_us);
@@ -232,7 +237,8 @@ static void ask_for(struct batch *batch, bool first)
     }
 }
 
-static int send_stamped(struct run *run, const struct batch *batch, size_t from, size_t *ret_done, struct sb_err *err)
+static int send_stamped(
+    struct run *run, const struct batch *batch, size_t from, size_t *ret_done, struct sb_err *err)
 {
     size_t count = batch->asked_count - from;
     int rc = SB_IMAGER_LOCKED;
@@ -244,7 +250,8 @@ static int send_stamped(struct run *run, const struct batch *batch, size_t from,
     return rc == SB_IMAGER_ALTERED ? stop(run, "a table was altered while it was repaired") : rc;
 }
 
-static int send_undo(struct run *run, const struct batch *batch, size_t from, size_t *ret_done, struct sb_err *err)
+static int send_undo(
+    struct run *run, const struct batch *batch, size_t from, size_t *ret_done, struct sb_err *err)
 {
     const struct sb_value *rows[UNDO_ROWS_MAX];
     size_t count = batch->asked_count - from;
@@ -252,7 +259,8 @@ static int send_undo(struct run *run, const struct batch *batch, size_t from, si
     struct sb_arena *arena = sb_arena_new("rows of a repair", BATCH_MAX_BYTES);
     if (arena == NULL)
         return sb_err_set(err, SB_E_NO_MEMORY, "no memory for rows of a repair");
-    int rc = sb_undo_rows(&run->book, run->head.undoes, batch->table, &batch->asked[from], count, arena, rows, err);
+    int rc = sb_undo_rows(
+        &run->book, run->head.undoes, batch->table, &batch->asked[from], count, arena, rows, err);
     if (rc == 0)
         rc = sb_imager_send_rows(run->imager, batch->table, &batch->asked[from], rows, count, ret_done, err);
     sb_arena_free(arena);
@@ -293,7 +301,8 @@ static int end_of_sent(struct run *run, uint64_t *ret_lsn, struct sb_err *err)
     return sb_sides_mark(run->scene.sides, err);
 }
 
-/* Until apply has said something of every image; as long as it gets on, or not for longer than apply_wait_s. */
+/* Until apply has said something of every image; as long as it gets on, or not for longer than apply_wait_s.
+ */
 static int judged_wait(struct run *run, struct batch *batch, struct sb_err *err)
 {
     uint64_t end_lsn, whole_from, last_lsn = 0;
@@ -310,8 +319,9 @@ static int judged_wait(struct run *run, struct batch *batch, struct sb_err *err)
         if (all_judged(batch))
             return 0;
         if (run->progress.position.commit_lsn >= end_lsn)
-            return stop(run, "apply has passed the images and not judged them: is it of an older version, or was "
-                             "the control schema made anew?");
+            return stop(run,
+                "apply has passed the images and not judged them: is it of an older version, or was "
+                "the control schema made anew?");
         if (run->progress.position.commit_lsn != last_lsn)
             moved_ms = sb_clock_mono_ms();
         last_lsn = run->progress.position.commit_lsn;
@@ -391,16 +401,23 @@ static int batch_verify(struct run *run, struct batch *batch, struct sb_err *err
 
 /* -- batches --------------------------------------------------------------------------------------------- */
 
-/* No more than repair.max_rows_per_s, seen over the whole run. */
+/* No more than repair.max_rows_per_s: a batch is of a second's rows at most, and the next one waits for its
+ * time. */
+static int64_t batch_rows(const struct sb_config *config)
+{
+    int64_t rate = config->repair.max_rows_per_s, most = config->repair.batch_rows_max;
+    return rate != 0 && rate < most ? rate : most;
+}
+
 static void keep_pace(struct run *run, size_t rows)
 {
     int64_t rate = run->config->repair.max_rows_per_s;
     run->rows_done += (int64_t)rows;
     if (rate == 0)
         return;
-    int64_t due_ms = run->began_ms + run->rows_done * 1000 / rate, now_ms = sb_clock_mono_ms();
-    if (due_ms > now_ms)
-        usleep((useconds_t)(due_ms - now_ms > 1000 ? 1000 : due_ms - now_ms) * 1000);
+    int64_t due_us = run->began_us + run->rows_done * 1000000 / rate, left_us;
+    while ((left_us = due_us - sb_clock_mono_us()) > 0)
+        usleep((useconds_t)(left_us < POLL_MOST_US ? left_us : POLL_MOST_US));
 }
 
 static int batch_room(struct run *run, struct batch *batch, struct sb_err *err)
@@ -419,8 +436,8 @@ static int batches_repair(struct run *run, struct sb_err *err)
     for (;;) {
         struct batch batch = {.count = 0};
         sb_arena_reset(run->batch_arena);
-        if (sb_repair_book_items(&run->book, run->head.id, last, run->config->repair.batch_rows_max,
-                run->batch_arena, &batch.items, &batch.count, err) != 0)
+        if (sb_repair_book_items(&run->book, run->head.id, last, batch_rows(run->config), run->batch_arena,
+                &batch.items, &batch.count, err) != 0)
             return -1;
         if (batch.count == 0)
             return 0;
@@ -468,7 +485,7 @@ static int work(struct run *run, struct sb_err *err)
         run->floor_lsn = run->scene.anchor.position.commit_lsn;
         run->floor_ms = sb_clock_mono_ms();
     }
-    run->began_ms = sb_clock_mono_ms();
+    run->began_us = sb_clock_mono_us();
     return batches_repair(run, err);
 }
 
@@ -484,6 +501,8 @@ static void left_put(const struct sb_repair_counts *counts, struct sb_buf *words
     const int64_t *by = counts->by_outcome;
     put_left(words, by[SB_OUTCOME_SKIPPED_GUARD], "rows of the target are not what was found any more");
     put_left(words, by[SB_OUTCOME_SKIPPED_SCHEMA], "rows whose table has another form on the target");
+    put_left(words, by[SB_OUTCOME_SKIPPED_REFUSED],
+        "rows were refused by the target: `switchback repair show` says why");
     put_left(words, by[SB_OUTCOME_SKIPPED_OWNER], "rows on a side that owns the data now");
     put_left(words, by[SB_OUTCOME_SKIPPED_NEWER], "rows are written all the time");
     put_left(words, by[SB_OUTCOME_SKIPPED_RING], "rows of which apply could not tell what has touched them");
@@ -499,8 +518,7 @@ static int conclude(struct run *run, struct sb_err *err)
     uint64_t ignored;
     if (sb_repair_book_counts(&run->book, run->head.id, counts, err) != 0)
         return -1;
-    report->end =
-        counts->verified + counts->closed == counts->items ? SB_REPAIR_DONE : SB_REPAIR_INCOMPLETE;
+    report->end = counts->verified + counts->closed == counts->items ? SB_REPAIR_DONE : SB_REPAIR_INCOMPLETE;
     if (report->end == SB_REPAIR_INCOMPLETE)
         left_put(counts, &report->words);
     report->why = report->end == SB_REPAIR_INCOMPLETE ? sb_buf_str(&report->words) : "";
@@ -522,7 +540,7 @@ static int execute(struct run *run, struct sb_err *err)
         return conclude(run, err);
     struct sb_err ignored;
     if (!sb_conn_in_transaction(run->book.conn))
-        sb_repair_book_end(&run->book, run->head.id, sb_err_message(err), &ignored);
+        sb_repair_book_end(&run->book, run->head.id, err->text, &ignored);
     return -1;
 }
 
@@ -562,6 +580,7 @@ static int run_given(struct run *run, int64_t id, struct sb_err *err)
         return -1;
     if (strcmp(run->head.state, "done") == 0)
         return void_repair(id, "is done", err);
+    run->report->undo = run->head.undoes != 0;
     if (run->head.refused[0] == '\0')
         return execute(run, err);
     run->report->end = SB_REPAIR_REFUSED;
@@ -600,6 +619,7 @@ static int undo(struct run *run, int64_t id, struct sb_err *err)
         return -1;
     if (undo_id == 0)
         return void_repair(id, "has changed nothing that could be undone", err);
+    run->report->undo = true;
     return load(run, undo_id, err) == 0 ? execute(run, err) : -1;
 }
 

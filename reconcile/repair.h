@@ -1,11 +1,12 @@
 /*
- * A repair: rows of the target that are proven to differ, made what the source says they are, while both sides take writes
- * and apply goes on. docs/RECONCILE.md says why it is exact; schemas/image.h what travels; apply is the only writer.
+ * A repair: rows of the target that are proven to differ, made what the source says they are, while both
+ * sides take writes and apply goes on. docs/RECONCILE.md says why it is exact; schemas/image.h what travels;
+ * apply is the only writer.
  *
- * A run plans (or takes a plan), asks apply to remember the keys that it writes, and then, a batch at a time: images into
- * the stream, wait until apply has judged them, ask again for those that a newer change overtook, and compare exactly these
- * keys again by the rule that found them. Only what compares equal is repaired. Killed anywhere, it is gone on with by
- * its id.
+ * A run plans (or takes a plan), asks apply to remember the keys that it writes, and then, a batch at a time:
+ * images into the stream, wait until apply has judged them, ask again for those that a newer change overtook,
+ * and compare exactly these keys again by the rule that found them. Only what compares equal is repaired.
+ * Killed anywhere, it is gone on with by its id.
  */
 #ifndef SB_RECONCILE_REPAIR_H
 #define SB_RECONCILE_REPAIR_H
@@ -33,8 +34,9 @@ const char *sb_repair_end_name(enum sb_repair_end end); /* "done" */
 struct sb_repair_report { /* clear it whatever the call answered */
     enum sb_repair_end end;
     int64_t id;
-    const char *why;              /* incomplete, refused: in words; else "" */
-    bool planned_now;             /* draft is filled */
+    const char *why; /* incomplete, refused: in words; else "" */
+    bool undo;
+    bool planned_now; /* draft is filled */
     struct sb_repair_draft draft;
     struct sb_repair_counts counts;
     int64_t images, rows_sent;
@@ -42,8 +44,8 @@ struct sb_repair_report { /* clear it whatever the call answered */
 };
 void sb_repair_report_clear(struct sb_repair_report *report);
 
-/* SB-REPAIR-BUSY: another one is at work. SB-REPAIR-VOID: of another ownership, or nothing that could be done. Strings live
- * in arena. */
+/* SB-REPAIR-BUSY: another one is at work. SB-REPAIR-VOID: of another ownership, or nothing that could be
+ * done. Strings live in arena. */
 int sb_repair_plan(const struct sb_config *config, const struct sb_repair_options *options,
     struct sb_arena *arena, struct sb_repair_report *ret_report, struct sb_err *err);
 /* id: of a plan, or of a run that ended in the middle; 0: plan now. */

@@ -7,7 +7,7 @@
 enum { SQL_MAX_BYTES = 64 * 1024 * 1024, NUMBER_BYTES = 24 };
 
 static const char *const outcomes[] = {"none", "applied", "noop_equal", "skipped_newer", "skipped_ring",
-    "skipped_guard", "skipped_schema", "skipped_owner"};
+    "skipped_guard", "skipped_schema", "skipped_owner", "skipped_refused"};
 
 const char *sb_repair_outcome_name(enum sb_repair_outcome outcome)
 {
@@ -70,6 +70,17 @@ int sb_repair_book_lock(const struct sb_repair_book *book, bool *ret_got, struct
         return -1;
     *ret_got = sb_rows_bool(rows, 0, 0);
     return 0;
+}
+
+int sb_repair_book_sweep(const struct sb_repair_book *book, struct sb_err *err)
+{
+    const char *params[] = {book->migration, book->direction};
+    return sb_conn_query(book->conn,
+        "WITH swept AS (UPDATE switchback.repair SET state = 'stopped', stopped_why = 'it was ended in the "
+        "middle: `switchback repair run ' || id || '` goes on with it' WHERE migration = $1 AND direction = "
+        "$2 AND state = 'running') UPDATE switchback.difference SET state = 'open' WHERE migration = $1 AND "
+        "direction = $2 AND state = 'repairing'",
+        2, params, NULL, err);
 }
 
 int sb_repair_book_seal(const struct sb_repair_book *book, int64_t id, struct sb_err *err)

@@ -27,6 +27,7 @@ enum sb_repair_outcome { /* as switchback.repair_item has it */
     SB_OUTCOME_SKIPPED_GUARD, /* final for a run, as those below */
     SB_OUTCOME_SKIPPED_SCHEMA,
     SB_OUTCOME_SKIPPED_OWNER,
+    SB_OUTCOME_SKIPPED_REFUSED, /* by the target, with a SQLSTATE */
     SB_OUTCOME_COUNT,
 };
 const char *sb_repair_outcome_name(enum sb_repair_outcome outcome); /* "skipped_newer"; "none" */
@@ -44,6 +45,9 @@ int sb_repair_book_head(const struct sb_repair_book *book, int64_t id, struct sb
 
 /* One repair at a time, for as long as the session lives. */
 int sb_repair_book_lock(const struct sb_repair_book *book, bool *ret_got, struct sb_err *err);
+/* Behind the lock: what a repair that is no more has left running is stopped, and its differences are open
+ * again. */
+int sb_repair_book_sweep(const struct sb_repair_book *book, struct sb_err *err);
 /* plan_digest: the items are what they are from now on. */
 int sb_repair_book_seal(const struct sb_repair_book *book, int64_t id, struct sb_err *err);
 /* state running; its differences that are open are repairing. */

@@ -56,9 +56,11 @@ static int value_take(struct found *found, const char *name, const char *text, s
 }
 
 /* The new numbers of items are those of the repair, backwards. */
-#define NUMBERED                                                                                                  \
-    "SELECT (SELECT pg_catalog.max(i.item) + 1 FROM switchback.repair_item i WHERE i.repair = $1::bigint) - "     \
-    "a.item AS item, a.item AS was, a.before, a.after FROM (SELECT DISTINCT ON (item) item, before, after FROM "  \
+#define NUMBERED                                                                                             \
+    "SELECT (SELECT pg_catalog.max(i.item) + 1 FROM switchback.repair_item i WHERE i.repair = $1::bigint) "  \
+    "- "                                                                                                     \
+    "a.item AS item, a.item AS was, a.before, a.after FROM (SELECT DISTINCT ON (item) item, before, after "  \
+    "FROM "                                                                                                  \
     "switchback.repair_audit WHERE repair = $1::bigint AND outcome = 'applied' ORDER BY item, id DESC) a"
 
 /* which: "before", "after". Rows of items in [from, to], in their order; the first of table's. */
@@ -97,7 +99,8 @@ static int rows_read(const struct sb_repair_book *book, int64_t undoes, bool bef
             row++;
         for (; row < sb_rows_count(rows) && sb_rows_i64(rows, row, 0) == items[i]->item; row++) {
             if (found.values == NULL)
-                found.values = sb_arena_zalloc(arena, ((size_t)table->column_count + 1) * sizeof *found.values);
+                found.values =
+                    sb_arena_zalloc(arena, ((size_t)table->column_count + 1) * sizeof *found.values);
             if (found.values == NULL)
                 return no_room(arena, err);
             if (value_take(&found, sb_rows_get(rows, row, 1), sb_rows_get(rows, row, 2), err) != 0)
@@ -119,8 +122,8 @@ int sb_undo_rows(const struct sb_repair_book *book, int64_t undoes, const struct
 
 /* -- items ----------------------------------------------------------------------------------------------- */
 
-static int head_write(const struct sb_repair_book *book, const struct sb_undo_options *options, int64_t *ret_id,
-    struct sb_err *err)
+static int head_write(const struct sb_repair_book *book, const struct sb_undo_options *options,
+    int64_t *ret_id, struct sb_err *err)
 {
     SB_CLEANUP(sb_rows_freep)
     struct sb_rows *rows = NULL;
@@ -131,7 +134,8 @@ static int head_write(const struct sb_repair_book *book, const struct sb_undo_op
         book->migration, book->direction, epoch, undoes, options->reason, options->asked_by};
     if (sb_conn_query(book->conn,
             "INSERT INTO switchback.repair (migration, direction, ownership_epoch, state, undoes, rows_max, "
-            "deletes_max, plan_digest, reason, asked_by) SELECT $1, $2, $3, 'planned', id, rows_max, rows_max, "
+            "deletes_max, plan_digest, reason, asked_by) SELECT $1, $2, $3, 'planned', id, rows_max, "
+            "rows_max, "
             "'', $5, session_user || ' (' || $6 || ')' FROM switchback.repair WHERE id = $4 RETURNING id",
             sizeof params / sizeof params[0], params, &rows, err) != 0)
         return -1;
@@ -139,8 +143,8 @@ static int head_write(const struct sb_repair_book *book, const struct sb_undo_op
     return 0;
 }
 
-static int items_write(const struct sb_repair_book *book, int64_t undoes, int64_t id, int64_t *ret_count,
-    struct sb_err *err)
+static int items_write(
+    const struct sb_repair_book *book, int64_t undoes, int64_t id, int64_t *ret_count, struct sb_err *err)
 {
     SB_CLEANUP(sb_rows_freep)
     struct sb_rows *rows = NULL;
@@ -158,8 +162,8 @@ static int items_write(const struct sb_repair_book *book, int64_t undoes, int64_
     return 0;
 }
 
-static int guard_write(
-    const struct sb_repair_book *book, int64_t id, int64_t item, const struct sb_digest *guard, struct sb_err *err)
+static int guard_write(const struct sb_repair_book *book, int64_t id, int64_t item,
+    const struct sb_digest *guard, struct sb_err *err)
 {
     char texts[2][NUMBER_BYTES], hex[2 * sizeof guard->bytes + 1];
     snprintf(texts[0], NUMBER_BYTES, "%" PRId64, id);
@@ -167,8 +171,9 @@ static int guard_write(
     sb_hex_encode(guard->bytes, sizeof guard->bytes, hex);
     const char *params[] = {texts[0], texts[1], hex};
     return sb_conn_query(book->conn,
-        "UPDATE switchback.repair_item SET guard = pg_catalog.decode($3, 'hex') WHERE repair = $1 AND item = $2", 3,
-        params, NULL, err);
+        "UPDATE switchback.repair_item SET guard = pg_catalog.decode($3, 'hex') WHERE repair = $1 AND item = "
+        "$2",
+        3, params, NULL, err);
 }
 
 static struct sb_digest digest_of(const struct sb_verify_table *table, const struct sb_value *values)
@@ -181,7 +186,8 @@ static struct sb_digest digest_of(const struct sb_verify_table *table, const str
 
 /* ret_last: the newest of the page; unchanged behind the last one. */
 static int page_guard(const struct sb_repair_book *book, int64_t undoes, int64_t id,
-    const struct sb_verify_plan *plan, struct sb_arena *arena, int64_t *last, bool *ret_more, struct sb_err *err)
+    const struct sb_verify_plan *plan, struct sb_arena *arena, int64_t *last, bool *ret_more,
+    struct sb_err *err)
 {
     const struct sb_repair_item *list[PAGE_ITEMS];
     const struct sb_value *rows[PAGE_ITEMS];
