@@ -313,7 +313,8 @@ static void on_tick(void *arg)
     struct stage *stage = arg;
     struct sb_err err;
     if (follow_pause(stage, &err) != 0 || follow_wishes(stage, &err) != 0 ||
-        sb_lane_pass(stage->lane, &err) != 0 || check_large(stage, &err) != 0)
+        sb_lane_pass(stage->lane, &err) != 0 || sb_lane_follow_repair(stage->lane, &err) != 0 ||
+        check_large(stage, &err) != 0)
         fail(stage, &err);
     else
         publish(stage);
@@ -604,7 +605,8 @@ static int run_once(
         return rc;
     }
     rc = -1;
-    if (connect_all(&stage, err) == 0 && watch_all(&stage, err) == 0 && follow_pause(&stage, err) == 0) {
+    if (connect_all(&stage, err) == 0 && watch_all(&stage, err) == 0 && follow_pause(&stage, err) == 0 &&
+        sb_lane_follow_repair(stage.lane, err) == 0) {
         if (!stage.paused)
             sb_report_state(SB_STATE_RUNNING, NULL);
         stage.reading = true;

@@ -88,6 +88,7 @@ struct sb_config {
         enum sb_config_conflict conflict;
         int64_t open_transaction_idle_max_s;
         int64_t lock_timeout_ms;
+        int64_t repair_ring_max_bytes;
     } apply;
     struct {
         bool enabled;

@@ -378,6 +378,17 @@ const struct sb_option sb_options[] = {
         .help =
             "How long a write waits for a lock that somebody else holds on the target, before it is rolled "
             "back and tried again."},
+    {.path = "apply.repair_ring_max_bytes",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(apply.repair_ring_max_bytes),
+        .value = "67108864",
+        .min = 64 * KIB,
+        .max = 16 * GIB,
+        .unit = "bytes",
+        .help =
+            "Memory for the keys that passed through apply while somebody repairs; without a repair none is "
+            "taken. A key takes about 56 bytes. Rows of a repair that were read before what is remembered "
+            "are left out and read again (skipped_ring)."},
 
     {.path = "reverse.enabled",
         .type = SB_OPTION_BOOL,

@@ -316,14 +316,15 @@ CREATE TABLE IF NOT EXISTS switchback.repair_item (
     guard bytea,                       -- digest of the target's row as it was found; NULL: there was none
     outcome text                       -- of the newest image: NULL: none was judged yet
         CHECK (outcome IN ('applied', 'noop_equal', 'skipped_newer', 'skipped_ring', 'skipped_guard', 'skipped_schema',
-            'skipped_owner')),
+            'skipped_owner', 'skipped_refused')),
+    sqlstate text NOT NULL DEFAULT '', -- of a row that the target refused: a constraint, a right, a value
     tries integer NOT NULL DEFAULT 0,  -- images judged
     verified_at timestamptz,           -- compared again after it, and equal
     PRIMARY KEY (repair, item)
 );
 
--- What apply did for a repair, written in the transaction that did it. A hash chain: digest is the SHA-256 of previous and
--- of what the row says.
+-- What apply did for a repair, written in the transaction that did it. A hash chain for each migration and direction:
+-- digest is the SHA-256 of previous (32 zero bytes at first) and of what the row says (apply/repair_book.h has the form).
 CREATE TABLE IF NOT EXISTS switchback.repair_audit (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     migration text NOT NULL,
@@ -333,6 +334,7 @@ CREATE TABLE IF NOT EXISTS switchback.repair_audit (
     relation text NOT NULL,
     key_shown text NOT NULL,
     outcome text NOT NULL,             -- as repair_item's; only applied changed something
+    sqlstate text NOT NULL,            -- as repair_item's
     before jsonb,                      -- an object of texts; NULL: there was no row
     after jsonb,
     snapshot text NOT NULL,            -- S of the image; empty: an undo
