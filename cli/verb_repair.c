@@ -5,6 +5,7 @@
 #include "cli/words.h"
 #include "pg/ident.h"
 #include "reconcile/repair.h"
+#include "reconcile/repair_audit.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -136,7 +137,8 @@ static void report_print(const struct sb_repair_report *report)
     case SB_REPAIR_INCOMPLETE:
         printf("%s: repair %" PRId64 ", %" PRId64 " of %" PRId64 " rows %s", sb_repair_end_name(report->end),
             report->id, counts->verified, counts->items, report->undo ? "put back" : "compare equal");
-        printf(counts->closed > 0 ? ", %" PRId64 " needed nothing any more" : "", counts->closed);
+        if (counts->closed > 0)
+            printf(", %" PRId64 " needed nothing any more", counts->closed);
         printf("%s", report->why[0] == '\0' ? "" : "; ");
         sb_words_put(stdout, report->why);
         printf("\n");
@@ -169,7 +171,7 @@ static json_t *report_json(const struct sb_repair_report *report)
         json_array_append_new(tables, table_json(&report->draft.tables[i]));
     for (size_t i = 0; i < SB_OUTCOME_COUNT; i++)
         if (counts->by_outcome[i] > 0)
-            json_object_set_new(left, sb_repair_outcome_name((enum sb_repair_outcome)i),
+            json_object_set_new(left, sb_item_outcome_name((enum sb_item_outcome)i),
                 json_integer((json_int_t)counts->by_outcome[i]));
     return json_pack("{s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "end",
         sb_repair_end_name(report->end), "repair", (json_int_t)report->id, "why", report->why, "rows",
@@ -299,11 +301,40 @@ static int show(const struct sb_cli *cli, struct sb_err *err)
     return rc;
 }
 
+/* -- audit ----------------------------------------------------------------------------------------------- */
+
+static int audit(const struct sb_cli *cli, struct sb_err *err)
+{
+    const struct sb_endpoint target = sb_wiring_target(cli->config, SB_FORWARD);
+    struct sb_audit_check check;
+    struct sb_repair_book book = {
+        .migration = cli->config->migration, .direction = sb_direction_name(SB_FORWARD)};
+    if (sb_conn_open(&target, "switchback cli", 0, &book.conn, err) != 0)
+        return -1;
+    int rc = sb_repair_audit_check(&book, &check, err);
+    sb_conn_close(book.conn);
+    if (rc != 0)
+        return -1;
+    bool whole = check.why[0] == '\0';
+    if (cli->json)
+        rc = sb_steps_dump(json_pack("{s:b, s:I, s:I, s:s}", "whole", whole, "rows", (json_int_t)check.rows,
+                               "broken", (json_int_t)check.broken, "why", check.why),
+            err);
+    else if (check.broken != 0)
+        printf("broken at row %" PRId64 " of switchback.repair_audit: %s\n", check.broken, check.why);
+    else
+        printf("%s: %" PRId64 " rows%s%s\n", whole ? "whole" : "broken", check.rows, whole ? "" : ", and ",
+            check.why);
+    return rc != 0 ? -1 : !whole;
+}
+
 int sb_verb_repair(const struct sb_cli *cli, struct sb_err *err)
 {
     if (strcmp(cli->sub, "list") == 0)
         return list(cli, err);
     if (strcmp(cli->sub, "show") == 0)
         return show(cli, err);
+    if (strcmp(cli->sub, "audit") == 0)
+        return audit(cli, err);
     return act(cli, err);
 }

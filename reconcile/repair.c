@@ -172,15 +172,16 @@ static void pause_longer(useconds_t *pause_us)
     *pause_us = *pause_us * 2 > POLL_MOST_US ? POLL_MOST_US : *pause_us * 2;
 }
 
-/* Until apply remembers every commit behind the floor. */
-static int ring_wait(struct run *run, struct sb_err *err)
+/* Until apply remembers every commit behind the floor. anew: it has to say so once more. */
+static int ring_wait(struct run *run, bool anew, struct sb_err *err)
 {
     int64_t deadline_ms = sb_clock_mono_ms() + run->config->repair.apply_wait_s * 1000;
     useconds_t pause_us = POLL_FIRST_US;
     for (;;) {
         uint64_t whole_from;
-        if (sb_repair_book_ring(&run->book, RING_WANTED_S, &whole_from, err) != 0)
+        if (sb_repair_book_ring(&run->book, RING_WANTED_S, anew, &whole_from, err) != 0)
             return -1;
+        anew = false;
         if (whole_from != 0 && whole_from > run->floor_lsn && anchor_take(run, err) != 0)
             return -1;
         if (whole_from != 0 && whole_from <= run->floor_lsn)
@@ -196,14 +197,14 @@ static int ring_wait(struct run *run, struct sb_err *err)
     }
 }
 
-static int floor_renew(struct run *run, bool now, struct sb_err *err)
+static int floor_renew(struct run *run, bool forgotten, struct sb_err *err)
 {
     if (run->head.undoes != 0)
         return 0;
-    if (now || sb_clock_mono_ms() - run->floor_ms > ANCHOR_AGE_MAX_MS)
+    if (forgotten || sb_clock_mono_ms() - run->floor_ms > ANCHOR_AGE_MAX_MS)
         if (anchor_take(run, err) != 0)
             return -1;
-    return ring_wait(run, err);
+    return ring_wait(run, forgotten, err);
 }
 
 /* -- images ---------------------------------------------------------------------------------------------- */
@@ -217,7 +218,7 @@ struct batch {
     size_t asked_count;
 };
 
-static bool is_final(enum sb_repair_outcome outcome)
+static bool is_final(enum sb_item_outcome outcome)
 {
     return outcome != SB_OUTCOME_NONE && outcome != SB_OUTCOME_SKIPPED_NEWER &&
            outcome != SB_OUTCOME_SKIPPED_RING;
@@ -314,7 +315,7 @@ static int judged_wait(struct run *run, struct batch *batch, struct sb_err *err)
         /* Progress first: what is applied at it is judged in what is read next. */
         if (sb_scene_progress(&run->scene, &run->progress, err) != 0 ||
             sb_repair_book_outcomes(&run->book, run->head.id, batch->items, batch->count, err) != 0 ||
-            sb_repair_book_ring(&run->book, RING_WANTED_S, &whole_from, err) != 0)
+            sb_repair_book_ring(&run->book, RING_WANTED_S, false, &whole_from, err) != 0)
             return -1;
         if (all_judged(batch))
             return 0;
@@ -331,7 +332,7 @@ static int judged_wait(struct run *run, struct batch *batch, struct sb_err *err)
     }
 }
 
-static bool any_of(const struct batch *batch, enum sb_repair_outcome outcome)
+static bool any_of(const struct batch *batch, enum sb_item_outcome outcome)
 {
     for (size_t i = 0; i < batch->asked_count; i++)
         if (batch->asked[i]->outcome == outcome)
@@ -484,6 +485,9 @@ static int work(struct run *run, struct sb_err *err)
             return -1;
         run->floor_lsn = run->scene.anchor.position.commit_lsn;
         run->floor_ms = sb_clock_mono_ms();
+        int rc = ring_wait(run, true, err);
+        if (rc != 0)
+            return rc;
     }
     run->began_us = sb_clock_mono_us();
     return batches_repair(run, err);
@@ -526,7 +530,7 @@ static int conclude(struct run *run, struct sb_err *err)
         SB_NUM("rows", counts->items), SB_NUM("verified", counts->verified));
     if (sb_repair_book_end(&run->book, run->head.id, report->why, err) != 0)
         return -1;
-    return run->head.undoes == 0 ? sb_repair_book_ring(&run->book, 0, &ignored, err) : 0;
+    return run->head.undoes == 0 ? sb_repair_book_ring(&run->book, 0, false, &ignored, err) : 0;
 }
 
 /* The repair in head, from where it is. */

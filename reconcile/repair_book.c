@@ -9,16 +9,16 @@ enum { SQL_MAX_BYTES = 64 * 1024 * 1024, NUMBER_BYTES = 24 };
 static const char *const outcomes[] = {"none", "applied", "noop_equal", "skipped_newer", "skipped_ring",
     "skipped_guard", "skipped_schema", "skipped_owner", "skipped_refused"};
 
-const char *sb_repair_outcome_name(enum sb_repair_outcome outcome)
+const char *sb_item_outcome_name(enum sb_item_outcome outcome)
 {
     return outcomes[outcome];
 }
 
-static enum sb_repair_outcome outcome_of(const char *text)
+static enum sb_item_outcome outcome_of(const char *text)
 {
     for (size_t i = 0; text != NULL && i < sizeof outcomes / sizeof outcomes[0]; i++)
         if (strcmp(text, outcomes[i]) == 0)
-            return (enum sb_repair_outcome)i;
+            return (enum sb_item_outcome)i;
     return SB_OUTCOME_NONE;
 }
 
@@ -286,17 +286,18 @@ int sb_repair_book_counts(
 /* -- the ring -------------------------------------------------------------------------------------------- */
 
 int sb_repair_book_ring(
-    const struct sb_repair_book *book, int64_t for_s, uint64_t *ret_whole_from, struct sb_err *err)
+    const struct sb_repair_book *book, int64_t for_s, bool anew, uint64_t *ret_whole_from, struct sb_err *err)
 {
     SB_CLEANUP(sb_rows_freep)
     struct sb_rows *rows = NULL;
     char text[NUMBER_BYTES];
-    const char *params[] = {book->migration, book->direction, number(text, for_s)};
+    const char *params[] = {book->migration, book->direction, number(text, for_s), anew ? "t" : "f"};
     if (sb_conn_query(book->conn,
             "INSERT INTO switchback.repair_ring AS r (migration, direction, wanted_until) VALUES ($1, $2, "
             "pg_catalog.now() + $3::bigint * interval '1 s') ON CONFLICT (migration, direction) DO UPDATE "
-            "SET wanted_until = excluded.wanted_until RETURNING r.whole_from",
-            3, params, &rows, err) != 0)
+            "SET wanted_until = excluded.wanted_until, whole_from = CASE WHEN $4::boolean THEN NULL ELSE "
+            "r.whole_from END RETURNING r.whole_from",
+            4, params, &rows, err) != 0)
         return -1;
     *ret_whole_from = sb_rows_lsn(rows, 0, 0);
     return 0;

@@ -18,8 +18,8 @@ struct sb_repair_book { /* strings and session are the caller's */
     const char *migration, *direction;
 };
 
-enum sb_repair_outcome { /* as switchback.repair_item has it */
-    SB_OUTCOME_NONE,     /* no image of it was judged */
+enum sb_item_outcome { /* as switchback.repair_item has it */
+    SB_OUTCOME_NONE,   /* no image of it was judged */
     SB_OUTCOME_APPLIED,
     SB_OUTCOME_NOOP_EQUAL,
     SB_OUTCOME_SKIPPED_NEWER, /* asked again */
@@ -30,7 +30,7 @@ enum sb_repair_outcome { /* as switchback.repair_item has it */
     SB_OUTCOME_SKIPPED_REFUSED, /* by the target, with a SQLSTATE */
     SB_OUTCOME_COUNT,
 };
-const char *sb_repair_outcome_name(enum sb_repair_outcome outcome); /* "skipped_newer"; "none" */
+const char *sb_item_outcome_name(enum sb_item_outcome outcome); /* "skipped_newer"; "none" */
 
 struct sb_repair_head {
     int64_t id;
@@ -61,7 +61,7 @@ struct sb_repair_item {
     struct sb_view key;
     bool guard_present;
     struct sb_digest guard;
-    enum sb_repair_outcome outcome;
+    enum sb_item_outcome outcome;
     int64_t tries;
     bool equal; /* compared again, and equal */
 };
@@ -86,9 +86,10 @@ struct sb_repair_counts {
 int sb_repair_book_counts(
     const struct sb_repair_book *book, int64_t id, struct sb_repair_counts *ret_counts, struct sb_err *err);
 
-/* Apply's ring is wanted for so long from now on (0: no longer). ret_whole_from: every commit behind it is
- * remembered; 0: there is no ring yet. */
-int sb_repair_book_ring(
-    const struct sb_repair_book *book, int64_t for_s, uint64_t *ret_whole_from, struct sb_err *err);
+/* Apply's ring is wanted for so long from now on (0: no longer). anew: what apply has said of it is
+ * forgotten, so that what it says next is of a ring that is there. ret_whole_from: every commit behind it is
+ * remembered; 0: apply has not said. */
+int sb_repair_book_ring(const struct sb_repair_book *book, int64_t for_s, bool anew, uint64_t *ret_whole_from,
+    struct sb_err *err);
 
 #endif
