@@ -13,7 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ARENA_BYTES = 512 * 1024 * 1024, EXIT_INCOMPLETE = 4, EXIT_REFUSED = 8, ITEMS_SHOWN_MAX = 1000 };
+enum {
+    ARENA_BYTES = 512 * 1024 * 1024,
+    EXIT_INCOMPLETE = 4,
+    EXIT_REFUSED = 8,
+    ITEMS_SHOWN_MAX = 1000,
+    REASON_MAX_BYTES = 8192
+};
 
 const struct sb_sub sb_subs_repair[] = {
     {"plan", "", "write down what would be done, and what is left out"},
@@ -56,7 +62,9 @@ static int include_read(const char *list, struct sb_repair_options *options, str
     return 0;
 }
 
-static int options_read(const struct sb_cli *cli, struct sb_repair_options *options, struct sb_err *err)
+/* recorded: what is kept of the reason, and of what it is for. */
+static int options_read(
+    const struct sb_cli *cli, struct sb_buf *recorded, struct sb_repair_options *options, struct sb_err *err)
 {
     const char *user = getenv("USER"), *include = sb_opts_value(cli->opts, "include");
     const char *reason = sb_opts_value(cli->opts, "reason");
@@ -73,6 +81,14 @@ static int options_read(const struct sb_cli *cli, struct sb_repair_options *opti
     if (!explained && (include != NULL || options->despite_pattern || strcmp(cli->sub, "undo") == 0))
         return sb_err_set(err, SB_E_USAGE, "`repair %s` needs --reason%s", cli->sub,
             strcmp(cli->sub, "undo") == 0 ? "" : " with --include or --despite-pattern");
+    if (include != NULL)
+        sb_buf_putf(recorded, "(--include %s) ", include);
+    if (options->despite_pattern)
+        sb_buf_put_str(recorded, "(--despite-pattern) ");
+    sb_buf_put_str(recorded, options->reason);
+    if (recorded->failed)
+        return sb_err_set(err, SB_E_USAGE, "the reason is longer than %d bytes", REASON_MAX_BYTES);
+    options->reason = sb_buf_str(recorded);
     return 0;
 }
 
@@ -192,7 +208,10 @@ static int act(const struct sb_cli *cli, struct sb_err *err)
     struct sb_repair_options options;
     struct sb_repair_report report;
     int64_t id;
-    if (options_read(cli, &options, err) != 0 || id_read(cli, &id, err) != 0)
+    SB_CLEANUP(sb_buf_clear)
+    struct sb_buf recorded;
+    sb_buf_init(&recorded, REASON_MAX_BYTES);
+    if (options_read(cli, &recorded, &options, err) != 0 || id_read(cli, &id, err) != 0)
         return -1;
     struct sb_arena *arena = sb_arena_new("repair", ARENA_BYTES);
     if (arena == NULL)

@@ -126,7 +126,7 @@ static int draft(struct run *run, struct sb_err *err)
                   : report->id == 0                           ? SB_REPAIR_NOTHING
                                                               : SB_REPAIR_PLANNED;
     report->why = sb_buf_str(&report->draft.why);
-    SB_FAULT("repair-after-plan");
+    SB_FAULT("reconcile-after-plan");
     return 0;
 }
 
@@ -354,7 +354,7 @@ static int batch_send(struct run *run, struct batch *batch, struct sb_err *err)
             rc = judged_wait(run, batch, err);
         if (rc != 0)
             return rc;
-        SB_FAULT("repair-after-judged");
+        SB_FAULT("reconcile-after-judged");
     }
     return 0;
 }
@@ -385,7 +385,7 @@ static int compare_again(struct run *run, struct batch *batch, struct sb_map *it
     if (sb_compare_keys(run->scene.compare, &run->result, keys, batch->count, told, items, err) != 0 ||
         sb_repair_book_verified(&run->book, run->head.id, batch->items, batch->count, err) != 0)
         return -1;
-    SB_FAULT("repair-after-verified");
+    SB_FAULT("reconcile-after-verified");
     return run->result.state == SB_TABLE_NOT_COMPARED ? stop(run, run->result.why) : 0;
 }
 

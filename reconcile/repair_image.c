@@ -244,10 +244,10 @@ static int message_emit(struct sb_imager *imager, struct sb_err *err)
 
 static int commit(struct sb_imager *imager, size_t *ret_done, struct sb_err *err)
 {
-    SB_FAULT("repair-before-send");
+    SB_FAULT("reconcile-before-send");
     if (message_emit(imager, err) != 0 || sb_conn_exec(imager->options.truth, "COMMIT", err) != 0)
         return -1;
-    SB_FAULT("repair-after-send");
+    SB_FAULT("reconcile-after-send");
     *ret_done = imager->count;
     return 0;
 }
