@@ -107,12 +107,12 @@ struct sb_config {
         int64_t xmin_age_max_s;
     } verify;
     struct {
-        int64_t rows_max;
-        int64_t deletes_max;
+        int64_t max_rows;
+        int64_t max_deletes;
         int64_t table_share_max_percent;
-        int64_t pattern_rows_min;
-        int64_t batch_rows_max;
-        int64_t max_rows_per_s; /* 0: no limit */
+        int64_t pattern_min_rows;
+        int64_t batch_max_rows;
+        int64_t max_rate_rows_s; /* 0: no limit */
         int64_t apply_wait_s;
     } repair;
     struct {

@@ -107,11 +107,11 @@ static int draft(struct run *run, struct sb_err *err)
             .include_capture = options->include_capture,
             .include_held = options->include_held,
             .despite_pattern = options->despite_pattern,
-            .rows_max = config->repair.rows_max,
-            .deletes_max = config->repair.deletes_max,
+            .rows_max = config->repair.max_rows,
+            .deletes_max = config->repair.max_deletes,
             .share_max_percent = config->repair.table_share_max_percent,
-            .share_rows_min = config->repair.pattern_rows_min,
-            .pattern_rows_min = config->repair.pattern_rows_min},
+            .share_rows_min = config->repair.pattern_min_rows,
+            .pattern_rows_min = config->repair.pattern_min_rows},
         .pattern = options->pattern,
         .reason = options->reason,
         .asked_by = options->asked_by,
@@ -402,17 +402,17 @@ static int batch_verify(struct run *run, struct batch *batch, struct sb_err *err
 
 /* -- batches --------------------------------------------------------------------------------------------- */
 
-/* No more than repair.max_rows_per_s: a batch is of a second's rows at most, and the next one waits for its
+/* No more than repair.max_rate_rows_s: a batch is of a second's rows at most, and the next one waits for its
  * time. */
 static int64_t batch_rows(const struct sb_config *config)
 {
-    int64_t rate = config->repair.max_rows_per_s, most = config->repair.batch_rows_max;
+    int64_t rate = config->repair.max_rate_rows_s, most = config->repair.batch_max_rows;
     return rate != 0 && rate < most ? rate : most;
 }
 
 static void keep_pace(struct run *run, size_t rows)
 {
-    int64_t rate = run->config->repair.max_rows_per_s;
+    int64_t rate = run->config->repair.max_rate_rows_s;
     run->rows_done += (int64_t)rows;
     if (rate == 0)
         return;

@@ -160,13 +160,13 @@ def test_a_budget_and_a_common_cause_stop_it(small):
     assert repair(product, "run", refused["repair"], code=REFUSED)["why"] == refused["why"]
     assert repair(product, "run", *WORDS, code=REFUSED)["rows_sent"] == 0
     product.refuses("SB-USAGE", "repair", "run", "--despite-pattern", code=64)
-    for budget, value, enough in (("rows_max", 122, 123), ("deletes_max", 2, 3), ("table_share_max_percent", 20, 50)):
+    for budget, value, enough in (("max_rows", 122, 123), ("max_deletes", 2, 3), ("table_share_max_percent", 20, 50)):
         product.configure(repair={budget: value})
         refused = repair(product, "run", "--despite-pattern", *WORDS, code=REFUSED)
         assert budget in refused["why"], refused
         product.configure(repair={budget: enough})
     assert new.value("SELECT count(*) FROM switchback.repair_audit") == 0
-    product.configure(repair={"batch_rows_max": 50, "max_rows_per_s": 1000})
+    product.configure(repair={"batch_max_rows": 50, "max_rate_rows_s": 1000})
     answer = repair(product, "run", "--despite-pattern", *WORDS)
     assert (answer["verified"], answer["images"]) == (123, 3), answer
     reason = new.value("SELECT reason FROM switchback.repair WHERE id = %s", answer["repair"])
@@ -298,7 +298,7 @@ def test_what_is_planted_is_repaired_under_load_and_nothing_else_is_touched(clus
     for server in (old, new):
         copyload.fill(server, 500)
         script(server, COLD)
-    product = running(switchback, old, new, verify={"chunk_rows": 500}, repair={"batch_rows_max": 20})
+    product = running(switchback, old, new, verify={"chunk_rows": 500}, repair={"batch_max_rows": 20})
     with Load(old, copyload.step(500, empties=0), writers=3, pause=0.05) as load:
         wait_until(lambda: load.done > 50, 60, "some load")
         before = versions(new)
