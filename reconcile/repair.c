@@ -4,6 +4,7 @@
 #include "core/fault.h"
 #include "core/log.h"
 #include "reconcile/repair_image.h"
+#include "reconcile/repair_rows.h"
 #include "reconcile/repair_undo.h"
 #include "reconcile/scene.h"
 #include "schemas/digest.h"
@@ -448,7 +449,11 @@ static int batches_repair(struct run *run, struct sb_err *err)
             continue;
         if (batch_room(run, &batch, err) != 0)
             return -1;
-        int rc = batch_send(run, &batch, err);
+        int rc = run->head.undoes == 0
+                     ? sb_repair_rows_guard(batch.table, run->book.conn, batch.items, batch.count, err)
+                     : 0;
+        if (rc == 0)
+            rc = batch_send(run, &batch, err);
         if (rc == 0)
             rc = batch_verify(run, &batch, err);
         if (rc != 0)

@@ -1,7 +1,7 @@
 #include "reconcile/repair_image.h"
 
 #include "core/fault.h"
-#include "schemas/digest.h"
+#include "reconcile/repair_rows.h"
 #include "schemas/image.h"
 #include "schemas/rowform.h"
 
@@ -9,17 +9,15 @@
 #include <string.h>
 
 enum {
-    STEP_KEYS = 16, /* read at once: so many rows may be larger than a body */
     LOCK_TIMEOUT_MS = 5000,
     ROWS_MAX_BYTES = 1024 * 1024 * 1024,
-    KEY_MAX_BYTES = 64 * 1024 * 1024,
-    SQL_MAX_BYTES = 256 * 1024 * 1024,
+    SQL_MAX_BYTES = 16 * 1024 * 1024,
 };
 
 struct sb_imager {
     struct sb_imager_options options;
     struct sb_arena *arena; /* of one image */
-    struct sb_buf sql, record, body, key;
+    struct sb_buf sql, record, body;
     /* the image at work */
     const struct sb_verify_table *table;
     struct sb_image_row rows[SB_IMAGE_ROWS_MAX];
@@ -41,7 +39,6 @@ int sb_imager_new(const struct sb_imager_options *options, struct sb_imager **re
     sb_buf_init(&imager->sql, SQL_MAX_BYTES);
     sb_buf_init(&imager->record, SB_IMAGE_BODY_MAX_BYTES);
     sb_buf_init(&imager->body, (size_t)SB_IMAGE_BODY_MAX_BYTES * 2 + 8);
-    sb_buf_init(&imager->key, KEY_MAX_BYTES);
     *ret_imager = imager;
     return 0;
 }
@@ -54,7 +51,6 @@ void sb_imager_free(struct sb_imager *imager)
     sb_buf_clear(&imager->sql);
     sb_buf_clear(&imager->record);
     sb_buf_clear(&imager->body);
-    sb_buf_clear(&imager->key);
     free(imager);
 }
 
@@ -110,64 +106,29 @@ static int row_add(struct sb_imager *imager, const struct sb_repair_item *item, 
     return 0;
 }
 
-static struct sb_value *row_keep(struct sb_imager *imager, const struct sb_rows *rows, int number)
+static struct sb_value *row_keep(struct sb_imager *imager, const struct sb_value *views)
 {
     struct sb_value *values = row_new(imager);
     for (uint16_t i = 0; values != NULL && i < imager->table->column_count; i++) {
-        const char *text = sb_rows_get(rows, number, i);
-        values[i].state = text == NULL ? SB_COL_NULL : SB_COL_TEXT;
-        if (text != NULL && !sb_arena_dup(imager->arena, sb_view_str(text), &values[i].text))
+        values[i].state = views[i].state;
+        if (views[i].state == SB_COL_TEXT && !sb_arena_dup(imager->arena, views[i].text, &values[i].text))
             return NULL;
     }
     return values;
 }
 
-/* The row of a key, by its bytes: keys that SQL calls equal and that are spelled otherwise are other keys. */
-static int row_find(struct sb_imager *imager, const struct sb_rows *rows, struct sb_view key, int *ret_number,
-    struct sb_err *err)
+static int step_read(struct sb_imager *imager, struct sb_repair_rows *rows,
+    const struct sb_repair_item *const *items, size_t count, struct sb_err *err)
 {
-    struct sb_value values[SB_COLS_MAX];
-    const struct sb_verify_table *table = imager->table;
-    *ret_number = -1;
-    for (int row = 0; row < sb_rows_count(rows); row++) {
-        for (uint16_t i = 0; i < table->key_count; i++) {
-            const char *text = sb_rows_get(rows, row, table->key_cols[i]);
-            values[table->key_cols[i]] = (struct sb_value){
-                .state = text == NULL ? SB_COL_NULL : SB_COL_TEXT, .text = sb_view_str(text)};
-        }
-        sb_buf_reset(&imager->key);
-        if (!sb_rowform_put_key(values, table->key_cols, table->key_count, &imager->key) ||
-            !sb_view_eq(sb_buf_view(&imager->key), key))
-            continue;
-        if (*ret_number >= 0)
-            return sb_err_set(
-                err, SB_E_NO_IDENTITY, "table %s: two rows of the source have one key", table->relation);
-        *ret_number = row;
-    }
-    return 0;
-}
-
-static int step_read(
-    struct sb_imager *imager, const struct sb_repair_item *const *items, size_t count, struct sb_err *err)
-{
-    SB_CLEANUP(sb_rows_freep)
-    struct sb_rows *rows = NULL;
-    struct sb_view keys[STEP_KEYS];
-    for (size_t i = 0; i < count; i++)
-        keys[i] = items[i]->key;
-    sb_buf_reset(&imager->sql);
-    if (!sb_verify_put_keys_select(imager->table, SB_SIDE_SOURCE, keys, count, &imager->sql) ||
-        imager->sql.failed)
-        return sb_err_set(err, SB_E_LIMIT, "table %s: keys of a repair do not fit into a statement",
-            imager->table->relation);
-    if (sb_conn_query(imager->options.truth, sb_buf_str(&imager->sql), 0, NULL, &rows, err) != 0)
+    struct sb_value views[SB_COLS_MAX];
+    if (sb_repair_rows_ask(rows, imager->options.truth, SB_SIDE_SOURCE, items, count, err) != 0)
         return -1;
     for (size_t i = 0; i < count; i++) {
-        int number;
-        if (row_find(imager, rows, keys[i], &number, err) != 0)
+        struct sb_value *values = NULL;
+        bool found;
+        if (sb_repair_rows_find(rows, items[i]->key, views, &found, err) != 0)
             return -1;
-        struct sb_value *values = number < 0 ? NULL : row_keep(imager, rows, number);
-        if (number >= 0 && values == NULL)
+        if (found && (values = row_keep(imager, views)) == NULL)
             return no_room(imager, err);
         if (row_add(imager, items[i], values, err) != 0)
             return -1;
@@ -175,20 +136,29 @@ static int step_read(
     return 0;
 }
 
-static int rows_read(
-    struct sb_imager *imager, const struct sb_repair_item *const *items, size_t count, struct sb_err *err)
+static int rows_read_with(struct sb_imager *imager, struct sb_repair_rows *rows,
+    const struct sb_repair_item *const *items, size_t count, struct sb_err *err)
 {
     size_t step = 1; /* until it is seen that rows are small */
     while (imager->count < count && imager->bytes < SB_IMAGE_BODY_BYTES) {
         size_t left = count - imager->count;
-        if (step_read(imager, &items[imager->count], step < left ? step : left, err) != 0)
+        if (step_read(imager, rows, &items[imager->count], step < left ? step : left, err) != 0)
             return -1;
-        size_t fits =
-            imager->bytes == 0 ? STEP_KEYS : SB_IMAGE_BODY_BYTES / (imager->bytes / imager->count + 1);
+        size_t fits = SB_IMAGE_BODY_BYTES / (imager->bytes / imager->count + 1);
         step = fits == 0 ? 1 : fits < step * 2 ? fits : step * 2;
-        step = step < STEP_KEYS ? step : STEP_KEYS;
+        step = step < SB_REPAIR_ROWS_STEP ? step : SB_REPAIR_ROWS_STEP;
     }
     return 0;
+}
+
+static int rows_read(
+    struct sb_imager *imager, const struct sb_repair_item *const *items, size_t count, struct sb_err *err)
+{
+    struct sb_repair_rows rows;
+    sb_repair_rows_init(&rows, imager->table);
+    int rc = rows_read_with(imager, &rows, items, count, err);
+    sb_repair_rows_clear(&rows);
+    return rc;
 }
 
 /* -- the message ----------------------------------------------------------------------------------------- */
