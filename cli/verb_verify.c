@@ -53,7 +53,11 @@ static void difference_print(const struct sb_difference *difference)
         printf(" in ");
         sb_words_put(stdout, difference->columns);
     }
-    printf("%s\n", difference->source_differs ? "; the source is not what the stream says" : "");
+    if (difference->fault != NULL && difference->evidence[0] != '\0') {
+        printf("; fault %s: ", difference->fault);
+        sb_words_put(stdout, difference->evidence);
+    }
+    printf("\n");
 }
 
 static void result_print(const struct sb_verify_result *result)
@@ -113,10 +117,11 @@ static json_t *difference_json(const struct sb_difference *difference)
 {
     char h[SB_LSN_TEXT_BYTES], applied[SB_LSN_TEXT_BYTES];
     json_t *key = difference->key == NULL ? NULL : json_loads(difference->key, 0, NULL);
-    return json_pack("{s:s, s:I, s:o, s:s, s:s?, s:b, s:b, s:s, s:s}", "kind",
-        sb_verdict_kind_name(difference->kind), "rows", (json_int_t)difference->rows, "key",
-        key == NULL ? json_null() : key, "digest", difference->row, "columns", difference->columns,
-        "by_stream", difference->by_stream, "source_differs", difference->source_differs, "horizon",
+    return json_pack("{s:I, s:s, s:I, s:o, s:s, s:s?, s:b, s:b, s:s?, s:s?, s:s, s:s}", "id",
+        (json_int_t)difference->id, "kind", sb_verdict_kind_name(difference->kind), "rows",
+        (json_int_t)difference->rows, "key", key == NULL ? json_null() : key, "digest", difference->row,
+        "columns", difference->columns, "by_stream", difference->by_stream, "source_differs",
+        difference->source_differs, "fault", difference->fault, "evidence", difference->evidence, "horizon",
         sb_lsn_text(difference->h, h), "applied", sb_lsn_text(difference->applied_lsn, applied));
 }
 

@@ -11,9 +11,11 @@ enum { SB_VERIFY_DIFFERENCES_KEPT = 100 /* of a table; all are counted */ };
 
 struct sb_difference {
     enum sb_verdict_kind kind;
-    int64_t rows;        /* of a table without a key: so many of the same */
-    const char *key;     /* a JSON object; NULL: the table has no key */
-    char row[33];        /* of a table without a key: the row's digest, as hex */
+    int64_t rows;                 /* of a table without a key: so many of the same */
+    const char *key;              /* a JSON object; NULL: the table has no key */
+    char row[33];                 /* the key's digest, of a table without a key: the row's, as hex */
+    int64_t id;                   /* switchback.difference */
+    const char *fault, *evidence; /* who is at fault, and why so; NULL: it was not asked */
     const char *columns; /* which differ, as SQL names them, if both sides have the row; NULL: not known */
     bool by_stream;      /* proven by what the stream says of the key */
     bool source_differs; /* the source is not what the stream says */

@@ -6,6 +6,7 @@
 #include "reconcile/draw.h"
 #include "reconcile/run_row.h"
 #include "reconcile/scene.h"
+#include "reconcile/witness.h"
 
 struct run {
     const struct sb_config *config;
@@ -60,6 +61,12 @@ static void result_end(struct sb_verify_result *result)
 /* What a whole pass over a table did not find again is gone. */
 static int results_end(struct run *run, struct sb_err *err)
 {
+    const struct sb_witness_options options = {.config = run->config,
+        .direction = run->options->direction,
+        .source = sb_sides_conn(run->scene.sides, SB_SIDE_SOURCE),
+        .target = sb_sides_conn(run->scene.sides, SB_SIDE_TARGET),
+        .run = run->row.id,
+        .arena = run->arena};
     if (sb_differences_flush(run->differences, err) != 0)
         return -1;
     for (size_t i = 0; i < run->outcome->count; i++) {
@@ -67,6 +74,8 @@ static int results_end(struct run *run, struct sb_err *err)
         result_end(result);
         if (result->whole && result->undecided == 0 &&
             sb_differences_close(run->differences, result->table, err) != 0)
+            return -1;
+        if (sb_witness_ask(&options, result, err) != 0)
             return -1;
     }
     return 0;
