@@ -33,6 +33,7 @@ struct sb_verify_result {
     bool whole;                       /* every chunk was judged; undecided keys are counted below */
     int64_t source_rows, target_rows; /* read by the scans that count */
     int64_t chunks, retaken;
+    int64_t sums_tried, sums_equal;  /* chunks of which the servers' sums were asked for; were equal */
     bool *bad;                       /* of each of the table's ranges: a difference was found in it */
     int64_t dirty;                   /* keys that the window touched */
     int64_t by_reread;               /* of these, decided by reading them again */
