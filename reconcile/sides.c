@@ -15,7 +15,7 @@ enum {
     STAMP_MAX_BYTES = 1024 * 1024,
     LOCK_TIMEOUT_MS = 5000,
     TURN_ROWS = 256,    /* before the other side gets its turn */
-    AHEAD_ROWS = 20000, /* further than this no side gets */
+    AHEAD_ROWS = 4000, /* further than this no side gets */
     POLL_MS = 200,      /* the age is looked at as often */
 };
 
