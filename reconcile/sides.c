@@ -14,9 +14,9 @@ enum {
     SQL_MAX_BYTES = 16 * 1024 * 1024,
     STAMP_MAX_BYTES = 1024 * 1024,
     LOCK_TIMEOUT_MS = 5000,
-    TURN_ROWS = 256,    /* before the other side gets its turn */
+    TURN_ROWS = 256,   /* before the other side gets its turn */
     AHEAD_ROWS = 4000, /* further than this no side gets */
-    POLL_MS = 200,      /* the age is looked at as often */
+    POLL_MS = 200,     /* the age is looked at as often */
 };
 
 struct sb_sides {
