@@ -38,6 +38,9 @@ const struct sb_section sb_sections[] = {
     {"canary", "The messages that prove the way in both directions."},
     {"ddl", "DDL of the source, at its place among the changes (docs/DDL.md)."},
     {"verify", "Comparing both sides row by row (docs/RECONCILE.md)."},
+    {"invariants", "What must hold of your data, in SQL: `switchback verify` evaluates it on both sides as "
+                   "of one and the "
+                   "same commit (docs/RECONCILE.md). Names without a schema are looked up in `public`."},
     {"http", "The read-only HTTP server of `switchback run`: metrics, health and status."},
     {"log", "The log on standard error."},
 };
@@ -377,6 +380,17 @@ const struct sb_option sb_options[] = {
         .help =
             "How long a write waits for a lock that somebody else holds on the target, before it is rolled "
             "back and tried again."},
+    {.path = "apply.repair_ring_max_bytes",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(apply.repair_ring_max_bytes),
+        .value = "67108864",
+        .min = 64 * KIB,
+        .max = 16 * GIB,
+        .unit = "bytes",
+        .help =
+            "Memory for the keys that passed through apply while somebody repairs; without a repair none is "
+            "taken. A key takes about 56 bytes. Rows of a repair that were read before what is remembered "
+            "are left out and read again (skipped_ring)."},
 
     {.path = "reverse.enabled",
         .type = SB_OPTION_BOOL,
@@ -473,6 +487,35 @@ const struct sb_option sb_options[] = {
             "The longest that `switchback verify` holds one snapshot, which keeps vacuum from cleaning up. A "
             "table that cannot be cut into ranges and takes longer is not compared, and named."},
 
+    {.path = "invariants.same",
+        .type = SB_OPTION_QUERIES,
+        .field = FIELD(invariants.same),
+        .max = 100,
+        .help =
+            "Queries, each under a name of yours, that must give the same rows on both sides, in any order."},
+    {.path = "invariants.none",
+        .type = SB_OPTION_QUERIES,
+        .field = FIELD(invariants.none),
+        .max = 100,
+        .help = "Queries, each under a name of yours, that must give no row on either side."},
+    {.path = "invariants.statement_timeout_s",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(invariants.statement_timeout_s),
+        .value = "300",
+        .min = 1,
+        .max = 86400,
+        .unit = "s",
+        .help = "The longest that a query may take; one that takes longer was not evaluated, and is named."},
+    {.path = "invariants.hold_max_s",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(invariants.hold_max_s),
+        .value = "30",
+        .min = 1,
+        .max = 600,
+        .unit = "s",
+        .help =
+            "The longest that apply is held so that both sides stand at one commit. It is held for moments, "
+            "not while queries run."},
     {.path = "http.listen",
         .type = SB_OPTION_LISTEN,
         .field = FIELD(http.listen),

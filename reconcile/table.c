@@ -97,12 +97,11 @@ static void put_condition(const struct sb_verify_table *table, const struct sb_v
     sb_buf_put_str(sql, ")");
 }
 
-bool sb_verify_put_keys(const struct sb_verify_table *table, enum sb_side side, const struct sb_view *keys,
-    size_t count, struct sb_buf *sql)
+static bool put_where(
+    const struct sb_verify_table *table, const struct sb_view *keys, size_t count, struct sb_buf *sql)
 {
     struct sb_view texts[KEY_COLS_MAX];
     bool list = table->key_count == 1 && sb_view_eq_str(table->equals[table->key_cols[0]], "=");
-    put_select(table, side, sql);
     sb_buf_put_str(sql, " WHERE ");
     if (list) {
         sb_ident_put(sql, table->columns[table->key_cols[0]]);
@@ -113,8 +112,26 @@ bool sb_verify_put_keys(const struct sb_verify_table *table, enum sb_side side, 
             return false;
         put_condition(table, texts, i == 0, list, sql);
     }
-    sb_buf_put_str(sql, list ? ")) TO STDOUT" : ") TO STDOUT");
+    sb_buf_put_str(sql, list ? ")" : "");
     return true;
+}
+
+bool sb_verify_put_keys(const struct sb_verify_table *table, enum sb_side side, const struct sb_view *keys,
+    size_t count, struct sb_buf *sql)
+{
+    put_select(table, side, sql);
+    if (!put_where(table, keys, count, sql))
+        return false;
+    sb_buf_put_str(sql, ") TO STDOUT");
+    return true;
+}
+
+bool sb_verify_put_from_keys(const struct sb_verify_table *table, enum sb_side side,
+    const struct sb_view *keys, size_t count, struct sb_buf *sql)
+{
+    sb_buf_put_str(sql, " FROM ");
+    put_name(table, side, sql);
+    return put_where(table, keys, count, sql);
 }
 
 /* -- a key for people ------------------------------------------------------------------------------------ */

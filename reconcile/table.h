@@ -61,6 +61,9 @@ void sb_verify_put_range(const struct sb_verify_table *table, enum sb_side side,
 /* False if a key is none of the table's. */
 bool sb_verify_put_keys(const struct sb_verify_table *table, enum sb_side side, const struct sb_view *keys,
     size_t count, struct sb_buf *sql);
+/* FROM and WHERE alone. */
+bool sb_verify_put_from_keys(const struct sb_verify_table *table, enum sb_side side,
+    const struct sb_view *keys, size_t count, struct sb_buf *sql);
 enum { SB_VERIFY_VALUE_MAX_BYTES = 1024 * 1024 * 1024 + 64 }; /* the form of one value */
 /* The digest of a value as the compare takes it: under its column's rule. scratch: used during the call. */
 struct sb_digest sb_verify_field(const struct sb_verify_table *table, uint16_t column,
