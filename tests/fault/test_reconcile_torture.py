@@ -9,7 +9,7 @@ import pytest
 
 import reconcile_torture
 
-COUNT, ROWS = 600, 1600
+COUNT, ROWS = 500, 1600
 
 
 def test_what_is_planted_is_found_and_nothing_else(request, clusters, switchback):
@@ -29,7 +29,7 @@ def test_what_is_planted_is_found_and_nothing_else(request, clusters, switchback
 
 def test_the_torture_notices(clusters, switchback):
     """What nobody has told it of is an invention to it, and what is not found is missed."""
-    one = reconcile_torture.make(clusters, switchback, 0, 400, majors=(15, 15))
+    one = reconcile_torture.make(clusters, switchback, 0, 400, ["chunk", "toast"], (15, 15))
     plant, verify = one._plant, one.verify
     try:
         one._plant = lambda count: {key for key in plant(count) if key[0] != "long"}
