@@ -157,14 +157,16 @@ static json_t *result_json(const struct sb_verify_result *result)
     json_t *object = table_json(result->table), *kept = json_array();
     for (size_t i = 0; i < result->kept_count; i++)
         json_array_append_new(kept, difference_json(&result->kept[i]));
-    json_t *found = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
-        "state", sb_verify_state_name(result->state), "why", result->why, "source_rows",
-        (json_int_t)result->source_rows, "target_rows", (json_int_t)result->target_rows, "chunks",
-        (json_int_t)result->chunks, "retaken", (json_int_t)result->retaken, "dirty",
-        (json_int_t)result->dirty, "by_reread", (json_int_t)result->by_reread, "by_stream",
-        (json_int_t)result->by_stream, "undecided", (json_int_t)result->undecided, "rounds",
-        (json_int_t)result->rounds, "keys_compared", (json_int_t)sb_verify_keys_compared(result),
-        "difference_count", (json_int_t)result->differences, "differences", kept);
+    json_t *found =
+        json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "state",
+            sb_verify_state_name(result->state), "why", result->why, "source_rows",
+            (json_int_t)result->source_rows, "target_rows", (json_int_t)result->target_rows, "chunks",
+            (json_int_t)result->chunks, "retaken", (json_int_t)result->retaken, "sums_tried",
+            (json_int_t)result->sums_tried, "sums_equal", (json_int_t)result->sums_equal, "dirty",
+            (json_int_t)result->dirty, "by_reread", (json_int_t)result->by_reread, "by_stream",
+            (json_int_t)result->by_stream, "undecided", (json_int_t)result->undecided, "rounds",
+            (json_int_t)result->rounds, "keys_compared", (json_int_t)sb_verify_keys_compared(result),
+            "difference_count", (json_int_t)result->differences, "differences", kept);
     json_object_update(object, found);
     json_decref(found);
     return object;

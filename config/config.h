@@ -106,6 +106,7 @@ struct sb_config {
         int64_t window_max_bytes;
         int64_t stream_wait_s;
         int64_t xmin_age_max_s;
+        bool sums;
     } verify;
     struct {
         struct sb_config_pairs same, none; /* a name and SQL each */

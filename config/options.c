@@ -487,6 +487,13 @@ const struct sb_option sb_options[] = {
             "The longest that `switchback verify` holds one snapshot, which keeps vacuum from cleaning up. A "
             "table that cannot be cut into ranges and takes longer is not compared, and named."},
 
+    {.path = "verify.sums",
+        .type = SB_OPTION_BOOL,
+        .field = FIELD(verify.sums),
+        .value = "false",
+        .help = "Let the servers sum hashes of their rows first, and read only ranges of which the sums "
+                "differ. For links "
+                "where bandwidth is scarce: the servers work more, and little crosses the network."},
     {.path = "invariants.same",
         .type = SB_OPTION_QUERIES,
         .field = FIELD(invariants.same),

@@ -32,13 +32,14 @@ struct sb_verify_result {
     bool whole;                       /* every chunk was judged; undecided keys are counted below */
     int64_t source_rows, target_rows; /* read by the scans that count */
     int64_t chunks, retaken;
-    bool *bad;           /* of each of the table's ranges: a difference was found in it */
-    int64_t dirty;       /* keys that the window touched */
-    int64_t by_reread;   /* of these, decided by reading them again */
-    int64_t by_stream;   /* decided by the stream */
-    int64_t undecided;   /* not decided */
-    int64_t rounds;      /* most rounds a key took */
-    int64_t differences; /* rows */
+    int64_t sums_tried, sums_equal; /* chunks of which the servers' sums were asked for; were equal */
+    bool *bad;                      /* of each of the table's ranges: a difference was found in it */
+    int64_t dirty;                  /* keys that the window touched */
+    int64_t by_reread;              /* of these, decided by reading them again */
+    int64_t by_stream;              /* decided by the stream */
+    int64_t undecided;              /* not decided */
+    int64_t rounds;                 /* most rounds a key took */
+    int64_t differences;            /* rows */
     struct sb_difference *kept;
     size_t kept_count;
 };
