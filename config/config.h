@@ -114,6 +114,15 @@ struct sb_config {
         int64_t hold_max_s;
     } invariants;
     struct {
+        int64_t max_rows;
+        int64_t max_deletes;
+        int64_t table_share_max_percent;
+        int64_t pattern_min_rows;
+        int64_t batch_max_rows;
+        int64_t max_rate_rows_s; /* 0: no limit */
+        int64_t apply_wait_s;
+    } repair;
+    struct {
         const char *listen; /* "127.0.0.1:9187"; empty: no HTTP */
     } http;
     struct {

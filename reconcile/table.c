@@ -56,7 +56,7 @@ void sb_verify_put_target_stamp(
 
 static void put_select(const struct sb_verify_table *table, struct sb_buf *sql)
 {
-    sb_buf_put_str(sql, "COPY (SELECT ");
+    sb_buf_put_str(sql, "SELECT ");
     for (size_t i = 0; i < table->column_count; i++) {
         sb_buf_put_str(sql, i == 0 ? "" : ", ");
         sb_ident_put(sql, table->columns[i]);
@@ -77,6 +77,7 @@ void sb_verify_put_from_range(const struct sb_verify_table *table, enum sb_side 
 void sb_verify_put_range(const struct sb_verify_table *table, enum sb_side side,
     const struct sb_key_range *range, struct sb_buf *sql)
 {
+    sb_buf_put_str(sql, "COPY (");
     put_select(table, sql);
     sb_verify_put_from_range(table, side, range, sql);
     sb_buf_put_str(sql, ") TO STDOUT");
@@ -130,14 +131,20 @@ bool sb_verify_put_from_keys(const struct sb_verify_table *table, enum sb_side s
     return put_where(table, keys, count, sql);
 }
 
+bool sb_verify_put_keys_select(const struct sb_verify_table *table, enum sb_side side,
+    const struct sb_view *keys, size_t count, struct sb_buf *sql)
+{
+    put_select(table, sql);
+    return sb_verify_put_from_keys(table, side, keys, count, sql);
+}
+
 bool sb_verify_put_keys(const struct sb_verify_table *table, enum sb_side side, const struct sb_view *keys,
     size_t count, struct sb_buf *sql)
 {
-    put_select(table, sql);
-    if (!sb_verify_put_from_keys(table, side, keys, count, sql))
-        return false;
+    sb_buf_put_str(sql, "COPY (");
+    bool fine = sb_verify_put_keys_select(table, side, keys, count, sql);
     sb_buf_put_str(sql, ") TO STDOUT");
-    return true;
+    return fine;
 }
 
 /* -- a key for people ------------------------------------------------------------------------------------ */

@@ -30,7 +30,7 @@ static int make_plan(struct run *run, struct sb_err *err)
 {
     struct sb_verify_outcome *outcome = run->outcome;
     const struct sb_verify_plan *plan = &run->scene.plan;
-    if (sb_scene_plan(&run->scene, run->options->pattern, err) != 0)
+    if (sb_scene_plan(&run->scene, run->options->pattern, run->config->verify.chunk_rows, err) != 0)
         return -1;
     outcome->count = plan->table_count;
     if (run->options->sample_percent > 0)
