@@ -798,8 +798,10 @@ static int rows_read(struct sb_compare *compare, struct sb_err *err)
         sb_buf_reset(&compare->sql[side]);
         sb_verify_put_range(compare->table, (enum sb_side)side, compare->chunk.range, &compare->sql[side]);
     }
-    int rc = sb_sides_read(compare->sides, compare->table, sb_buf_str(&compare->sql[0]),
-        sb_buf_str(&compare->sql[1]), compare->options.age_max_ms, scan_row, compare, err);
+    int rc = sb_sides_read(compare->sides, sb_buf_str(&compare->sql[0]), sb_buf_str(&compare->sql[1]),
+        compare->options.age_max_ms, scan_line, compare, err);
+    if (rc == 0)
+        rc = lines_settle(compare, err);
     return rc == 0 ? suspects_read(compare, err) : rc;
 }
 
@@ -815,22 +817,9 @@ static int chunk_read(struct sb_compare *compare, struct sb_err *err)
     sb_tally_reset(compare->tally);
     sb_tally_reset(compare->lines);
     memset(compare->accepted, 0, sizeof compare->accepted);
-<<<<<<< HEAD
-    for (int side = 0; side < 2; side++) {
-        sb_buf_reset(&compare->sql[side]);
-        sb_verify_put_range(compare->table, (enum sb_side)side, compare->chunk.range, &compare->sql[side]);
-    }
-    rc = sb_sides_read(compare->sides, sb_buf_str(&compare->sql[0]), sb_buf_str(&compare->sql[1]),
-        compare->options.age_max_ms, scan_line, compare, err);
-    if (rc == 0)
-        rc = lines_settle(compare, err);
-    if (rc == 0)
-        rc = suspects_read(compare, err);
-=======
     rc = sums_compare(compare, &equal, err);
     if (rc == 0 && !equal)
         rc = rows_read(compare, err);
->>>>>>> main
     if (rc < 0 || sb_sides_end(compare->sides, err) != 0)
         return -1;
     if (rc == 0)
