@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,7 +72,7 @@ static json_t *chunk_json(const struct sb_chunk_record *chunk)
 {
     const struct sb_key_range *range = chunk->range;
     return json_pack("{s:o, s:o, s:i, s:I, s:s, s:o, s:o, s:I, s:I, s:o, s:o, s:I, s:o, s:I, s:I, s:I, s:I, "
-                     "s:I, s:o, s:o}",
+                     "s:I, s:o, s:o, s:o}",
         "lower", bound_json(range->lower_open, range->lower), "upper",
         bound_json(range->upper_open, range->upper), "bits", (int)chunk->bits, "slice",
         (json_int_t)chunk->slice, "snapshot", chunk->snapshot, "horizon", lsn_json(chunk->h), "applied",
@@ -85,7 +84,7 @@ static json_t *chunk_json(const struct sb_chunk_record *chunk)
         (json_int_t)chunk->differing[SB_SIDE_SOURCE], "differing_target_rows",
         (json_int_t)chunk->differing[SB_SIDE_TARGET], "differing_source_sum",
         sum_json(chunk->differing_sum[SB_SIDE_SOURCE]), "differing_target_sum",
-        sum_json(chunk->differing_sum[SB_SIDE_TARGET]));
+        sum_json(chunk->differing_sum[SB_SIDE_TARGET]), "by_rule_sum", sum_json(chunk->by_rule_sum));
 }
 
 static json_t *columns_json(const struct sb_verify_table *table, bool key)
@@ -278,9 +277,11 @@ static int write_all(int fd, struct sb_view text)
 /* The name is durable once its folder is. */
 static int folder_sync(const char *path)
 {
-    char copy[4096];
-    snprintf(copy, sizeof copy, "%s", path);
-    int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    char folder[4096];
+    const char *slash = strrchr(path, '/');
+    snprintf(folder, sizeof folder, "%.*s", slash == NULL ? 1 : (int)(slash - path) + 1,
+        slash == NULL ? "." : path);
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int rc = fd < 0 ? -1 : fsync(fd);
     if (fd >= 0)
         close(fd);

@@ -13,6 +13,7 @@ enum { FILE_MAX_BYTES = 1024 * 1024 * 1024, REASONS_MAX = 100, DEPTH_BITS_MAX = 
 struct audit {
     json_t *reasons;
     const char *table; /* at work; NULL: none */
+    bool rules;        /* there are some */
 };
 
 static void object(struct audit *audit, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -66,7 +67,9 @@ static void chunk_sums(struct audit *audit, const json_t *chunk, size_t n)
     int64_t found =
         number(audit, chunk, "differing_source_rows") - number(audit, chunk, "differing_target_rows");
     sb_sum apart = sum(audit, chunk, "source_sum") - sum(audit, chunk, "target_sum");
-    sb_sum explained = sum(audit, chunk, "differing_source_sum") - sum(audit, chunk, "differing_target_sum");
+    sb_sum by_rule = sum(audit, chunk, "by_rule_sum");
+    sb_sum explained =
+        sum(audit, chunk, "differing_source_sum") - sum(audit, chunk, "differing_target_sum") + by_rule;
     if (number(audit, chunk, "dirty") > 0 || number(audit, chunk, "owed") > 0 ||
         number(audit, chunk, "put_off") > 0)
         return;
@@ -75,7 +78,9 @@ static void chunk_sums(struct audit *audit, const json_t *chunk, size_t n)
             rows, found);
     if (apart != explained)
         object(audit, "chunk %zu: the differences do not explain by how much the sums differ", n);
-    if (number(audit, chunk, "differences") == 0 && apart != 0)
+    if (by_rule != 0 && !audit->rules)
+        object(audit, "chunk %zu: rows are equal by a rule, and there is none", n);
+    if (number(audit, chunk, "differences") == 0 && apart != by_rule)
         object(audit, "chunk %zu: the sums differ, and no difference is recorded", n);
 }
 
@@ -228,6 +233,7 @@ static void body_check(struct audit *audit, const json_t *body)
     }
     if (!json_is_array(json_object_get(body, "tables")))
         object(audit, "it has no tables");
+    audit->rules = json_array_size(json_object_get(body, "rules")) > 0;
     json_array_foreach(json_object_get(body, "tables"), n, table) table_check(audit, table);
     verdict_check(audit, body);
 }

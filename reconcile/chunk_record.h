@@ -2,7 +2,7 @@
  * What a compare did with one chunk, so that it can be added up again: for a certificate. A record of values.
  *
  * Where no key is dirty, nothing is owed and nothing was put off, the rows and sums of the two sides differ
- * by exactly those of the differences that were found in the chunk.
+ * by exactly those of the differences that were found in the chunk, and by by_rule_sum.
  */
 #ifndef SB_RECONCILE_CHUNK_RECORD_H
 #define SB_RECONCILE_CHUNK_RECORD_H
@@ -20,7 +20,7 @@ struct sb_chunk_record {
     const char *snapshot;           /* its text, of one that is kept */
     uint64_t h, applied_lsn;
     int64_t rows[2];      /* by enum sb_side */
-    sb_sum sum[2];        /* of the rows' digests */
+    sb_sum sum[2];        /* of the XXH3-128 of their lines as COPY gives them, with the line break */
     int64_t dirty;        /* keys, decided later */
     sb_sum dirty_sum;     /* of the keys' digests */
     int64_t owed;         /* rows of a table without a key that were written between the cuts */
@@ -28,6 +28,7 @@ struct sb_chunk_record {
     int64_t differences;  /* rows, as they are counted */
     int64_t differing[2]; /* rows of each side in them */
     sb_sum differing_sum[2];
+    sb_sum by_rule_sum; /* by how much the sums of rows are apart that are equal by a rule only */
 };
 
 #endif
