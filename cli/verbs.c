@@ -36,6 +36,12 @@ const struct sb_verb sb_verbs[] = {
         "decided, or not one row was read. Keys of rows that differ are printed, values are not. `run` must "
         "be at "
         "work. See docs/RECONCILE.md."},
+    {"diff", sb_verb_diff, sb_subs_diff, sb_opts_diff, SB_VERB_CONFIG, "",
+        "the differences that `verify` has proven",
+        "Exit code 4 if one of those shown is not closed (open, repairing or held). Values are printed with "
+        "--values only. "
+        "`diff show` reads both sides one after the other: what is being written may look different. See "
+        "docs/RECONCILE.md."},
     {"pause", sb_verb_pause, NULL, sb_opts_direction, SB_VERB_CONFIG, "", "let apply wait; capture goes on",
         NULL},
     {"resume", sb_verb_resume, NULL, sb_opts_direction, SB_VERB_CONFIG, "",

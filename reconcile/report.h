@@ -11,9 +11,11 @@ enum { SB_VERIFY_DIFFERENCES_KEPT = 100 /* of a table; all are counted */ };
 
 struct sb_difference {
     enum sb_verdict_kind kind;
-    int64_t rows;        /* of a table without a key: so many of the same */
-    const char *key;     /* a JSON object; NULL: the table has no key */
-    char row[33];        /* of a table without a key: the row's digest, as hex */
+    int64_t rows;                 /* of a table without a key: so many of the same */
+    const char *key;              /* a JSON object; NULL: the table has no key */
+    char row[33];                 /* the key's digest, of a table without a key: the row's, as hex */
+    int64_t id;                   /* switchback.difference */
+    const char *fault, *evidence; /* who is at fault, and why so; NULL: it was not asked */
     const char *columns; /* which differ, as SQL names them, if both sides have the row; NULL: not known */
     bool by_stream;      /* proven by what the stream says of the key */
     bool source_differs; /* the source is not what the stream says */
@@ -30,6 +32,7 @@ struct sb_verify_result {
     bool whole;                       /* every chunk was judged; undecided keys are counted below */
     int64_t source_rows, target_rows; /* read by the scans that count */
     int64_t chunks, retaken;
+    bool *bad;           /* of each of the table's ranges: a difference was found in it */
     int64_t dirty;       /* keys that the window touched */
     int64_t by_reread;   /* of these, decided by reading them again */
     int64_t by_stream;   /* decided by the stream */
@@ -40,6 +43,14 @@ struct sb_verify_result {
     size_t kept_count;
 };
 
+struct sb_verify_sample {
+    bool taken;
+    uint64_t seed;
+    int64_t population, drawn, bad; /* chunks */
+    int64_t bound;                  /* so many of them may differ at the most (reconcile/sample.h) */
+};
+#define SB_VERIFY_SAMPLE_CONFIDENCE 0.95
+
 enum sb_verify_verdict { SB_VERIFY_EQUAL, SB_VERIFY_DIFFERENT, SB_VERIFY_INCOMPLETE };
 const char *sb_verify_verdict_name(enum sb_verify_verdict verdict); /* "equal" */
 
@@ -49,6 +60,9 @@ struct sb_verify_outcome {
     const char *why; /* incomplete as a whole, in words; else "" */
     struct sb_verify_result *results;
     size_t count;
+    struct sb_verify_sample sample;
+    const struct sb_rule_use *rules; /* of the configuration */
+    size_t rule_count;
     uint64_t
         first_applied_lsn;    /* everything compared was so at this position or later; 0: nothing was read */
     int64_t first_applied_us; /* its commit time on the source */

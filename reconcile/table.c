@@ -97,12 +97,11 @@ static void put_condition(const struct sb_verify_table *table, const struct sb_v
     sb_buf_put_str(sql, ")");
 }
 
-bool sb_verify_put_keys(const struct sb_verify_table *table, enum sb_side side, const struct sb_view *keys,
-    size_t count, struct sb_buf *sql)
+static bool put_where(
+    const struct sb_verify_table *table, const struct sb_view *keys, size_t count, struct sb_buf *sql)
 {
     struct sb_view texts[KEY_COLS_MAX];
     bool list = table->key_count == 1 && sb_view_eq_str(table->equals[table->key_cols[0]], "=");
-    put_select(table, side, sql);
     sb_buf_put_str(sql, " WHERE ");
     if (list) {
         sb_ident_put(sql, table->columns[table->key_cols[0]]);
@@ -113,8 +112,26 @@ bool sb_verify_put_keys(const struct sb_verify_table *table, enum sb_side side, 
             return false;
         put_condition(table, texts, i == 0, list, sql);
     }
-    sb_buf_put_str(sql, list ? ")) TO STDOUT" : ") TO STDOUT");
+    sb_buf_put_str(sql, list ? ")" : "");
     return true;
+}
+
+bool sb_verify_put_keys(const struct sb_verify_table *table, enum sb_side side, const struct sb_view *keys,
+    size_t count, struct sb_buf *sql)
+{
+    put_select(table, side, sql);
+    if (!put_where(table, keys, count, sql))
+        return false;
+    sb_buf_put_str(sql, ") TO STDOUT");
+    return true;
+}
+
+bool sb_verify_put_from_keys(const struct sb_verify_table *table, enum sb_side side,
+    const struct sb_view *keys, size_t count, struct sb_buf *sql)
+{
+    sb_buf_put_str(sql, " FROM ");
+    put_name(table, side, sql);
+    return put_where(table, keys, count, sql);
 }
 
 /* -- a key for people ------------------------------------------------------------------------------------ */
@@ -147,4 +164,23 @@ bool sb_verify_put_key_json(const struct sb_verify_table *table, struct sb_view 
     }
     sb_buf_put_str(out, "}");
     return !out->failed;
+}
+
+/* -- values ---------------------------------------------------------------------------------------------- */
+
+static const struct sb_rule *rule_of(const struct sb_verify_table *table, uint16_t column)
+{
+    return table->rules == NULL || table->rules[column] == NULL ? NULL : &table->rules[column]->rule;
+}
+
+struct sb_digest sb_verify_field(const struct sb_verify_table *table, uint16_t column,
+    const struct sb_value *value, struct sb_buf *scratch)
+{
+    return sb_rule_field(rule_of(table, column), value, scratch);
+}
+
+bool sb_verify_field_equal(const struct sb_verify_table *table, uint16_t column, const struct sb_digest *a,
+    const struct sb_digest *b)
+{
+    return sb_rule_equal(rule_of(table, column), a, b);
 }

@@ -105,6 +105,9 @@ CREATE TABLE IF NOT EXISTS switchback.chunk (
 );
 CREATE INDEX IF NOT EXISTS chunk_relation ON switchback.chunk (migration, direction, relation);
 ALTER TABLE switchback.chunk ADD COLUMN IF NOT EXISTS passed boolean NOT NULL DEFAULT false;
+-- The transaction that wrote the rows: whose xmin is this is as the copy brought it. NULL: copied by an older program.
+ALTER TABLE switchback.chunk ADD COLUMN IF NOT EXISTS written_by bigint;
+ALTER TABLE switchback.chunk ALTER COLUMN written_by SET DEFAULT pg_catalog.pg_current_xact_id()::text::bigint;
 -- Without, a publication of all tables on the target would make our DELETE fail.
 ALTER TABLE switchback.chunk REPLICA IDENTITY FULL;
 
@@ -264,7 +267,7 @@ CREATE TABLE IF NOT EXISTS switchback.difference (
     source_row bytea,                  -- digest; NULL: it has none
     target_row bytea,
     fault text NOT NULL CHECK (fault IN ('unknown', 'capture', 'apply', 'copy', 'foreign', 'both')), -- who is at fault
-    evidence text NOT NULL DEFAULT '', -- of the fault, in words
+    evidence text NOT NULL DEFAULT '', -- of the fault, in words; empty: it was not asked
     by_stream boolean NOT NULL,
     horizon pg_lsn NOT NULL,           -- H and P of the cut that it was proven at
     applied_lsn pg_lsn NOT NULL,
