@@ -310,9 +310,9 @@ CREATE TABLE IF NOT EXISTS switchback.repair (
 );
 
 CREATE TABLE IF NOT EXISTS switchback.repair_item (
-    repair bigint NOT NULL REFERENCES switchback.repair,
+    repair bigint NOT NULL REFERENCES switchback.repair ON DELETE CASCADE,
     item bigint NOT NULL,              -- in the order in which they are done, from 1
-    difference bigint REFERENCES switchback.difference,
+    difference bigint REFERENCES switchback.difference ON DELETE SET NULL,
     relation text NOT NULL,
     key bytea NOT NULL,
     key_shown text NOT NULL,
