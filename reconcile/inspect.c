@@ -100,7 +100,7 @@ static int compare(struct sb_arena *arena, struct sb_inspection *out, struct sb_
 static int inspect(struct sb_scene *scene, const char *relation, struct sb_view key,
     struct sb_inspection *out, struct sb_err *err)
 {
-    if (sb_scene_plan(scene, sb_pattern_valid(relation) ? relation : NULL, err) != 0)
+    if (sb_scene_plan(scene, sb_pattern_valid(relation) ? relation : NULL, INT64_MAX, err) != 0)
         return -1;
     for (size_t i = 0; i < scene->plan.table_count; i++)
         if (strcmp(scene->plan.tables[i].relation, relation) == 0)

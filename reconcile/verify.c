@@ -4,6 +4,7 @@
 #include "core/log.h"
 #include "reconcile/differences.h"
 #include "reconcile/draw.h"
+#include "reconcile/invariant.h"
 #include "reconcile/run_row.h"
 #include "reconcile/scene.h"
 #include "reconcile/witness.h"
@@ -29,7 +30,7 @@ static int make_plan(struct run *run, struct sb_err *err)
 {
     struct sb_verify_outcome *outcome = run->outcome;
     const struct sb_verify_plan *plan = &run->scene.plan;
-    if (sb_scene_plan(&run->scene, run->options->pattern, err) != 0)
+    if (sb_scene_plan(&run->scene, run->options->pattern, run->config->verify.chunk_rows, err) != 0)
         return -1;
     outcome->count = plan->table_count;
     if (run->options->sample_percent > 0)
@@ -127,7 +128,11 @@ static int compared(struct run *run, struct sb_err *err)
     if (sb_scene_follow(&run->scene, &progress, err) != 0)
         return -1;
     run->outcome->held_back_by = run->scene.anchor.held_back_by;
-    return compare_all(run, err);
+    if (compare_all(run, err) != 0)
+        return -1;
+    if (run->options->pattern != NULL)
+        return 0; /* a barrier is of all tables */
+    return sb_invariants_evaluate(&run->scene, run->arena, &run->outcome->invariants, err);
 }
 
 /* From here on everybody can see that there is a run, and what became of it. */
