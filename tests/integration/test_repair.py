@@ -7,6 +7,7 @@ import pytest
 from sbtest import copyload, process
 from sbtest.verifying import DIFFERENT, EQUAL, running, verify
 from sbtest.wait import wait_until
+from sbtest.wayback import WayBack
 from sbtest.writers import Load
 
 DONE, INCOMPLETE, REFUSED = 0, 4, 8
@@ -246,6 +247,25 @@ def test_one_at_a_time_and_only_while_apply_is_at_work(small):
     product.configure(repair={"apply_wait_s": 60})
     assert repair(product, "run", answer["repair"])["verified"] == 2
     verify(product, code=EQUAL)
+
+
+def test_a_repair_does_not_travel_back(clusters, switchback):
+    """With the way back armed who wrote on the target is known, and asked first; what apply repairs is its own."""
+    scene = WayBack(clusters, switchback).prepare()
+    scene.run()
+    scene.wait_armed()
+    product, new = scene.product, scene.new
+    new.sql("UPDATE account SET amount = -1 WHERE id IN (1, 2)")
+    wait_until(lambda: scene.totals() == (2, 1), 60, "the stranger to be recorded")
+    answer = verify(product, code=DIFFERENT)
+    assert {one["fault"] for one in of_table(answer, "public.account")["differences"]} == {"foreign"}
+    nothing = repair(product, "run")
+    assert nothing["end"] == "nothing" and of_table(nothing, "public.account")["left_out"] == {"foreign": 2}, nothing
+    assert repair(product, "run", *WORDS)["verified"] == 2
+    scene.settle()
+    assert scene.totals() == (2, 1), "a repair was taken for a stranger's write"
+    verify(product, code=EQUAL)
+    assert {row[0] for row in scene.old.sql("SELECT DISTINCT amount FROM account")} == {1000}
 
 
 # -- every kind of row
