@@ -6,10 +6,10 @@ import signal
 import pytest
 
 from sbtest import process, tree
+from sbtest.repairing import WORDS, script
 from sbtest.verifying import DIFFERENT, EQUAL, in_background, running, verify
 from sbtest.wait import wait_until
 
-WORDS = ("--include", "foreign,capture", "--reason", "planted by the test")
 PLANTED = """
 DELETE FROM item WHERE id IN (1, 2);
 INSERT INTO item (id, note) VALUES (7777, 'extra'), (7778, 'extra');
@@ -17,13 +17,6 @@ UPDATE item SET note = 'other' WHERE id IN (5, 6)"""
 ROWS = 6
 POINTS = re.findall(r'"(reconcile-(?:after-plan|before-send|after-send|after-judged|after-verified))"', tree.read("core/fault_table.h"))
 APPLY_POINTS = re.findall(r'"(apply-(?:before-repair|repair-row|after-repair))"', tree.read("core/fault_table.h"))
-
-
-def plant(new):
-    with new.connect() as session:
-        session.execute("SET session_replication_role = replica")
-        for statement in PLANTED.strip().split(";\n"):
-            session.execute(statement)
 
 
 @pytest.fixture
@@ -56,7 +49,7 @@ def test_the_verb_is_killed_at_every_point(pair):
     _, new, product = pair
     assert len(POINTS) == 5
     for point in POINTS:
-        plant(new)
+        script(new, PLANTED)
         verify(product, code=DIFFERENT)
         killed = product.verb("repair", "run", *WORDS, fault=f"{point}:kill:{1 if point.endswith('plan') else 2}", timeout=60)
         assert killed.code == -signal.SIGKILL, killed
@@ -66,7 +59,7 @@ def test_the_verb_is_killed_at_every_point(pair):
         assert done.code == 0 and done.json()["verified"] == ROWS, done
         end_well(new, product, ident)
     # Given up instead of gone on with: the differences are free again.
-    plant(new)
+    script(new, PLANTED)
     verify(product, code=DIFFERENT)
     product.verb("repair", "run", *WORDS, fault="reconcile-after-judged:kill:1", timeout=60)
     ident, _ = newest(new)
@@ -81,7 +74,7 @@ def test_apply_is_killed_in_the_middle_of_an_image(pair, point):
     """It takes the image up again, remembers nothing of what went before, and is asked anew."""
     _, new, product = pair
     assert len(APPLY_POINTS) == 3
-    plant(new)
+    script(new, PLANTED)
     verify(product, code=DIFFERENT)
     product.stop()
     product.start("capture")
@@ -100,7 +93,7 @@ def test_apply_is_killed_in_the_middle_of_an_image(pair, point):
 def test_servers_that_go_away_end_it_and_it_goes_on(pair):
     old, new, product = pair
     for server, words in ((old, "SB-SOURCE-UNAVAILABLE"), (new, "SB-TARGET-UNAVAILABLE")):
-        plant(new)
+        script(new, PLANTED)
         verify(product, code=DIFFERENT)
         frozen = product.start("repair", "run", *WORDS, fault="reconcile-before-send:freeze:2")
         wait_until(lambda: process.stat(frozen.pid)[1] == "T", 60, "the repair to stand before its second image")
