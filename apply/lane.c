@@ -132,6 +132,13 @@ bool sb_lane_is_large(const struct sb_lane *lane)
     return sb_delivery_is_large(lane->delivery);
 }
 
+uint64_t sb_lane_gathered_lsn(const struct sb_lane *lane)
+{
+    const struct sb_batch *batch = lane->batch;
+    return batch->txn_count == 0 ? sb_lane_progress(lane)->position.commit_lsn
+                                 : batch->txns[batch->txn_count - 1].position.commit_lsn;
+}
+
 uint64_t sb_lane_taken(const struct sb_lane *lane)
 {
     return lane->taken;

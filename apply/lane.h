@@ -63,6 +63,8 @@ bool sb_lane_stops_for_copy(const struct sb_lane *lane);
 
 bool sb_lane_has_whole(const struct sb_lane *lane); /* there are transactions to flush */
 bool sb_lane_is_large(const struct sb_lane *lane);  /* a target transaction is open for one in flight */
+/* The newest commit that is applied or gathered. */
+uint64_t sb_lane_gathered_lsn(const struct sb_lane *lane);
 uint64_t sb_lane_taken(
     const struct sb_lane *lane); /* records taken so far: tells whether a large one moves */
 

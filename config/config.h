@@ -106,7 +106,13 @@ struct sb_config {
         int64_t window_max_bytes;
         int64_t stream_wait_s;
         int64_t xmin_age_max_s;
+        bool sums;
     } verify;
+    struct {
+        struct sb_config_pairs same, none; /* a name and SQL each */
+        int64_t statement_timeout_s;
+        int64_t hold_max_s;
+    } invariants;
     struct {
         int64_t max_rows;
         int64_t max_deletes;

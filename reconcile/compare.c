@@ -5,6 +5,7 @@
 #include "pg/ident.h"
 #include "reconcile/accept.h"
 #include "reconcile/keyset.h"
+#include "reconcile/sums.h"
 #include "reconcile/tally.h"
 #include "schemas/digest.h"
 #include "schemas/rowform.h"
@@ -18,10 +19,12 @@ enum {
     KEY_MAX_BYTES = 64 * 1024 * 1024,
     ASIDE_MAX_BYTES = 64 * 1024,
     PENDING_MAX_BYTES = 256 * 1024 * 1024,
+    LINES_MAX_BYTES = 4 * 1024 * 1024,
     KEYSET_MAX_BYTES = 64 * 1024 * 1024,
     BATCH_KEYS = 300,   /* read again under one pair of stamps */
     SUSPECTS_MAX = 500, /* of a chunk: whose columns are looked at while its snapshots are there */
     SLICE_BITS_MAX = 24,
+    SUMS_LEAST = 8,  /* chunks, before sums are given up */
     ROUNDS_MAX = 30, /* once progress has passed everything that made keys dirty */
     TRIES_MAX = 20,  /* the same, of a chunk */
     PAUSE_FIRST_US = 10000,
@@ -48,12 +51,15 @@ struct sb_compare {
     struct sb_window *window;
     struct sb_arena *kept; /* the caller's */
     struct sb_tally *tally;
+    struct sb_tally
+        *lines; /* rows as they came, until they meet one that is the same: most never need more */
     struct sb_arena *keyset_arena;
     struct sb_arena *pending_arena;
     struct pending *pending;
     size_t pending_count, pending_cap;
     struct sb_history history;
-    struct sb_buf sql[2], key, canonical, value, aside;
+    struct sb_buf sql[2], key, canonical, value, aside, line;
+    struct sb_value values[SB_COLS_MAX];
     struct sb_digest fields[SB_COLS_MAX];
     bool differs[SB_COLS_MAX];
     int64_t accepted[SB_COLS_MAX]; /* by rules, in what is being read */
@@ -98,10 +104,15 @@ int sb_compare_new(const struct sb_compare_options *options, struct sb_sides *si
     sb_buf_init(&compare->canonical, KEY_MAX_BYTES);
     sb_buf_init(&compare->value, SB_VERIFY_VALUE_MAX_BYTES);
     sb_buf_init(&compare->aside, ASIDE_MAX_BYTES);
-    compare->tally = sb_tally_new(options->tally_max_bytes);
+    size_t lines_max =
+        options->tally_max_bytes / 4 < LINES_MAX_BYTES ? options->tally_max_bytes / 4 : LINES_MAX_BYTES;
+    sb_buf_init(&compare->line, lines_max);
+    compare->lines = sb_tally_new(lines_max);
+    compare->tally = sb_tally_new(options->tally_max_bytes - lines_max);
     compare->keyset_arena = sb_arena_new("keys read again", KEYSET_MAX_BYTES);
     compare->pending_arena = sb_arena_new("dirty keys", PENDING_MAX_BYTES);
-    if (compare->tally == NULL || compare->keyset_arena == NULL || compare->pending_arena == NULL) {
+    if (compare->tally == NULL || compare->lines == NULL || compare->keyset_arena == NULL ||
+        compare->pending_arena == NULL) {
         sb_compare_free(compare);
         return sb_err_set(err, SB_E_NO_MEMORY, "no memory for a compare");
     }
@@ -115,6 +126,7 @@ void sb_compare_free(struct sb_compare *compare)
     if (compare == NULL)
         return;
     sb_tally_free(compare->tally);
+    sb_tally_free(compare->lines);
     sb_arena_free(compare->keyset_arena);
     sb_arena_free(compare->pending_arena);
     sb_history_clear(&compare->history);
@@ -126,6 +138,7 @@ void sb_compare_free(struct sb_compare *compare)
     sb_buf_clear(&compare->canonical);
     sb_buf_clear(&compare->value);
     sb_buf_clear(&compare->aside);
+    sb_buf_clear(&compare->line);
     free(compare);
 }
 
@@ -137,7 +150,7 @@ uint64_t sb_compare_first_applied(const struct sb_compare *compare, int64_t *ret
 
 size_t sb_compare_tally_peak_bytes(const struct sb_compare *compare)
 {
-    return sb_tally_peak_bytes(compare->tally);
+    return sb_tally_peak_bytes(compare->tally) + sb_tally_peak_bytes(compare->lines);
 }
 
 /* -- differences ----------------------------------------------------------------------------------------- */
@@ -249,32 +262,111 @@ static bool slice_has(const struct chunk *chunk, const struct sb_digest *key)
     return high >> (32 - chunk->bits) == chunk->slice;
 }
 
-static int scan_row(void *arg, enum sb_side side, const struct sb_value *values, struct sb_err *err)
+/* The row's values are in compare->values then, and views into line. */
+static int split(struct sb_compare *compare, char *line, size_t len, struct sb_err *err)
 {
-    struct sb_compare *compare = arg;
-    struct sb_digest key, row;
-    read_row(compare, values, &key, &row);
-    if (!slice_has(&compare->chunk, &key))
+    if (sb_rowform_split(line, len, compare->values, compare->table->column_count))
         return 0;
-    if (compare->key.failed)
-        return sb_err_set(err, SB_E_LIMIT, "table %s: a key is larger than %d bytes",
-            compare->table->relation, KEY_MAX_BYTES);
-    if (side == SB_SIDE_SOURCE)
-        compare->result->source_rows++;
-    else
-        compare->result->target_rows++;
-    int rc = sb_tally_add_aside(compare->tally, &key, &row, sb_buf_view(&compare->key),
-        sb_buf_view(&compare->aside), side == SB_SIDE_SOURCE ? 1 : -1);
+    return sb_err_set(
+        err, SB_E_PROTOCOL, "table %s: a row has not the form it must have", compare->table->relation);
+}
+
+static int tally_answer(int rc, struct sb_err *err)
+{
     if (rc == SB_TALLY_FULL)
         return SB_SIDES_FULL;
     return rc == 0 ? 0 : sb_err_set(err, SB_E_NO_MEMORY, "no memory for the rows that are compared");
 }
 
-static int key_row(void *arg, enum sb_side side, const struct sb_value *values, struct sb_err *err)
+static void count_rows(struct sb_compare *compare, int64_t by)
+{
+    if (by > 0)
+        compare->result->source_rows += by;
+    else
+        compare->result->target_rows -= by;
+}
+
+/* by: as the tally's. */
+static int row_take(struct sb_compare *compare, char *line, size_t len, int64_t by, struct sb_err *err)
+{
+    struct sb_digest key, row;
+    if (split(compare, line, len, err) != 0)
+        return -1;
+    read_row(compare, compare->values, &key, &row);
+    if (!slice_has(&compare->chunk, &key))
+        return 0;
+    if (compare->key.failed)
+        return sb_err_set(err, SB_E_LIMIT, "table %s: a key is larger than %d bytes",
+            compare->table->relation, KEY_MAX_BYTES);
+    if (compare->chunk.bits > 0)
+        count_rows(compare, by);
+    return tally_answer(sb_tally_add_aside(compare->tally, &key, &row, sb_buf_view(&compare->key),
+                            sb_buf_view(&compare->aside), by),
+        err);
+}
+
+struct settling {
+    struct sb_compare *compare;
+    struct sb_err *err;
+    bool failed; /* and err says how */
+};
+
+static int line_settle(void *arg, const struct sb_tally_rest *rest)
+{
+    struct settling *settling = arg;
+    struct sb_buf *line = &settling->compare->line;
+    int64_t rows = rest->truth + rest->follower;
+    int rc = 0;
+    for (int64_t i = 0; rc == 0 && i < rows; i++) {
+        sb_buf_reset(line); /* reading it changes it */
+        sb_buf_put_view(line, rest->key_bytes);
+        rc = line->failed
+                 ? sb_err_set(settling->err, SB_E_NO_MEMORY, "no memory for a row")
+                 : row_take(settling->compare, line->ptr, line->len, rest->truth > 0 ? 1 : -1, settling->err);
+    }
+    settling->failed = rc < 0;
+    return rc;
+}
+
+/* What has met nothing becomes rows with keys. 0, SB_SIDES_FULL, or -1. */
+static int lines_settle(struct sb_compare *compare, struct sb_err *err)
+{
+    struct settling settling = {.compare = compare, .err = err};
+    int rc = sb_tally_each(compare->lines, line_settle, &settling);
+    sb_tally_reset(compare->lines);
+    if (rc < 0 && !settling.failed)
+        return sb_err_set(err, SB_E_NO_MEMORY, "no memory for the rows that are compared");
+    return rc;
+}
+
+/* Two rows whose lines are the same are the same in everything: they cancel without being looked into. */
+static int scan_line(void *arg, enum sb_side side, char *line, size_t len, struct sb_err *err)
+{
+    struct sb_compare *compare = arg;
+    int64_t by = side == SB_SIDE_SOURCE ? 1 : -1;
+    if (compare->chunk.bits > 0)
+        return row_take(compare, line, len, by, err);
+    count_rows(compare, by);
+    struct sb_digest digest = sb_hash128(sb_view(line, len));
+    int rc = sb_tally_add(compare->lines, &digest, &digest, sb_view(line, len), by);
+    if (rc == SB_TALLY_FULL) {
+        rc = lines_settle(compare, err);
+        if (rc != 0)
+            return rc;
+        rc = sb_tally_add(compare->lines, &digest, &digest, sb_view(line, len), by);
+    }
+    if (rc == SB_TALLY_FULL) /* larger than all the room there is */
+        return row_take(compare, line, len, by, err);
+    return tally_answer(rc, err);
+}
+
+static int key_line(void *arg, enum sb_side side, char *line, size_t len, struct sb_err *err)
 {
     struct sb_compare *compare = arg;
     struct sb_digest key, row;
-    read_row(compare, values, &key, &row);
+    if (split(compare, line, len, err) != 0)
+        return -1;
+    read_row(compare, compare->values, &key, &row);
     /* Keys that SQL calls equal and that are spelled otherwise are other keys. */
     struct sb_keyset_item *item = sb_keyset_find(&compare->suspects, &key);
     if (item == NULL)
@@ -394,8 +486,8 @@ static int keys_read(struct sb_compare *compare, struct sb_err *err)
             return sb_err_set(err, SB_E_LIMIT, "table %s: keys to be read again do not fit into a statement",
                 compare->table->relation);
     }
-    return sb_sides_read(compare->sides, compare->table, sb_buf_str(&compare->sql[0]),
-        sb_buf_str(&compare->sql[1]), compare->options.age_max_ms, key_row, compare, err);
+    return sb_sides_read(compare->sides, sb_buf_str(&compare->sql[0]), sb_buf_str(&compare->sql[1]),
+        compare->options.age_max_ms, key_line, compare, err);
 }
 
 /* Read a batch of pending keys under stamps of its own. 0, AGAIN, STOP, or -1. */
@@ -668,24 +760,66 @@ static int judge(struct sb_compare *compare, struct sb_err *err)
     return 0;
 }
 
+/* Where most ranges are written to, the sums are different most of the time, and are only more work. */
+static bool sums_help(const struct sb_compare *compare)
+{
+    const struct sb_verify_result *result = compare->result;
+    return compare->options.sums && compare->table->strategy == SB_STRATEGY_RANGES &&
+           compare->table->ruled_count == 0 && compare->chunk.bits == 0 &&
+           (result->sums_tried < SUMS_LEAST || result->sums_equal * 2 >= result->sums_tried);
+}
+
+/* ret_equal: the rows are the same, and counted. */
+static int sums_compare(struct sb_compare *compare, bool *ret_equal, struct sb_err *err)
+{
+    int64_t rows;
+    *ret_equal = false;
+    if (!sums_help(compare))
+        return 0;
+    for (int side = 0; side < 2; side++) {
+        sb_buf_reset(&compare->sql[side]);
+        sb_sums_put(compare->table, (enum sb_side)side, compare->chunk.range, &compare->sql[side]);
+    }
+    if (sb_sums_compare(compare->sides, sb_buf_str(&compare->sql[0]), sb_buf_str(&compare->sql[1]), ret_equal,
+            &rows, err) != 0)
+        return sb_err_add(err, "could not sum up rows");
+    compare->result->sums_tried++;
+    if (*ret_equal) {
+        compare->result->sums_equal++;
+        compare->result->source_rows += rows;
+        compare->result->target_rows += rows;
+    }
+    return 0;
+}
+
+static int rows_read(struct sb_compare *compare, struct sb_err *err)
+{
+    for (int side = 0; side < 2; side++) {
+        sb_buf_reset(&compare->sql[side]);
+        sb_verify_put_range(compare->table, (enum sb_side)side, compare->chunk.range, &compare->sql[side]);
+    }
+    int rc = sb_sides_read(compare->sides, sb_buf_str(&compare->sql[0]), sb_buf_str(&compare->sql[1]),
+        compare->options.age_max_ms, scan_line, compare, err);
+    if (rc == 0)
+        rc = lines_settle(compare, err);
+    return rc == 0 ? suspects_read(compare, err) : rc;
+}
+
 /* Both sides' rows under one pair of stamps. 0, SB_SIDES_FULL, AGAIN, STOP, or -1. */
 static int chunk_read(struct sb_compare *compare, struct sb_err *err)
 {
     struct sb_verify_result *result = compare->result;
     int64_t source_rows = result->source_rows, target_rows = result->target_rows;
+    bool equal;
     int rc = take_stamp(compare, err);
     if (rc != 0)
         return rc;
     sb_tally_reset(compare->tally);
+    sb_tally_reset(compare->lines);
     memset(compare->accepted, 0, sizeof compare->accepted);
-    for (int side = 0; side < 2; side++) {
-        sb_buf_reset(&compare->sql[side]);
-        sb_verify_put_range(compare->table, (enum sb_side)side, compare->chunk.range, &compare->sql[side]);
-    }
-    rc = sb_sides_read(compare->sides, compare->table, sb_buf_str(&compare->sql[0]),
-        sb_buf_str(&compare->sql[1]), compare->options.age_max_ms, scan_row, compare, err);
-    if (rc == 0)
-        rc = suspects_read(compare, err);
+    rc = sums_compare(compare, &equal, err);
+    if (rc == 0 && !equal)
+        rc = rows_read(compare, err);
     if (rc < 0 || sb_sides_end(compare->sides, err) != 0)
         return -1;
     if (rc == 0)

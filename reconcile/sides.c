@@ -3,7 +3,6 @@
 #include "core/clock.h"
 #include "core/fault.h"
 #include "schemas/digest.h"
-#include "schemas/rowform.h"
 
 #include <errno.h>
 #include <libpq-fe.h>
@@ -15,9 +14,9 @@ enum {
     SQL_MAX_BYTES = 16 * 1024 * 1024,
     STAMP_MAX_BYTES = 1024 * 1024,
     LOCK_TIMEOUT_MS = 5000,
-    TURN_ROWS = 256,    /* before the other side gets its turn */
-    AHEAD_ROWS = 20000, /* further than this no side gets */
-    POLL_MS = 200,      /* the age is looked at as often */
+    TURN_ROWS = 256,   /* before the other side gets its turn */
+    AHEAD_ROWS = 4000, /* further than this no side gets */
+    POLL_MS = 200,     /* the age is looked at as often */
 };
 
 struct sb_sides {
@@ -28,7 +27,6 @@ struct sb_sides {
     struct sb_buf sql;
     int64_t begun_ms; /* of the open transactions; 0: none */
     int64_t oldest_ms;
-    struct sb_value values[SB_COLS_MAX];
 };
 
 /* -- life ------------------------------------------------------------------------------------------------ */
@@ -229,9 +227,8 @@ struct half {
 
 struct reading {
     struct sb_sides *sides;
-    const struct sb_verify_table *table;
     int64_t age_max_ms;
-    sb_sides_row_fn *fn;
+    sb_sides_line_fn *fn;
     void *arg;
     struct half halves[2];
 };
@@ -264,15 +261,6 @@ static int copy_end(struct half *half, struct sb_err *err)
     return 0;
 }
 
-static int row_take(struct reading *reading, struct half *half, char *line, int len, struct sb_err *err)
-{
-    half->rows++;
-    if (!sb_rowform_split(line, (size_t)len, reading->sides->values, reading->table->column_count))
-        return sb_err_set(err, SB_E_PROTOCOL, "table %s: a row of the %s has not the form it must have",
-            reading->table->relation, sb_side_name(half->side));
-    return reading->fn(reading->arg, half->side, reading->sides->values, err);
-}
-
 enum { PUMP_DRY = -2 };
 
 /* Some rows of one side: 0, PUMP_DRY if there is none now, what fn said, or -1. */
@@ -287,7 +275,8 @@ static int pump(struct reading *reading, struct half *half, struct sb_err *err)
             return copy_end(half, err);
         if (len < 0)
             return copy_error(half, NULL, err);
-        int rc = row_take(reading, half, line, len, err);
+        half->rows++;
+        int rc = reading->fn(reading->arg, half->side, line, (size_t)len, err);
         PQfreemem(line);
         if (rc != 0)
             return rc;
@@ -354,11 +343,10 @@ static int give_up(struct half *half, struct sb_err *err)
     return 0;
 }
 
-int sb_sides_read(struct sb_sides *sides, const struct sb_verify_table *table, const char *source_sql,
-    const char *target_sql, int64_t age_max_ms, sb_sides_row_fn *fn, void *arg, struct sb_err *err)
+int sb_sides_read(struct sb_sides *sides, const char *source_sql, const char *target_sql, int64_t age_max_ms,
+    sb_sides_line_fn *fn, void *arg, struct sb_err *err)
 {
     struct reading reading = {.sides = sides,
-        .table = table,
         .fn = fn,
         .arg = arg,
         .halves = {{.conn = sides->source, .side = SB_SIDE_SOURCE},

@@ -55,6 +55,9 @@ void sb_verify_put_source_stamp(const struct sb_verify_table *table, struct sb_b
  * shape, whether an initial copy is pending. */
 void sb_verify_put_target_stamp(
     const struct sb_verify_table *table, const char *migration, const char *direction, struct sb_buf *sql);
+/* FROM ... WHERE: a range. */
+void sb_verify_put_from_range(const struct sb_verify_table *table, enum sb_side side,
+    const struct sb_key_range *range, struct sb_buf *sql);
 /* COPY out of the compared columns: of a range, or of some keys (as sb_rowform_put_key has them). */
 void sb_verify_put_range(const struct sb_verify_table *table, enum sb_side side,
     const struct sb_key_range *range, struct sb_buf *sql);

@@ -4,6 +4,7 @@
 #include "core/log.h"
 #include "reconcile/differences.h"
 #include "reconcile/draw.h"
+#include "reconcile/invariant.h"
 #include "reconcile/run_row.h"
 #include "reconcile/scene.h"
 #include "reconcile/witness.h"
@@ -127,7 +128,11 @@ static int compared(struct run *run, struct sb_err *err)
     if (sb_scene_follow(&run->scene, &progress, err) != 0)
         return -1;
     run->outcome->held_back_by = run->scene.anchor.held_back_by;
-    return compare_all(run, err);
+    if (compare_all(run, err) != 0)
+        return -1;
+    if (run->options->pattern != NULL)
+        return 0; /* a barrier is of all tables */
+    return sb_invariants_evaluate(&run->scene, run->arena, &run->outcome->invariants, err);
 }
 
 /* From here on everybody can see that there is a run, and what became of it. */

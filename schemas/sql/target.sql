@@ -356,3 +356,14 @@ CREATE TABLE IF NOT EXISTS switchback.repair_ring (
     whole_from pg_lsn,                 -- set by apply: every commit behind this one is remembered; NULL: none yet
     PRIMARY KEY (migration, direction)
 ) WITH (fillfactor = 10);
+
+-- Apply is asked to stand still for a moment, so that both sides can be looked at as of one commit. A row while somebody
+-- wants it; if he dies, it is over by itself.
+CREATE TABLE IF NOT EXISTS switchback.apply_hold (
+    migration text NOT NULL,
+    direction text NOT NULL,
+    wanted_until timestamptz NOT NULL,
+    at pg_lsn,                     -- go on to this commit, and hold there; NULL: where it is
+    held_at pg_lsn,                -- by apply: it stands behind this commit; NULL: it does not yet
+    PRIMARY KEY (migration, direction)
+);
