@@ -61,6 +61,9 @@ struct sb_compare {
     uint64_t last_h; /* of the newest chunk */
     uint64_t first_applied_lsn;
     int64_t first_applied_us;
+    /* who asked about keys; NULL: nobody */
+    sb_compare_key_fn *told;
+    void *told_arg;
 };
 
 /* -- life ------------------------------------------------------------------------------------------------ */
@@ -291,11 +294,9 @@ static bool chunk_has(struct sb_compare *compare, const struct sb_digest *key, s
            sb_key_range_has(compare->chunk.range, sb_buf_view(&compare->canonical));
 }
 
-static int pend(void *arg, const struct sb_digest *key, struct sb_view key_bytes, struct sb_err *err)
+static int pending_add(
+    struct sb_compare *compare, const struct sb_digest *key, struct sb_view key_bytes, struct sb_err *err)
 {
-    struct sb_compare *compare = arg;
-    if (!chunk_has(compare, key, key_bytes))
-        return 0;
     if (compare->pending_count == compare->pending_cap) {
         size_t cap = compare->pending_cap == 0 ? 256 : compare->pending_cap * 2;
         struct pending *grown = realloc(compare->pending, cap * sizeof *grown);
@@ -311,8 +312,16 @@ static int pend(void *arg, const struct sb_digest *key, struct sb_view key_bytes
         return sb_err_set(err, SB_E_LIMIT, "dirty keys do not fit into the %zu bytes of arena \"%s\"",
             sb_arena_max(compare->pending_arena), sb_arena_name(compare->pending_arena));
     compare->pending_count++;
-    compare->result->dirty++;
     return 0;
+}
+
+static int pend(void *arg, const struct sb_digest *key, struct sb_view key_bytes, struct sb_err *err)
+{
+    struct sb_compare *compare = arg;
+    if (!chunk_has(compare, key, key_bytes))
+        return 0;
+    compare->result->dirty++;
+    return pending_add(compare, key, key_bytes, err);
 }
 
 static int keys_read(struct sb_compare *compare, struct sb_err *err)
@@ -365,6 +374,8 @@ static int key_judge(
     *ret_decided = verdict.is != SB_KEY_UNDECIDED;
     if (!*ret_decided)
         return 0;
+    if (compare->told != NULL && compare->told(compare->told_arg, &item->key, verdict.is, err) != 0)
+        return -1;
     if (verdict.by_stream)
         compare->result->by_stream++;
     else
@@ -454,16 +465,39 @@ int sb_compare_resolve(struct sb_compare *compare, struct sb_err *err)
 {
     struct patience patience = {
         .passes = compare->last_h, .turns_max = ROUNDS_MAX, .pause_us = PAUSE_FIRST_US};
-    for (int64_t round = 1; compare->pending_count > 0; round++)
+    for (int64_t round = 1; compare->pending_count > 0; round++) {
         if (round_resolve(compare, round, err) != 0)
             return -1;
-        else if (compare->pending_count > 0 && !keep_on(compare, &patience))
+        if (patience.passes == 0) /* no chunk: the first batch made them dirty */
+            patience.passes = compare->stamp.h;
+        if (compare->pending_count > 0 && !keep_on(compare, &patience))
             break;
+    }
     for (size_t i = 0; i < compare->pending_count; i++)
         compare->pending[i].result->undecided++;
     compare->pending_count = 0;
     sb_arena_reset(compare->pending_arena);
     return 0;
+}
+
+int sb_compare_keys(struct sb_compare *compare, struct sb_verify_result *ret_result,
+    const struct sb_view *keys, size_t count, sb_compare_key_fn *fn, void *arg, struct sb_err *err)
+{
+    int rc = 0;
+    compare->result = ret_result;
+    compare->last_h = 0;
+    ret_result->state = SB_TABLE_EQUAL;
+    ret_result->why = "";
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        const struct sb_digest key = sb_hash128(keys[i]);
+        rc = pending_add(compare, &key, keys[i], err);
+    }
+    compare->told = fn;
+    compare->told_arg = arg;
+    if (rc == 0)
+        rc = sb_compare_resolve(compare, err);
+    compare->told = NULL;
+    return rc == 0 ? 0 : sb_err_add(err, "table %s", ret_result->table->shown);
 }
 
 /* -- a chunk --------------------------------------------------------------------------------------------- */

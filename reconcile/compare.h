@@ -35,6 +35,14 @@ void sb_compare_free(struct sb_compare *compare); /* NULL is fine */
 int sb_compare_table(struct sb_compare *compare, struct sb_verify_result *ret_result, struct sb_err *err);
 /* Decide the dirty keys of all tables, and end with their results what sb_compare_conclude then reads. */
 int sb_compare_resolve(struct sb_compare *compare, struct sb_err *err);
+/* What became of a key that was asked about: equal or not. Of one that is not decided nothing is said. */
+typedef int sb_compare_key_fn(
+    void *arg, const struct sb_digest *key, enum sb_verdict_is is, struct sb_err *err);
+/* Compare these keys of one table alone, by the same rule: as they are at the progress that the target has
+ * now, or later. ret_result's table is set; no other keys wait. It says why, if the table could not be
+ * compared. */
+int sb_compare_keys(struct sb_compare *compare, struct sb_verify_result *ret_result,
+    const struct sb_view *keys, size_t count, sb_compare_key_fn *fn, void *arg, struct sb_err *err);
 void sb_compare_conclude(struct sb_verify_result *result);
 /* Of the first stamp; 0: none was taken. */
 uint64_t sb_compare_first_applied(const struct sb_compare *compare, int64_t *ret_applied_us);
