@@ -138,12 +138,10 @@ static const char *columns_text(struct sb_compare *compare)
     return text;
 }
 
-/* Counts it, and keeps it if there is room. with_columns: compare->differs says which. */
-static int difference(struct sb_compare *compare, const struct sb_difference *found,
-    const struct sb_digest *key, struct sb_view key_bytes, bool with_columns, struct sb_err *err)
+/* For people, if there is room. */
+static int keep(struct sb_compare *compare, const struct sb_finding *found, struct sb_err *err)
 {
     struct sb_verify_result *result = compare->result;
-    result->differences += found->rows;
     if (result->kept_count == SB_VERIFY_DIFFERENCES_KEPT)
         return 0;
     if (result->kept == NULL)
@@ -152,17 +150,51 @@ static int difference(struct sb_compare *compare, const struct sb_difference *fo
         return sb_err_set(err, SB_E_LIMIT, "the differences do not fit into the %zu bytes of arena \"%s\"",
             sb_arena_max(compare->kept), sb_arena_name(compare->kept));
     struct sb_difference *kept = &result->kept[result->kept_count++];
-    *kept = *found;
-    kept->h = compare->stamp.h;
-    kept->applied_lsn = compare->stamp.cut.applied_lsn;
-    kept->columns = with_columns && found->kind == SB_DIFF_CHANGED ? columns_text(compare) : NULL;
-    sb_digest_text(key, kept->row);
-    if (key_bytes.len > 0) {
+    *kept = (struct sb_difference){.kind = found->kind,
+        .rows = found->rows,
+        .by_stream = found->by_stream,
+        .source_differs = found->source_differs,
+        .h = found->h,
+        .applied_lsn = found->applied_lsn,
+        .columns = found->differs != NULL ? columns_text(compare) : NULL};
+    sb_digest_text(&found->key, kept->row);
+    if (found->key_bytes.len > 0) {
         sb_buf_reset(&compare->sql[0]);
-        if (sb_verify_put_key_json(compare->table, key_bytes, &compare->sql[0]))
+        if (sb_verify_put_key_json(compare->table, found->key_bytes, &compare->sql[0]))
             kept->key = sb_arena_str(compare->kept, sb_buf_view(&compare->sql[0]));
     }
     return 0;
+}
+
+/* Its history is read into compare->history. */
+static int newest_change(struct sb_compare *compare, struct sb_finding *found, struct sb_err *err)
+{
+    struct sb_history *history = &compare->history;
+    if (compare->table->key_count == 0)
+        return 0;
+    if (sb_window_history(
+            compare->window, compare->table->number, &found->key, &compare->stamp.cut, history, err) != 0)
+        return -1;
+    if (history->count > 0) {
+        found->commit_lsn = history->steps[history->count - 1].commit_lsn;
+        found->xid = history->steps[history->count - 1].xid;
+    }
+    return 0;
+}
+
+/* Counts it, and hands it out. */
+static int difference(struct sb_compare *compare, struct sb_finding *found, struct sb_err *err)
+{
+    compare->result->differences += found->rows;
+    found->table = compare->table;
+    found->h = compare->stamp.h;
+    found->applied_lsn = compare->stamp.cut.applied_lsn;
+    if (found->kind != SB_DIFF_CHANGED)
+        found->differs = NULL;
+    if (newest_change(compare, found, err) != 0 || keep(compare, found, err) != 0)
+        return -1;
+    return compare->options.found == NULL ? 0
+                                          : compare->options.found(compare->options.found_arg, found, err);
 }
 
 /* -- rows ------------------------------------------------------------------------------------------------ */
@@ -382,11 +414,21 @@ static int key_judge(
         compare->result->by_reread++;
     if (verdict.is == SB_KEY_EQUAL)
         return 0;
-    const struct sb_difference found = {.kind = verdict.kind,
+    struct sb_digest rows[2];
+    struct sb_finding found = {.kind = verdict.kind,
         .rows = 1,
+        .key = item->key,
+        .key_bytes = item->key_bytes,
+        .differs = compare->differs,
         .by_stream = verdict.by_stream,
         .source_differs = verdict.source_differs};
-    return difference(compare, &found, &item->key, item->key_bytes, true, err);
+    for (int side = 0; side < 2; side++) {
+        if (item->rows[side].count == 0)
+            continue;
+        rows[side] = sb_rowform_row(item->rows[side].fields, compare->table->column_count);
+        found.row[side] = &rows[side];
+    }
+    return difference(compare, &found, err);
 }
 
 /* One batch: what is not decided moves to the front of the list, behind what is kept there. */
@@ -524,16 +566,25 @@ static int suspects_read(struct sb_compare *compare, struct sb_err *err)
     return compare->suspects.count == 0 ? 0 : keys_read(compare, err);
 }
 
+struct taking {
+    struct sb_compare *compare;
+    struct sb_err *err;
+};
+enum { TAKING_FAILED = 1 };
+
 /* What is left of a key that is not dirty. */
 static int rest_take(void *arg, const struct sb_tally_rest *rest)
 {
-    struct sb_compare *compare = arg;
-    struct sb_err err;
+    const struct taking *taking = arg;
+    struct sb_compare *compare = taking->compare;
     const struct sb_verify_table *table = compare->table;
     if (table->key_count > 0 &&
         sb_window_is_dirty(compare->window, table->number, &rest->key, &compare->stamp.cut))
         return 0;
-    struct sb_difference found = {.rows = 1,
+    struct sb_finding found = {.rows = 1,
+        .key = rest->key,
+        .key_bytes = rest->key_bytes,
+        .row = {rest->truth > 0 ? &rest->truth_row : NULL, rest->follower > 0 ? &rest->follower_row : NULL},
         .kind = rest->follower == 0 ? SB_DIFF_MISSING
                 : rest->truth == 0  ? SB_DIFF_EXTRA
                                     : SB_DIFF_CHANGED};
@@ -543,7 +594,9 @@ static int rest_take(void *arg, const struct sb_tally_rest *rest)
     bool both = item != NULL && item->rows[0].count > 0 && item->rows[1].count > 0;
     for (size_t i = 0; both && i < table->column_count; i++)
         compare->differs[i] = !sb_digest_eq(&item->rows[0].fields[i], &item->rows[1].fields[i]);
-    return difference(compare, &found, &rest->key, rest->key_bytes, both, &err);
+    if (both)
+        found.differs = compare->differs;
+    return difference(compare, &found, taking->err) == 0 ? 0 : TAKING_FAILED;
 }
 
 static int owe(void *arg, const struct sb_digest *row, int by, struct sb_err *err)
@@ -568,8 +621,11 @@ static int judge(struct sb_compare *compare, struct sb_err *err)
                  : sb_window_owed(compare->window, table->number, &compare->stamp.cut, owe, compare, err);
     if (rc != 0)
         return -1;
-    if (sb_tally_each(compare->tally, rest_take, compare) != 0)
-        return sb_err_set(err, SB_E_NO_MEMORY, "no memory for the rows that differ");
+    struct taking taking = {.compare = compare, .err = err};
+    rc = sb_tally_each(compare->tally, rest_take, &taking);
+    if (rc != 0)
+        return rc == TAKING_FAILED ? -1
+                                   : sb_err_set(err, SB_E_NO_MEMORY, "no memory for the rows that differ");
     sb_window_forget(compare->window, &compare->stamp.cut);
     compare->last_h = compare->stamp.h;
     return 0;
@@ -657,6 +713,7 @@ int sb_compare_table(struct sb_compare *compare, struct sb_verify_result *ret_re
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < table->ranges.count; i++)
         rc = chunk_whole(compare, (struct chunk){.range = &table->ranges.items[i]}, err);
+    ret_result->whole = rc == 0;
     if (rc < 0)
         return sb_err_add(err, "table %s", table->shown);
     return 0;

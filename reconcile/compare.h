@@ -14,6 +14,7 @@
 #ifndef SB_RECONCILE_COMPARE_H
 #define SB_RECONCILE_COMPARE_H
 
+#include "reconcile/finding.h"
 #include "reconcile/follow.h"
 #include "reconcile/report.h"
 #include "reconcile/sides.h"
@@ -22,6 +23,8 @@ struct sb_compare_options {
     size_t tally_max_bytes;
     int64_t stream_wait_ms; /* for the stream to get past the stamp's horizon */
     int64_t age_max_ms;     /* of a snapshot */
+    sb_finding_fn *found;   /* each difference, when it is proven; NULL: nobody */
+    void *found_arg;
 };
 
 struct sb_compare;

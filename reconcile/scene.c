@@ -112,7 +112,9 @@ static int compare_open(struct sb_scene *scene, struct sb_err *err)
     const struct sb_compare_options options = {
         .tally_max_bytes = (size_t)scene->config->verify.memory_max_bytes,
         .stream_wait_ms = scene->config->verify.stream_wait_s * 1000,
-        .age_max_ms = scene->config->verify.xmin_age_max_s * 1000};
+        .age_max_ms = scene->config->verify.xmin_age_max_s * 1000,
+        .found = scene->found,
+        .found_arg = scene->found_arg};
     return sb_compare_new(
         &options, scene->sides, scene->follow, scene->window, scene->arena, &scene->compare, err);
 }

@@ -2,17 +2,17 @@
 
 #include "core/clock.h"
 #include "core/log.h"
+#include "reconcile/differences.h"
+#include "reconcile/run_row.h"
 #include "reconcile/scene.h"
-
-#include <inttypes.h>
-#include <stdio.h>
-#include <string.h>
 
 struct run {
     const struct sb_config *config;
     const struct sb_verify_options *options;
     struct sb_arena *arena;
     struct sb_scene scene;
+    struct sb_run_row row;
+    struct sb_differences *differences;
     struct sb_verify_outcome *outcome;
 };
 
@@ -45,6 +45,26 @@ static void result_end(struct sb_verify_result *result)
         SB_NUM("differences", result->differences), SB_NUM("dirty", result->dirty));
 }
 
+/* What a whole pass over a table did not find again is gone. */
+static int results_end(struct run *run, struct sb_err *err)
+{
+    if (sb_differences_flush(run->differences, err) != 0)
+        return -1;
+    for (size_t i = 0; i < run->outcome->count; i++) {
+        struct sb_verify_result *result = &run->outcome->results[i];
+        result_end(result);
+        if (result->whole && result->undecided == 0 &&
+            sb_differences_close(run->differences, result->table, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int found(void *arg, const struct sb_finding *finding, struct sb_err *err)
+{
+    return sb_differences_add(((struct run *)arg)->differences, finding, err);
+}
+
 static int compare_all(struct run *run, struct sb_err *err)
 {
     struct sb_verify_outcome *outcome = run->outcome;
@@ -54,65 +74,14 @@ static int compare_all(struct run *run, struct sb_err *err)
             return -1;
     if (sb_compare_resolve(scene->compare, err) != 0)
         return -1;
-    for (size_t i = 0; i < outcome->count; i++)
-        result_end(&outcome->results[i]);
+    if (results_end(run, err) != 0)
+        return -1;
     outcome->first_applied_lsn = sb_compare_first_applied(scene->compare, &outcome->first_applied_us);
     outcome->oldest_ms = sb_sides_oldest_ms(scene->sides);
     outcome->transactions = sb_follow_transactions(scene->follow);
     outcome->window_peak_bytes = sb_window_peak_bytes(scene->window);
     outcome->tally_peak_bytes = sb_compare_tally_peak_bytes(scene->compare);
     return 0;
-}
-
-/* -- the record ------------------------------------------------------------------------------------------ */
-
-static int64_t source_rows(const struct sb_verify_result *result)
-{
-    return result->source_rows;
-}
-
-static int64_t target_rows(const struct sb_verify_result *result)
-{
-    return result->target_rows;
-}
-
-static int64_t differences(const struct sb_verify_result *result)
-{
-    return result->differences;
-}
-
-static int64_t incomplete(const struct sb_verify_result *result)
-{
-    return result->state == SB_TABLE_UNDECIDED || result->state == SB_TABLE_NOT_COMPARED;
-}
-
-/* A row for each run, which status and gates read. */
-static int record(struct run *run, struct sb_err *err)
-{
-    const struct sb_verify_outcome *outcome = run->outcome;
-    char numbers[7][24], lsn[SB_LSN_TEXT_BYTES], started[SB_TIME_TEXT_BYTES];
-    const int64_t values[] = {(int64_t)outcome->count, sb_verify_total(outcome, incomplete),
-        sb_verify_total(outcome, source_rows), sb_verify_total(outcome, target_rows),
-        sb_verify_total(outcome, sb_verify_keys_compared), sb_verify_total(outcome, differences),
-        outcome->first_applied_us};
-    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
-        snprintf(numbers[i], sizeof numbers[i], "%" PRId64, values[i]);
-    const char *params[] = {run->config->migration, sb_direction_name(run->options->direction),
-        sb_verify_verdict_name(outcome->verdict), run->options->pattern, numbers[0], numbers[1], numbers[2],
-        numbers[3], numbers[4], numbers[5], sb_lsn_text(outcome->first_applied_lsn, lsn), numbers[6],
-        sb_clock_text(outcome->started_us, started)};
-    if (sb_conn_query(sb_sides_conn(run->scene.sides, SB_SIDE_TARGET),
-            "INSERT INTO switchback.verify_run (migration, direction, verdict, pattern, tables, "
-            "tables_incomplete, "
-            "source_rows, target_rows, keys_compared, differences, applied_lsn, applied_us, started_at) "
-            "VALUES ($1, "
-            "$2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
-            sizeof params / sizeof params[0], params, NULL, err) == 0)
-        return 0;
-    if (strcmp(err->sqlstate, "42P01") == 0)
-        return sb_err_hint(
-            err, "The control schema is older than this program: run `switchback prepare` again.");
-    return sb_err_add(err, "could not record the result");
 }
 
 /* -- all of it ------------------------------------------------------------------------------------------- */
@@ -135,6 +104,25 @@ static int compared(struct run *run, struct sb_err *err)
     return compare_all(run, err);
 }
 
+/* From here on everybody can see that there is a run, and what became of it. */
+static int begin(struct run *run, struct sb_err *err)
+{
+    struct sb_conn *target = sb_sides_conn(run->scene.sides, SB_SIDE_TARGET);
+    const char *direction = sb_direction_name(run->options->direction);
+    run->row = (struct sb_run_row){.target = target,
+        .migration = run->config->migration,
+        .direction = direction,
+        .pattern = run->options->pattern};
+    if (sb_run_row_begin(&run->row, run->outcome->count, err) != 0)
+        return -1;
+    const struct sb_differences_options options = {
+        .target = target, .migration = run->config->migration, .direction = direction, .run = run->row.id};
+    run->outcome->run = run->row.id;
+    run->scene.found = found;
+    run->scene.found_arg = run;
+    return sb_differences_new(&options, &run->differences, err);
+}
+
 static int verify(struct run *run, struct sb_err *err)
 {
     if (sb_scene_open(run->config, run->options->direction, "verify", run->arena, &run->scene, err) != 0 ||
@@ -142,11 +130,11 @@ static int verify(struct run *run, struct sb_err *err)
         return -1;
     if (run->options->plan_only)
         return 0;
-    if (compared(run, err) != 0)
+    if (begin(run, err) != 0 || compared(run, err) != 0)
         return -1;
     run->outcome->ended_us = sb_clock_wall_us();
     sb_verify_conclude(run->outcome);
-    return record(run, err);
+    return sb_run_row_end(&run->row, run->outcome, err);
 }
 
 int sb_verify_run(const struct sb_config *config, const struct sb_verify_options *options,
@@ -155,6 +143,9 @@ int sb_verify_run(const struct sb_config *config, const struct sb_verify_options
     struct run run = {.config = config, .options = options, .arena = arena, .outcome = ret_outcome};
     *ret_outcome = (struct sb_verify_outcome){.why = "", .started_us = sb_clock_wall_us()};
     int rc = verify(&run, err);
+    if (rc != 0)
+        sb_run_row_fail(&run.row, err);
+    sb_differences_free(run.differences);
     sb_scene_clear(&run.scene);
     return rc;
 }
