@@ -106,6 +106,13 @@ struct sb_config {
         int64_t xmin_age_max_s;
     } verify;
     struct {
+        bool enabled;
+        int64_t pass_interval_s; /* 0: only where a pass is needed */
+        int64_t max_rows_per_s;  /* 0: no limit */
+        int64_t max_bytes_per_s; /* 0: no limit */
+        int64_t ledger_max_bytes;
+    } reconcile;
+    struct {
         const char *listen; /* "127.0.0.1:9187"; empty: no HTTP */
     } http;
     struct {

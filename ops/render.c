@@ -228,6 +228,30 @@ static void text_sequences(const struct sb_status *status, struct sb_buf *out)
         sb_buf_putf(out, "    %s\n", sequences->stage.report->why);
 }
 
+static void text_reconcile(const struct sb_status *status, struct sb_buf *out)
+{
+    const struct sb_status_reconcile *reconcile = &status->reconcile;
+    char lsn[SB_LSN_TEXT_BYTES], lag[SB_FIGURE_BYTES];
+    if (reconcile->stage.state == SB_STATE_ABSENT && !reconcile->stage.gone && !reconcile->shown)
+        return;
+    sb_buf_put_str(out, "\nproven equal: ");
+    if (reconcile->lag_us == SB_UNKNOWN)
+        sb_buf_put_str(out, "not yet");
+    else
+        sb_buf_putf(out, "up to %s, %s ago", sb_lsn_text(reconcile->frontier_lsn, lsn),
+            sb_render_seconds((double)reconcile->lag_us / 1e6, lag));
+    sb_buf_putf(out,
+        "; %" PRId64 " of %" PRId64 " tables are proven, %" PRId64 " are not compared, %" PRId64
+        " changes wait\n",
+        reconcile->tables_proven, reconcile->tables, reconcile->tables_not_compared, reconcile->unproven);
+    if (reconcile->open_differences > 0)
+        sb_buf_putf(out, "  %" PRId64 " differences are open: `switchback diff list` shows them\n",
+            reconcile->open_differences);
+    text_stage(status, &reconcile->stage, out);
+    if (reconcile->stage.report->why[0] != '\0')
+        sb_buf_putf(out, "    %s\n", reconcile->stage.report->why);
+}
+
 void sb_render_text(const struct sb_status *status, struct sb_buf *out)
 {
     char at[SB_TIME_TEXT_BYTES];
@@ -243,6 +267,7 @@ void sb_render_text(const struct sb_status *status, struct sb_buf *out)
     for (size_t i = 0; i < status->count; i++)
         text_direction(status, &status->directions[i], out);
     text_sequences(status, out);
+    text_reconcile(status, out);
 }
 
 /* -- JSON ------------------------------------------------------------------------------------------------ */
@@ -370,6 +395,19 @@ static json_t *json_sequences(const struct sb_status_sequences *sequences)
         json_stage(&sequences->stage));
 }
 
+static json_t *json_reconcile(const struct sb_status_reconcile *reconcile)
+{
+    if (!reconcile->shown)
+        return json_pack("{s:o}", "stage", json_stage(&reconcile->stage));
+    return json_pack("{s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "frontier_lsn",
+        json_lsn(reconcile->frontier_lsn), "frontier_commit_time", json_time(reconcile->frontier_us),
+        "lag_seconds", json_seconds(reconcile->lag_us), "tables", (json_int_t)reconcile->tables,
+        "tables_proven", (json_int_t)reconcile->tables_proven, "tables_not_compared",
+        (json_int_t)reconcile->tables_not_compared, "open_differences",
+        (json_int_t)reconcile->open_differences, "unproven_changes", (json_int_t)reconcile->unproven,
+        "looked_at", json_time(reconcile->looked_us), "stage", json_stage(&reconcile->stage));
+}
+
 static int dump_to(const char *bytes, size_t len, void *arg)
 {
     struct sb_buf *out = arg;
@@ -387,12 +425,12 @@ void sb_render_json(const struct sb_status *status, struct sb_buf *out)
         status->armed  ? NULL
         : back == NULL ? "no stage of it was started here"
                        : back->why);
-    json_t *root = json_pack("{s:o, s:b, s:b, s:b, s:b, s:s, s:I, s:o, s:o, s:o, s:o}", "time",
+    json_t *root = json_pack("{s:o, s:b, s:b, s:b, s:b, s:s, s:I, s:o, s:o, s:o, s:o, s:o}", "time",
         json_time(status->wall_us), "running", status->runs, "standing", sb_status_standing(status), "ready",
         sb_status_ready(status), "insecure", status->insecure, "owner", owner_name(status->owner),
         "ownership_epoch", (json_int_t)status->ownership_epoch, "way_back", way, "supervisor",
         json_stage(&status->supervisor), "directions", directions, "sequences",
-        json_sequences(&status->sequences));
+        json_sequences(&status->sequences), "reconcile", json_reconcile(&status->reconcile));
     if (root == NULL || json_dump_callback(root, dump_to, out, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) != 0)
         out->failed = true;
     sb_buf_put_str(out, "\n");
