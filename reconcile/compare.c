@@ -1,6 +1,7 @@
 #include "reconcile/compare.h"
 
 #include "core/clock.h"
+#include "core/fault.h"
 #include "pg/ident.h"
 #include "reconcile/keyset.h"
 #include "reconcile/tally.h"
@@ -300,6 +301,7 @@ static int take_stamp(struct sb_compare *compare, struct sb_err *err)
  * if the table was emptied between the cuts, STOP, or -1. */
 static int pass_horizon(struct sb_compare *compare, struct sb_err *err)
 {
+    SB_FAULT("reconcile-after-rows");
     if (sb_sides_mark(compare->sides, err) != 0)
         return -1;
     int rc = sb_follow_until(
