@@ -179,13 +179,15 @@ CREATE TABLE IF NOT EXISTS switchback.debt (
     made_at timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
 
--- With what the source's event triggers sign: only what bears it is taken for DDL. A copy of the source's key.
-CREATE TABLE IF NOT EXISTS switchback.ddl_signature (
+-- With what the source signs: only what bears it is taken for DDL or for an image of rows. A copy of the source's
+-- switchback.signing_key.
+CREATE TABLE IF NOT EXISTS switchback.signature (
     migration text NOT NULL,
     direction text NOT NULL,
     secret text NOT NULL,
     PRIMARY KEY (migration, direction)
 );
+REVOKE ALL ON switchback.signature FROM PUBLIC;
 
 -- DDL of the source that apply has met: what it did with it, or what it stands at until somebody decides.
 CREATE TABLE IF NOT EXISTS switchback.ddl (

@@ -1,0 +1,61 @@
+"""The stage `reconcile` of a migration at work, as tests of it want to have it."""
+
+import math
+import signal
+import urllib.request
+
+from sbtest import process, servers, verifying
+from sbtest.wait import wait_until
+
+
+class Reconciling:
+    """A product with the stage at work; what it says of itself comes from /metrics."""
+
+    def __init__(self, switchback, old, new, **config):
+        listen = f"127.0.0.1:{servers.free_port()}"
+        stage = {"enabled": True, **config.pop("reconcile", {})}
+        self.old, self.new, self.url = old, new, f"http://{listen}/metrics"
+        self.product = verifying.running(switchback, old, new, http={"listen": listen}, reconcile=stage, **config)
+
+    def metrics(self):
+        """name -> value, of those the stage keeps: short names, without `switchback_reconcile_`."""
+        with urllib.request.urlopen(self.url, timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+        found = {}
+        for line in lines:
+            name, _, value = line.partition(" ")
+            if name.startswith("switchback_reconcile_"):
+                found[name.split("{")[0].removeprefix("switchback_reconcile_")] = float(line.rsplit(" ", 1)[1])
+        return found
+
+    def metric(self, name):
+        return self.metrics().get(name, 0)
+
+    def lag(self):
+        return self.metrics().get("lag_seconds", math.inf)
+
+    def stage(self):
+        return self.product.status()["reconcile"]["stage"]
+
+    def wait_proven(self, timeout=90):
+        """Until there is a frontier, and nothing open holds it."""
+        wait_until(lambda: self.lag() < math.inf and self.metric("open_differences") == 0, timeout, "a frontier")
+
+    def wait_passes(self, timeout=90):
+        """Until what is committed on the source now is proven."""
+        lsn = self.old.value("SELECT pg_current_wal_insert_lsn() - '0/0'")
+        wait_until(lambda: self.metric("frontier_lsn") >= lsn, timeout, f"the frontier to pass {lsn}")
+
+    def kill(self):
+        """SIGKILL the stage; its supervisor starts it again. Returns the pid that is gone."""
+        pid = wait_until(lambda: self.stage()["pid"], 30, "the stage to run")
+        process.send(pid, signal.SIGKILL)
+        wait_until(lambda: not process.alive(pid), 10, f"reconcile (pid {pid}) to end")
+        return pid
+
+
+def foreign_write(server, statement, *params):
+    """What somebody else writes on the target, past every trigger."""
+    with server.connect() as session:
+        session.execute("SET session_replication_role = replica")
+        session.execute(statement, params)
