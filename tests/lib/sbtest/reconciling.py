@@ -12,10 +12,12 @@ class Reconciling:
     """A product with the stage at work; what it says of itself comes from /metrics."""
 
     def __init__(self, switchback, old, new, **config):
-        listen = f"127.0.0.1:{servers.free_port()}"
         stage = {"enabled": True, **config.pop("reconcile", {})}
-        self.old, self.new, self.url = old, new, f"http://{listen}/metrics"
-        self.product = verifying.running(switchback, old, new, http={"listen": listen}, reconcile=stage, **config)
+        self.old, self.new = old, new
+        with servers.free_port() as port:
+            self.url = f"http://127.0.0.1:{port}/metrics"
+            http = {"listen": f"127.0.0.1:{port}"}
+            self.product = verifying.running(switchback, old, new, http=http, reconcile=stage, **config)
 
     def metrics(self):
         """name -> value, of those the stage keeps: short names, without `switchback_reconcile_`."""
