@@ -32,7 +32,7 @@ enum {
     UNCLEAN_MS = 60000,       /* a pass of a table whose differences no keys stand for */
     KEYLESS_SHARE = 20,       /* a table without a key that changes is read a twentieth of the time */
     RECORDS_TURN = 20000,     /* of the stream, then what is settled is forgotten */
-    OVERFLOW_MS = 5000,
+    AFRESH_MS = 3000,
 };
 
 enum { PLAN_AGAIN = 1 };
@@ -74,6 +74,7 @@ struct reconcile {
     int64_t rows, overflows, decided, found;
     struct sb_place begin; /* of the ledger */
     bool plan_again;
+    bool goes_on; /* from a place that was saved */
     char why[256];
 };
 
@@ -541,7 +542,7 @@ static int go_on_passing(
     return 0;
 }
 
-static int item_load(struct reconcile *reconcile, struct item *item, bool fresh, struct sb_err *err)
+static int item_load(struct reconcile *reconcile, struct item *item, struct sb_err *err)
 {
     const struct sb_verify_table *table = item->table;
     struct sb_ranges done = {.count = 0};
@@ -549,7 +550,7 @@ static int item_load(struct reconcile *reconcile, struct item *item, bool fresh,
     int rc = sb_verified_load(&reconcile->verified, table, &loaded, err);
     if (rc < 0)
         return -1;
-    bool of_use = rc == 0 && !fresh && loaded.same_shape && !loaded.copied_since;
+    bool of_use = rc == 0 && reconcile->goes_on && loaded.same_shape && !loaded.copied_since;
     if (!of_use) {
         loaded.state.needs_pass = true;
         loaded.state.proven = loaded.passing = false;
@@ -580,24 +581,17 @@ static int open_fresh(
     return 0;
 }
 
-/* The stream, from where it is known what was proven. 0, PLAN_AGAIN, or -1. */
-static int open_stream(struct reconcile *reconcile, const struct sb_scene_progress *progress, bool *ret_fresh,
-    struct sb_err *err)
+/* The stream, from where it is known what was proven. */
+static int open_stream(
+    struct reconcile *reconcile, const struct sb_scene_progress *progress, struct sb_err *err)
 {
     struct sb_place *place = &reconcile->begin;
     int rc = sb_verified_place(&reconcile->verified, place, err);
-    *ret_fresh = rc > 0;
+    reconcile->goes_on = rc == 0;
     if (rc != 0)
         return rc < 0 ? -1 : open_fresh(reconcile, progress, err);
     const struct sb_anchor anchor = {.position = place->position, .hint = place->offset};
-    if (sb_scene_follow_from(&reconcile->scene, progress, &anchor, err) == 0)
-        return 0;
-    if (err->code != SB_E_LOG_GAP && err->code != SB_E_LOG_TRUNCATED)
-        return -1;
-    sb_log_err(
-        SB_LOG_WARNING, err, "the stream does not go back to what was proven: all rows are compared again");
-    sb_err_clear(err);
-    return sb_verified_forget_place(&reconcile->verified, err) == 0 ? PLAN_AGAIN : -1;
+    return sb_scene_follow_from(&reconcile->scene, progress, &anchor, err);
 }
 
 static int make_items(struct reconcile *reconcile, struct sb_err *err)
@@ -615,7 +609,7 @@ static int make_items(struct reconcile *reconcile, struct sb_err *err)
     return 0;
 }
 
-static int begin_ledgers(struct reconcile *reconcile, bool fresh, struct sb_err *err)
+static int begin_ledgers(struct reconcile *reconcile, struct sb_err *err)
 {
     const struct sb_differences_options options = {.target = reconcile->verified.target,
         .migration = reconcile->verified.migration,
@@ -627,7 +621,7 @@ static int begin_ledgers(struct reconcile *reconcile, bool fresh, struct sb_err 
     sb_follow_report(reconcile->scene.follow, reconcile->frontier);
     reconcile->applied = reconcile->begin;
     for (size_t i = 0; i < reconcile->count; i++)
-        if (item_load(reconcile, &reconcile->items[i], fresh, err) != 0)
+        if (item_load(reconcile, &reconcile->items[i], err) != 0)
             return -1;
     return sb_differences_new(&options, &reconcile->differences, err);
 }
@@ -636,7 +630,6 @@ static int begin(struct reconcile *reconcile, struct sb_err *err)
 {
     struct sb_scene *scene = &reconcile->scene;
     struct sb_scene_progress progress;
-    bool fresh = false;
     if (sb_scene_open(reconcile->config, reconcile->direction, "reconcile", reconcile->arena, scene, err) !=
             0 ||
         wait_ready(reconcile, &progress, err) != 0 ||
@@ -650,8 +643,7 @@ static int begin(struct reconcile *reconcile, struct sb_err *err)
         .direction = sb_direction_name(reconcile->direction),
         .stream = progress.stream,
         .timeline = sb_sides_source_id(scene->sides)->timeline};
-    int rc = open_stream(reconcile, &progress, &fresh, err);
-    return rc != 0 ? rc : begin_ledgers(reconcile, fresh, err);
+    return open_stream(reconcile, &progress, err) != 0 ? -1 : begin_ledgers(reconcile, err);
 }
 
 /* -- turns ----------------------------------------------------------------------------------------------- */
@@ -709,18 +701,32 @@ static int incarnation(struct reconcile *reconcile, struct sb_err *err)
     return rc;
 }
 
-/* More than verify.window_max_bytes lies beyond what is applied. What was proven stands; everything else is
- * compared from where the target is by then. */
-static int overflow(struct reconcile *reconcile, struct sb_err *err)
+/* What was proven up to now stands; everything is compared again, from where the target is by then: the
+ * stream does not go back far enough, or what lies beyond the target's progress does not fit. */
+static int begin_afresh(struct reconcile *reconcile, const char *why, struct sb_err *err)
 {
-    sb_log_err(SB_LOG_WARNING, err, "all rows are compared again, once the target has got on");
+    struct sb_err cause = *err;
     sb_err_clear(err);
-    sb_metric_add(SB_M_RECONCILE_OVERFLOWS, 1);
-    say(reconcile, "what the target has not applied yet does not fit into verify.window_max_bytes");
+    sb_log_err(SB_LOG_WARNING, &cause, "all rows are compared again");
+    say(reconcile, why);
     if (sb_sides_end(reconcile->scene.sides, err) != 0 ||
-        sb_verified_forget_place(&reconcile->verified, err) != 0 || pause_ms(OVERFLOW_MS, err) != 0)
+        sb_verified_forget_place(&reconcile->verified, err) != 0 || pause_ms(AFRESH_MS, err) != 0)
         return -1;
     return PLAN_AGAIN;
+}
+
+/* What an incarnation could not go on with. */
+static int recover(struct reconcile *reconcile, struct sb_err *err)
+{
+    if (reconcile->verified.target == NULL)
+        return -1;
+    if (reconcile->goes_on && (err->code == SB_E_LOG_GAP || err->code == SB_E_LOG_TRUNCATED))
+        return begin_afresh(reconcile, "the stream does not go back to what was proven", err);
+    if (err->code != SB_E_LIMIT)
+        return -1;
+    sb_metric_add(SB_M_RECONCILE_OVERFLOWS, 1);
+    return begin_afresh(
+        reconcile, "what the target has not applied yet does not fit into verify.window_max_bytes", err);
 }
 
 static int one(const struct sb_config *config, enum sb_direction direction, struct sb_err *err)
@@ -735,8 +741,8 @@ static int one(const struct sb_config *config, enum sb_direction direction, stru
         sb_err_set(err, SB_E_NO_MEMORY, "no memory for the reconcile stage");
     else
         rc = incarnation(&reconcile, err);
-    if (rc < 0 && err->code == SB_E_LIMIT && reconcile.differences != NULL)
-        rc = overflow(&reconcile, err);
+    if (rc < 0)
+        rc = recover(&reconcile, err);
     sb_frontier_free(reconcile.frontier);
     sb_differences_free(reconcile.differences);
     sb_scene_clear(&reconcile.scene);

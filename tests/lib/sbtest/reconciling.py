@@ -1,11 +1,14 @@
 """The stage `reconcile` of a migration at work, as tests of it want to have it."""
 
 import math
+import re
 import signal
 import urllib.request
 
 from sbtest import process, servers, verifying
 from sbtest.wait import wait_until
+
+PREFIX = "switchback_reconcile_"
 
 
 class Reconciling:
@@ -21,14 +24,13 @@ class Reconciling:
 
     def metrics(self):
         """name -> value, of those the stage keeps: short names, without `switchback_reconcile_`."""
+        return wait_until(self._metrics, 30, "/metrics to answer", errors=(OSError,))
+
+    def _metrics(self):
         with urllib.request.urlopen(self.url, timeout=10) as answer:
             lines = answer.read().decode().splitlines()
-        found = {}
-        for line in lines:
-            name, _, value = line.partition(" ")
-            if name.startswith("switchback_reconcile_"):
-                found[name.split("{")[0].removeprefix("switchback_reconcile_")] = float(line.rsplit(" ", 1)[1])
-        return found
+        ours = [line for line in lines if line.startswith(PREFIX)]
+        return {re.split("[{ ]", line)[0].removeprefix(PREFIX): float(line.rsplit(" ", 1)[1]) for line in ours} or {"lag_seconds": math.inf}
 
     def metric(self, name):
         return self.metrics().get(name, 0)
@@ -54,6 +56,10 @@ class Reconciling:
         process.send(pid, signal.SIGKILL)
         wait_until(lambda: not process.alive(pid), 10, f"reconcile (pid {pid}) to end")
         return pid
+
+
+def differences(new):
+    return new.sql("SELECT relation, kind, state, key_shown FROM switchback.difference ORDER BY relation")
 
 
 def foreign_write(server, statement, *params):
