@@ -298,10 +298,11 @@ static void fill_reconcile(struct sb_status_reconcile *reconcile, const struct s
         .tables_not_compared = values[SB_M_RECONCILE_TABLES_NOT_COMPARED],
         .open_differences = values[SB_M_RECONCILE_OPEN],
         .unproven = values[SB_M_RECONCILE_UNPROVEN],
-        .looked_us = values[SB_M_RECONCILE_TIME_US]};
+        .looked_us = values[SB_M_RECONCILE_TIME_US],
+        .now_us = now->wall_us + values[SB_M_RECONCILE_CLOCK_AHEAD_US]};
     if (reconcile->frontier_us == 0)
         return;
-    int64_t lag_us = now->wall_us + values[SB_M_RECONCILE_CLOCK_AHEAD_US] - reconcile->frontier_us;
+    int64_t lag_us = reconcile->now_us - reconcile->frontier_us;
     reconcile->lag_us = lag_us > 0 ? lag_us : 0;
 }
 

@@ -14,6 +14,7 @@
 
 #include "config/wiring.h"
 #include "ops/reading.h"
+#include "reconcile/board.h"
 
 struct sb_status_stage {
     enum sb_stage stage;
@@ -85,7 +86,9 @@ struct sb_status_reconcile { /* what the stage has proven (docs/RECONCILE.md) */
     int64_t lag_us;      /* since then, by the source's clock; SB_UNKNOWN: undefined */
     int64_t tables, tables_proven, tables_not_compared;
     int64_t open_differences, unproven;
-    int64_t looked_us; /* when */
+    int64_t looked_us;            /* when */
+    int64_t now_us;               /* by the source's clock */
+    const struct sb_board *board; /* of each table, if whoever shows it has read it; NULL: not */
 };
 
 struct sb_status {

@@ -6,6 +6,7 @@
 #include "core/loop.h"
 #include "core/metrics.h"
 #include "pg/ident.h"
+#include "reconcile/board.h"
 #include "reconcile/differences.h"
 #include "reconcile/pace.h"
 #include "reconcile/scene.h"
@@ -28,10 +29,11 @@ enum {
     PLAN_FRESH_MS = 60000,    /* an older plan is made anew for a pass that is due */
     HELD_MS = 3000,           /* keys that differ are looked at as often */
     TAIL_MS = 5000,           /* then a chunk gets its turn */
-    AGAIN_MS = 1000,          /* a table that was in use, or a pass that was broken */
-    UNCLEAN_MS = 60000,       /* a pass of a table whose differences no keys stand for */
-    KEYLESS_SHARE = 20,       /* a table without a key that changes is read a twentieth of the time */
-    RECORDS_TURN = 20000,     /* of the stream, then what is settled is forgotten */
+    BOARD_MS = 1000,
+    AGAIN_MS = 1000,      /* a table that was in use, or a pass that was broken */
+    UNCLEAN_MS = 60000,   /* a pass of a table whose differences no keys stand for */
+    KEYLESS_SHARE = 20,   /* a table without a key that changes is read a twentieth of the time */
+    RECORDS_TURN = 20000, /* of the stream, then what is settled is forgotten */
     AFRESH_MS = 3000,
 };
 
@@ -43,6 +45,7 @@ struct item {
     struct sb_verify_result result;
     struct sb_ranges todo; /* of the pass */
     size_t at;
+    int64_t chunks; /* of the pass, those included that were compared before this incarnation */
     bool passing, drop_chunks;
     bool clean; /* the chunk at work */
     struct sb_place began;
@@ -68,8 +71,9 @@ struct reconcile {
     struct item *at_work; /* whose keys or chunk are compared */
     struct sb_place applied;
     uint64_t tables_digest;
+    struct sb_board board;
     struct sb_pace pace;
-    int64_t look_ms, plan_ms, save_ms, chunk_ms; /* when it is time */
+    int64_t look_ms, plan_ms, save_ms, chunk_ms, board_ms; /* when it is time */
     int64_t begun_ms;
     int64_t rows, overflows, decided, found;
     struct sb_place begin; /* of the ledger */
@@ -215,6 +219,43 @@ static void publish(struct reconcile *reconcile)
     sb_metric_set(SB_M_RECONCILE_TIME_US, sb_clock_wall_us());
 }
 
+static void board_put(struct reconcile *reconcile, const struct item *item, struct sb_board_table *ret_table)
+{
+    struct sb_frontier_state state;
+    struct sb_frontier_counts counts;
+    sb_frontier_get(reconcile->frontier, item->table->number, &state);
+    sb_frontier_count(reconcile->frontier, item->table->number, &counts);
+    *ret_table = (struct sb_board_table){.compared = state.compared,
+        .proven = state.proven,
+        .passing = item->passing,
+        .frontier_lsn = state.lsn,
+        .frontier_us = state.us,
+        .chunks_done = item->passing ? item->chunks - (int64_t)(item->todo.count - item->at) : 0,
+        .chunks = item->passing ? item->chunks : 0,
+        .unproven = (int64_t)counts.touches + counts.touched,
+        .differences = (int64_t)counts.held,
+        .passed_us = item->passed_us};
+    const char *why = !state.compared        ? item->table->reason
+                      : item->why[0] != '\0' ? item->why
+                      : counts.stale ? "changes that are not known row by row are not visible or applied yet"
+                                     : "";
+    snprintf(ret_table->name, sizeof ret_table->name, "%s", item->table->shown);
+    snprintf(ret_table->why, sizeof ret_table->why, "%s", why);
+}
+
+/* It is for people: without it everything else goes on. */
+static void board_write(struct reconcile *reconcile)
+{
+    char path[SB_PATH_BYTES];
+    struct sb_err err;
+    for (size_t i = 0; i < reconcile->count; i++)
+        board_put(reconcile, &reconcile->items[i], &reconcile->board.tables[i]);
+    sb_wiring_board_path(reconcile->config, path);
+    reconcile->board_ms = sb_clock_mono_ms() + BOARD_MS;
+    if (sb_board_write(path, &reconcile->board, &err) != 0)
+        sb_log_err(SB_LOG_WARNING, &err, "status does not show the tables");
+}
+
 static int look(struct reconcile *reconcile, struct sb_err *err)
 {
     struct sb_cut cut;
@@ -230,6 +271,8 @@ static int look(struct reconcile *reconcile, struct sb_err *err)
     sb_window_forget(reconcile->scene.window, &cut);
     reconcile->look_ms = sb_clock_mono_ms() + LOOK_MS;
     publish(reconcile);
+    if (sb_clock_mono_ms() >= reconcile->board_ms)
+        board_write(reconcile);
     return 0;
 }
 
@@ -440,6 +483,7 @@ static void pass_begin(struct reconcile *reconcile, struct item *item)
     item->passing = item->drop_chunks = true;
     item->todo = item->table->ranges;
     item->at = 0;
+    item->chunks = (int64_t)item->todo.count;
     item->began = reconcile->applied;
     item->began_ms = sb_clock_mono_ms();
     item->result.source_rows = item->result.target_rows = item->result.differences = 0;
@@ -537,6 +581,7 @@ static int go_on_passing(
         item->todo = cut;
     else /* a pass ends with a chunk: by then the stream was read past all the others */
         item->at = table->ranges.count - 1;
+    item->chunks = (int64_t)(done->count + item->todo.count - item->at);
     SB_INFO("a pass goes on", SB_STR("table", table->shown), SB_NUM("chunks_done", done->count),
         SB_NUM("chunks_left", item->todo.count - item->at));
     return 0;
@@ -599,7 +644,10 @@ static int make_items(struct reconcile *reconcile, struct sb_err *err)
     const struct sb_verify_plan *plan = &reconcile->scene.plan;
     reconcile->count = plan->table_count;
     reconcile->items = sb_arena_zalloc(reconcile->arena, (plan->table_count + 1) * sizeof *reconcile->items);
-    if (reconcile->items == NULL)
+    reconcile->board.count = plan->table_count;
+    reconcile->board.tables =
+        sb_arena_zalloc(reconcile->arena, (plan->table_count + 1) * sizeof *reconcile->board.tables);
+    if (reconcile->items == NULL || reconcile->board.tables == NULL)
         return sb_err_set(
             err, SB_E_LIMIT, "the tables do not fit into arena \"%s\"", sb_arena_name(reconcile->arena));
     for (size_t i = 0; i < plan->table_count; i++) {
