@@ -108,9 +108,9 @@ struct sb_config {
     } verify;
     struct {
         bool enabled;
-        int64_t pass_interval_s; /* 0: only where a pass is needed */
-        int64_t max_rows_per_s;  /* 0: no limit */
-        int64_t max_bytes_per_s; /* 0: no limit */
+        int64_t pass_interval_s;  /* 0: only where a pass is needed */
+        int64_t max_rate_rows_s;  /* 0: no limit */
+        int64_t max_rate_bytes_s; /* 0: no limit */
         int64_t ledger_max_bytes;
     } reconcile;
     struct {

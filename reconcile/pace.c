@@ -28,8 +28,8 @@ static int64_t load_pause_ms(struct sb_pace *pace, int64_t rows, int64_t took_ms
 
 int64_t sb_pace_pause_ms(struct sb_pace *pace, int64_t rows, int64_t bytes, int64_t took_ms)
 {
-    int64_t pauses[] = {limit_pause_ms(rows, pace->max_rows_per_s, took_ms),
-        limit_pause_ms(bytes, pace->max_bytes_per_s, took_ms), load_pause_ms(pace, rows, took_ms)};
+    int64_t pauses[] = {limit_pause_ms(rows, pace->max_rate_rows_s, took_ms),
+        limit_pause_ms(bytes, pace->max_rate_bytes_s, took_ms), load_pause_ms(pace, rows, took_ms)};
     int64_t longest = 0;
     for (int i = 0; i < 3; i++)
         longest = pauses[i] > longest ? pauses[i] : longest;

@@ -10,8 +10,8 @@
 #include <stdint.h>
 
 struct sb_pace {
-    int64_t max_rows_per_s, max_bytes_per_s; /* 0: no limit */
-    double best_us_per_row;                  /* 0: not known yet; forgets slowly */
+    int64_t max_rate_rows_s, max_rate_bytes_s; /* 0: no limit */
+    double best_us_per_row;                    /* 0: not known yet; forgets slowly */
 };
 
 enum { SB_PACE_PAUSE_MAX_MS = 30000 /* for the servers' sake; the limits have no end */ };

@@ -781,8 +781,8 @@ static int one(const struct sb_config *config, enum sb_direction direction, stru
 {
     struct reconcile reconcile = {.config = config, .direction = direction};
     int rc = -1;
-    reconcile.pace = (struct sb_pace){.max_rows_per_s = config->reconcile.max_rows_per_s,
-        .max_bytes_per_s = config->reconcile.max_bytes_per_s};
+    reconcile.pace = (struct sb_pace){.max_rate_rows_s = config->reconcile.max_rate_rows_s,
+        .max_rate_bytes_s = config->reconcile.max_rate_bytes_s};
     reconcile.arena = sb_arena_new("reconcile", ARENA_MAX_BYTES);
     reconcile.look_arena = sb_arena_new("look at both sides", LOOK_MAX_BYTES);
     if (reconcile.arena == NULL || reconcile.look_arena == NULL)

@@ -6,21 +6,21 @@
 
 START_TEST(limits_hold_on_average)
 {
-    struct sb_pace pace = {.max_rows_per_s = 1000};
+    struct sb_pace pace = {.max_rate_rows_s = 1000};
     ck_assert_int_eq(sb_pace_pause_ms(&pace, 500, 0, 100), 400);
     ck_assert_int_eq(sb_pace_pause_ms(&pace, 500, 0, 600), 0);
-    pace = (struct sb_pace){.max_bytes_per_s = 1000000};
+    pace = (struct sb_pace){.max_rate_bytes_s = 1000000};
     ck_assert_int_eq(sb_pace_pause_ms(&pace, 500, 3000000, 1000), 2000);
-    pace = (struct sb_pace){.max_rows_per_s = 1000, .max_bytes_per_s = 1000000};
+    pace = (struct sb_pace){.max_rate_rows_s = 1000, .max_rate_bytes_s = 1000000};
     ck_assert_int_eq(sb_pace_pause_ms(&pace, 5000, 3000000, 1000), 4000);
-    pace = (struct sb_pace){.max_rows_per_s = 0};
+    pace = (struct sb_pace){.max_rate_rows_s = 0};
     ck_assert_int_eq(sb_pace_pause_ms(&pace, 1000000, 1000000000, 1000), 0);
 }
 END_TEST
 
 START_TEST(a_busy_server_is_given_time)
 {
-    struct sb_pace pace = {.max_rows_per_s = 0};
+    struct sb_pace pace = {.max_rate_rows_s = 0};
     ck_assert_int_eq(sb_pace_pause_ms(&pace, 100000, 0, 1000), 0);
     ck_assert_int_eq(sb_pace_pause_ms(&pace, 100000, 0, 1900), 0);
     int64_t busy_ms = sb_pace_pause_ms(&pace, 100000, 0, 4000);
@@ -34,7 +34,7 @@ END_TEST
 
 START_TEST(a_server_that_has_become_slower_is_one_in_the_end)
 {
-    struct sb_pace pace = {.max_rows_per_s = 0};
+    struct sb_pace pace = {.max_rate_rows_s = 0};
     int64_t pause_ms = 0;
     ck_assert_int_eq(sb_pace_pause_ms(&pace, 100000, 0, 100), 0);
     for (int i = 0; i < 300; i++)
