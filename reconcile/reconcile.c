@@ -31,7 +31,8 @@ enum {
     TAIL_MS = 5000,           /* then a chunk gets its turn */
     BOARD_MS = 1000,
     AGAIN_MS = 1000,      /* a table that was in use, or a pass that was broken */
-    UNCLEAN_MS = 60000,   /* a pass of a table whose differences no keys stand for */
+    LATE_MS = 10000,      /* for each second of verify.xmin_age_max_s that a table was read in vain */
+    UNCLEAN_MS = 10000,   /* a pass of a table whose differences no keys stand for */
     KEYLESS_SHARE = 20,   /* a table without a key that changes is read a twentieth of the time */
     RECORDS_TURN = 20000, /* of the stream, then what is settled is forgotten */
     AFRESH_MS = 3000,
@@ -49,10 +50,10 @@ struct item {
     bool passing, drop_chunks;
     bool clean; /* the chunk at work */
     struct sb_place began;
-    int64_t began_ms;
-    int64_t passed_us;     /* 0: never */
-    int64_t not_before_ms; /* of a pass */
-    int64_t held_ms;       /* when its held keys are looked at again */
+    int64_t began_ms, began_us; /* the latter by the target's clock */
+    int64_t passed_us;          /* 0: never */
+    int64_t not_before_ms;      /* of a pass */
+    int64_t held_ms;            /* when its held keys are looked at again */
     struct sb_verified_table saved;
     int64_t saved_ms;
     const char *why;
@@ -79,6 +80,7 @@ struct reconcile {
     struct sb_place begin; /* of the ledger */
     bool plan_again;
     bool goes_on; /* from a place that was saved */
+    bool owner_asked, owner_is_new;
     char why[256];
 };
 
@@ -110,12 +112,41 @@ static void say(struct reconcile *reconcile, const char *why)
 
 /* -- differences ----------------------------------------------------------------------------------------- */
 
+static int new_side_owns(struct reconcile *reconcile, bool *ret_owns, struct sb_err *err)
+{
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    const char *params[] = {reconcile->config->migration};
+    if (sb_conn_query(sb_sides_conn(reconcile->scene.sides, SB_SIDE_TARGET),
+            "SELECT owner = 'new' FROM switchback.ownership WHERE migration = $1", 1, params, &rows,
+            err) != 0)
+        return sb_err_add(err, "could not read who owns the data");
+    *ret_owns = sb_rows_count(rows) == 1 && sb_rows_bool(rows, 0, 0);
+    return 0;
+}
+
+/* Whoever owns the data writes: asked once for each chunk or batch, behind the cut that it was judged at. */
+static int is_void(struct reconcile *reconcile, bool *ret_void, struct sb_err *err)
+{
+    bool owns = false;
+    if (!reconcile->owner_asked && new_side_owns(reconcile, &owns, err) != 0)
+        return -1;
+    reconcile->owner_asked = true;
+    reconcile->plan_again = reconcile->plan_again || owns;
+    reconcile->owner_is_new = reconcile->owner_is_new || owns;
+    *ret_void = reconcile->owner_is_new;
+    return 0;
+}
+
 static int on_found(void *arg, const struct sb_finding *finding, struct sb_err *err)
 {
     struct reconcile *reconcile = arg;
     struct item *item = reconcile->at_work;
     uint32_t number = finding->table->number;
+    bool is_nothing = false;
     item->clean = false;
+    if (is_void(reconcile, &is_nothing, err) != 0 || is_nothing)
+        return is_nothing ? 0 : -1;
     bool fresh = true;
     if (finding->key_bytes.len > 0)
         fresh = sb_frontier_differs(reconcile->frontier, number, &finding->key, finding->key_bytes);
@@ -294,19 +325,6 @@ static int tables_digest(struct reconcile *reconcile, uint64_t *ret_digest, stru
     return 0;
 }
 
-static int new_side_owns(struct reconcile *reconcile, bool *ret_owns, struct sb_err *err)
-{
-    SB_CLEANUP(sb_rows_freep)
-    struct sb_rows *rows = NULL;
-    const char *params[] = {reconcile->config->migration};
-    if (sb_conn_query(sb_sides_conn(reconcile->scene.sides, SB_SIDE_TARGET),
-            "SELECT owner = 'new' FROM switchback.ownership WHERE migration = $1", 1, params, &rows,
-            err) != 0)
-        return sb_err_add(err, "could not read who owns the data");
-    *ret_owns = sb_rows_count(rows) == 1 && sb_rows_bool(rows, 0, 0);
-    return 0;
-}
-
 static bool pass_is_due(const struct reconcile *reconcile, const struct item *item)
 {
     int64_t interval_us = reconcile->config->reconcile.pass_interval_s * 1000000;
@@ -398,7 +416,8 @@ static void put_off(struct reconcile *reconcile, struct item *item)
     if (result->stop == SB_STOP_ALTERED || result->stop == SB_STOP_COPYING)
         reconcile->plan_again = true;
     item->not_before_ms =
-        sb_clock_mono_ms() + (result->stop == SB_STOP_LATE ? UNCLEAN_MS : (int64_t)AGAIN_MS);
+        sb_clock_mono_ms() + AGAIN_MS +
+        (result->stop == SB_STOP_LATE ? reconcile->config->verify.xmin_age_max_s * LATE_MS : 0);
 }
 
 static int judge(struct reconcile *reconcile, struct item *item, const struct sb_frontier_key *keys,
@@ -406,6 +425,7 @@ static int judge(struct reconcile *reconcile, struct item *item, const struct sb
 {
     int64_t undecided = item->result.undecided;
     reconcile->at_work = item;
+    reconcile->owner_asked = false;
     if (sb_compare_look(reconcile->scene.compare, &item->result, keys, count, on_key, reconcile, err) != 0)
         return -1;
     sb_metric_add(SB_M_RECONCILE_UNDECIDED, item->result.undecided - undecided);
@@ -478,7 +498,7 @@ static struct item *next_item(struct reconcile *reconcile)
     return found;
 }
 
-static void pass_begin(struct reconcile *reconcile, struct item *item)
+static int pass_begin(struct reconcile *reconcile, struct item *item, struct sb_err *err)
 {
     item->passing = item->drop_chunks = true;
     item->todo = item->table->ranges;
@@ -488,29 +508,43 @@ static void pass_begin(struct reconcile *reconcile, struct item *item)
     item->began_ms = sb_clock_mono_ms();
     item->result.source_rows = item->result.target_rows = item->result.differences = 0;
     sb_frontier_pass_begin(reconcile->frontier, item->table->number);
+    return sb_verified_now(&reconcile->verified, &item->began_us, err);
 }
 
-static void pass_end(struct reconcile *reconcile, struct item *item)
+/* Of a table without a key, which changes: one pass follows another. */
+static void tell_pass(const struct item *item, bool whole, int64_t took_ms)
 {
-    int64_t now_ms = sb_clock_mono_ms();
-    bool whole = sb_frontier_passed(reconcile->frontier, item->table->number, &item->began);
-    item->passing = false;
-    item->passed_us = whole ? sb_clock_wall_us() : item->passed_us;
-    item->not_before_ms = whole ? now_ms + AGAIN_MS + (now_ms - item->began_ms) * KEYLESS_SHARE
-                                : now_ms + (item->result.differences > 0 ? UNCLEAN_MS : (int64_t)AGAIN_MS);
+    if (whole && item->table->key_count == 0 && item->result.differences == 0)
+        return;
     SB_INFO(whole ? "a pass is over" : "a pass has to be made again", SB_STR("table", item->table->shown),
         SB_NUM("rows", item->result.source_rows), SB_NUM("differences", item->result.differences),
-        SB_NUM("ms", now_ms - item->began_ms));
+        SB_NUM("ms", took_ms));
+}
+
+static int pass_end(struct reconcile *reconcile, struct item *item, struct sb_err *err)
+{
+    int64_t now_ms = sb_clock_mono_ms(), took_ms = now_ms - item->began_ms;
+    bool whole = sb_frontier_passed(reconcile->frontier, item->table->number, &item->began);
+    bool unclean = !whole && item->result.differences > 0;
+    item->passing = false;
+    item->not_before_ms = now_ms + took_ms * KEYLESS_SHARE + (unclean ? UNCLEAN_MS : (int64_t)AGAIN_MS);
+    tell_pass(item, whole, took_ms);
+    if (whole && sb_verified_now(&reconcile->verified, &item->passed_us, err) != 0)
+        return -1;
+    if (!whole || item->table->key_count > 0)
+        return 0;
+    return sb_verified_clean(&reconcile->verified, item->table, item->began_us, err);
 }
 
 static int chunk(struct reconcile *reconcile, struct item *item, struct sb_err *err)
 {
     int64_t began_ms = sb_clock_mono_ms(), rows = sb_sides_rows(reconcile->scene.sides),
             bytes = sb_sides_bytes(reconcile->scene.sides);
-    if (!item->passing)
-        pass_begin(reconcile, item);
+    if (!item->passing && pass_begin(reconcile, item, err) != 0)
+        return -1;
     const struct sb_key_range *range = &item->todo.items[item->at];
     reconcile->at_work = item;
+    reconcile->owner_asked = false;
     item->clean = true;
     if (sb_compare_range(reconcile->scene.compare, &item->result, range, err) != 0)
         return -1;
@@ -525,8 +559,8 @@ static int chunk(struct reconcile *reconcile, struct item *item, struct sb_err *
     }
     sb_metric_add(SB_M_RECONCILE_CHUNKS, 1);
     item->why = "";
-    if (++item->at == item->todo.count)
-        pass_end(reconcile, item);
+    if (++item->at == item->todo.count && pass_end(reconcile, item, err) != 0)
+        return -1;
     return save(reconcile, item, item->clean ? range : NULL, false, err);
 }
 
@@ -575,7 +609,8 @@ static int go_on_passing(
     if (sb_ranges_missing(done->items, done->count, reconcile->arena, &missing, err) != 0 ||
         sb_ranges_cut(&missing, bounds, count, reconcile->arena, &cut, err) != 0)
         return -1;
-    pass_begin(reconcile, item);
+    if (pass_begin(reconcile, item, err) != 0)
+        return -1;
     item->drop_chunks = false;
     if (cut.count > 0)
         item->todo = cut;

@@ -109,7 +109,9 @@ int sb_verified_load(const struct sb_verified *verified, const struct sb_verify_
             "coalesce((extract(epoch FROM v.passed_at) * 1000000)::bigint, 0), EXISTS (SELECT FROM "
             "switchback.chunk c WHERE c.migration = v.migration AND c.direction = v.direction AND c.relation "
             "= "
-            "v.relation AND c.copied_at > v.passed_at) FROM switchback.verified v WHERE v.migration = $1 AND "
+            "v.relation AND c.copied_at > least(v.passed_at, (SELECT min(d.done_at) FROM "
+            "switchback.verified_chunk d WHERE d.migration = v.migration AND d.direction = v.direction AND "
+            "d.relation = v.relation))) FROM switchback.verified v WHERE v.migration = $1 AND "
             "v.direction = $2 AND v.relation = $3",
             4, params, &rows, err) != 0)
         return -1;
@@ -250,6 +252,32 @@ int sb_verified_begin(const struct sb_verified *verified, const struct sb_place 
 int sb_verified_end(const struct sb_verified *verified, struct sb_err *err)
 {
     return sb_conn_exec(verified->target, "COMMIT", err);
+}
+
+int sb_verified_now(const struct sb_verified *verified, int64_t *ret_us, struct sb_err *err)
+{
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    if (query(verified, "SELECT (extract(epoch FROM pg_catalog.clock_timestamp()) * 1000000)::bigint", 0,
+            NULL, &rows, err) != 0)
+        return -1;
+    *ret_us = sb_rows_i64(rows, 0, 0);
+    return 0;
+}
+
+int sb_verified_clean(const struct sb_verified *verified, const struct sb_verify_table *table,
+    int64_t since_us, struct sb_err *err)
+{
+    char since[SB_TIME_TEXT_BYTES];
+    const char *params[] = {
+        verified->migration, verified->direction, table->relation, sb_clock_text(since_us, since)};
+    return query(verified,
+        "UPDATE switchback.difference SET state = CASE state WHEN 'repairing' THEN 'repaired' ELSE 'gone' "
+        "END, "
+        "closed_at = pg_catalog.clock_timestamp() WHERE migration = $1 AND direction = $2 AND relation = $3 "
+        "AND "
+        "last_seen_at < $4::timestamptz AND state IN ('open', 'repairing')",
+        4, params, NULL, err);
 }
 
 int sb_verified_mended(const struct sb_verified *verified, const struct sb_verify_table *table,

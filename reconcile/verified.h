@@ -28,8 +28,8 @@ struct sb_verified_table {
     bool same_shape; /* as it is planned now */
     struct sb_frontier_state state;
     bool passing;
-    int64_t passed_us; /* 0: never */
-    bool copied_since; /* rows of it were copied after that */
+    int64_t passed_us; /* by the target's clock; 0: never */
+    bool copied_since; /* rows of it were copied after that, or after a chunk of the pass under way */
 };
 /* 0; 1: there is nothing about the table; -1. */
 int sb_verified_load(const struct sb_verified *verified, const struct sb_verify_table *table,
@@ -48,6 +48,11 @@ int sb_verified_drop_chunks(
     const struct sb_verified *verified, const struct sb_verify_table *table, struct sb_err *err);
 int sb_verified_end(const struct sb_verified *verified, struct sb_err *err);
 
+/* The target's clock, microseconds since 1970. */
+int sb_verified_now(const struct sb_verified *verified, int64_t *ret_us, struct sb_err *err);
+/* A whole pass that began then found no difference of a table without a key: what was open is gone. */
+int sb_verified_clean(const struct sb_verified *verified, const struct sb_verify_table *table,
+    int64_t since_us, struct sb_err *err);
 /* The key is equal (again): its open difference is gone, or repaired if somebody was at it. */
 int sb_verified_mended(const struct sb_verified *verified, const struct sb_verify_table *table,
     const struct sb_digest *key, struct sb_err *err);

@@ -57,6 +57,9 @@ def test_an_idle_source_is_proven_again_and_again(pair):
     assert (chunks, rows) == (reconciling.metric("chunks_compared_total"), reconciling.metric("rows_compared_total"))
     status = reconciling.product.status()["reconcile"]
     assert status["stage"]["state"] == "running" and status["lag_seconds"] < LAG_S, status
+    by_table = {table["table"]: table for table in status["by_table"]}
+    assert len(by_table) == status["tables"] + status["tables_not_compared"] and by_table["public.numbers"]["proven"]
+    assert by_table["public.numbers"]["lag_seconds"] < LAG_S and by_table["public.numbers"]["passed_at"]
 
 
 def test_a_difference_in_a_changed_row_holds_the_frontier_until_it_is_mended(pair):
@@ -75,6 +78,8 @@ def test_a_difference_in_a_changed_row_holds_the_frontier_until_it_is_mended(pai
     old.sql("UPDATE numbers SET v = v + 1 WHERE id = 39")
     wait_until(lambda: reconciling.lag() > 3, 60, "the lag to grow")
     assert reconciling.metric("frontier_lsn") == held
+    said = reconciling.product.verb("status").out
+    assert "public.documents: proven up to" in said and "1 keys differ" in said and "1 differences are open" in said, said
     foreign_write(new, "UPDATE documents SET body = %s WHERE id = 5", old.value("SELECT body FROM documents WHERE id = 5"))
     reconciling.wait_passes(60)
     assert reconciling.metric("open_differences") == 0 and reconciling.metric("differences_found_total") == 1
@@ -98,6 +103,7 @@ def test_a_difference_in_a_row_that_nobody_changes_is_found_by_the_next_pass(pai
     foreign_write(new, "DELETE FROM journal WHERE what = 'somebody else'")
     wait_until(lambda: reconciling.metric("tables_proven") == reconciling.metric("tables"), 120, "all to be proven again")
     reconciling.wait_passes(60)
+    wait_until(lambda: [row[2] for row in differences(new)] == ["gone", "gone"], 30, "the differences to be gone")
 
 
 def test_a_paused_target_is_late_and_not_different(pair):
