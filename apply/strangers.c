@@ -42,7 +42,8 @@ int sb_strangers_new(struct sb_conn *conn, const struct sb_progress *progress,
             "SELECT t.relation FROM switchback.copy c LEFT JOIN (SELECT relation FROM switchback.copy_table "
             "WHERE migration = $1 AND direction = $2 UNION SELECT relation FROM switchback.copy_wish WHERE "
             "migration = $1 AND direction = $2 AND done_at IS NOT NULL) t ON true WHERE c.migration = $1 AND "
-            "c.direction = $2 AND c.state = 'complete'",
+            "c.direction = $2 AND (c.state = 'complete' OR c.state = 'pending' AND "
+            "coalesce((pg_catalog.to_jsonb(c) ->> 'beside')::boolean, false))",
             2, params, &rows, err) != 0)
         return strcmp(err->sqlstate, "42P01") == 0 ? 0 : sb_err_add(err, "could not read switchback.copy");
     if (sb_rows_count(rows) == 0)
