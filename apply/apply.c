@@ -1,9 +1,9 @@
 #include "apply/apply.h"
 
+#include "apply/beside.h"
 #include "apply/copied.h"
 #include "apply/reader.h"
 #include "apply/recopy.h"
-#include "apply/side.h"
 #include "apply/takeover.h"
 #include "core/clock.h"
 #include "core/fault.h"
@@ -40,10 +40,10 @@ struct stage {
     struct sb_conn *conn;
     struct sb_lane *lane;
     struct sb_reader reader;
-    struct sb_side *side;   /* NULL: no table is set aside, or it is not copied yet */
+    struct sb_beside *side; /* NULL: no table is set aside, or it is not copied yet */
     struct sb_watch *side_timer;
-    bool side_more;         /* the side reader has more to do at once */
-    bool given_back;        /* tables set aside are the lane's again: what it has gathered is not whole */
+    bool side_more;  /* the side reader has more to do at once */
+    bool given_back; /* tables set aside are the lane's again: what it has gathered is not whole */
     struct sb_loop *loop;
     struct sb_watch *stream_watch;
     struct sb_watch *gather_timer;
@@ -57,10 +57,10 @@ struct stage {
     int64_t large_moved_ms; /* when the open large transaction last grew */
     uint64_t large_taken;
     unsigned ticks;
-    bool reading;        /* from here on an error is of the records read, not of the start */
-    uint64_t hold_lsn;   /* 0, or where to stop because the copy makes the rest of the structure there */
-    bool beside;         /* tables set aside are copied meanwhile */
-    bool held;           /* it has come to that */
+    bool reading;      /* from here on an error is of the records read, not of the start */
+    uint64_t hold_lsn; /* 0, or where to stop because the copy makes the rest of the structure there */
+    bool beside;       /* tables set aside are copied meanwhile */
+    bool held;         /* it has come to that */
     int64_t
         start_offset; /* where the incarnation before says that reading goes on; -1: behind the progress */
 };
@@ -217,19 +217,19 @@ static int copy_aside_again(struct stage *stage, const struct sb_err *lost, stru
 
 static int turn_side(struct stage *stage, struct sb_err *err)
 {
-    enum sb_side_turn turn = SB_SIDE_IDLE;
+    enum sb_beside_turn turn = SB_BESIDE_IDLE;
     struct sb_err lost;
     stage->side_more = false;
     if (stage->side == NULL || stage->recopy || stage->held)
         return 0;
-    if (sb_side_turn(stage->side, sb_lane_progress(stage->lane), &turn, &lost) != 0) {
+    if (sb_beside_turn(stage->side, sb_lane_progress(stage->lane), &turn, &lost) != 0) {
         *err = lost;
-        return sb_side_is_lost(&lost) ? copy_aside_again(stage, &lost, err) : -1;
+        return sb_beside_is_lost(&lost) ? copy_aside_again(stage, &lost, err) : -1;
     }
-    stage->side_more = turn == SB_SIDE_MORE;
-    if (turn == SB_SIDE_ASKED)
+    stage->side_more = turn == SB_BESIDE_MORE;
+    if (turn == SB_BESIDE_ASKED)
         begin_anew(stage);
-    return turn == SB_SIDE_LEVEL ? give_back(stage, err) : 0;
+    return turn == SB_BESIDE_LEVEL ? give_back(stage, err) : 0;
 }
 
 /* Once their rows are copied. */
@@ -245,9 +245,9 @@ static int open_side(struct stage *stage, struct sb_err *err)
         return -1;
     if (copied.rows_pending)
         return 0;
-    if (sb_side_new(stage->config, stage->direction, &stage->side, &lost) != 0) {
+    if (sb_beside_new(stage->config, stage->direction, &stage->side, &lost) != 0) {
         *err = lost;
-        return sb_side_is_lost(&lost) ? copy_aside_again(stage, &lost, err) : -1;
+        return sb_beside_is_lost(&lost) ? copy_aside_again(stage, &lost, err) : -1;
     }
     SB_INFO("the side reader follows", SB_NUM("tables", sb_lane_aside(stage->lane)));
     sb_loop_timer_set(stage->loop, stage->side_timer, POLL_MS, POLL_MS);
@@ -329,8 +329,9 @@ static int follow_pause(struct stage *stage, struct sb_err *err)
             "paused in the middle of a large transaction; it is rolled back and read again later");
     if (flush(stage, err) != 0)
         return -1;
-    return sb_stream_fd(stage->reader.stream) >= 0 ? sb_loop_file_events(stage->loop, stage->stream_watch, 0, err)
-                                            : 0;
+    return sb_stream_fd(stage->reader.stream) >= 0
+               ? sb_loop_file_events(stage->loop, stage->stream_watch, 0, err)
+               : 0;
 }
 
 /* Somebody wishes rows to be copied again: what is whole is written, and the next incarnation sees to it. */
@@ -387,7 +388,7 @@ static void on_tick(void *arg)
     struct sb_err err;
     if (follow_pause(stage, &err) != 0 || follow_wishes(stage, &err) != 0 ||
         sb_lane_pass(stage->lane, &err) != 0 || check_large(stage, &err) != 0 ||
-        (stage->side != NULL && sb_side_pass(stage->side, &err) != 0) || open_side(stage, &err) != 0)
+        (stage->side != NULL && sb_beside_pass(stage->side, &err) != 0) || open_side(stage, &err) != 0)
         fail(stage, &err);
     else
         publish(stage);
@@ -610,7 +611,7 @@ static int run_once(
     again->wanted =
         again->offset >= 0 || (rc == 0 && (stage.recopy || stage.held) && sb_loop_stop_signal() == 0);
     sb_loop_free(stage.loop);
-    sb_side_free(stage.side);
+    sb_beside_free(stage.side);
     sb_lane_free(stage.lane);
     sb_reader_close(&stage.reader);
     sb_conn_close(stage.conn);

@@ -59,8 +59,7 @@ int sb_aside_read(struct sb_conn *conn, const char *migration, const char *direc
     aside->side = lane == SB_LANE_SIDE;
     int rc = rows_read(conn, migration, direction, &aside->rows, err);
     for (size_t i = 0; rc == 0 && i < sb_aside_count(aside); i++)
-        if (!sb_map_put(
-                aside->relations, sb_view_str(sb_rows_get(aside->rows, (int)i, 0)), &is_aside, NULL))
+        if (!sb_map_put(aside->relations, sb_view_str(sb_rows_get(aside->rows, (int)i, 0)), &is_aside, NULL))
             rc = sb_err_set(err, SB_E_LIMIT, "more than %d tables are set aside", TABLES_MAX);
     if (rc != 0) {
         sb_aside_free(aside);

@@ -1,16 +1,17 @@
 /*
- * Tables set aside (switchback.aside): copied again, or for the first time, while apply goes on with the others.
+ * Tables set aside (switchback.aside): copied again, or for the first time, while apply goes on with the
+ * others.
  *
  * A table is set aside at some progress P of the main lane (apply/recopy), which leaves its changes out from
  * there on and waits for nobody. Meanwhile its rows are copied under new stamps. Then the side reader
- * (apply/side), a lane with a session, an origin and a progress row of its own, reads the retained stream from P and
- * applies the changes of tables set aside, and no others, judged by these stamps. It never passes the main
- * lane. When both are behind the same commit, the table is given back in one target transaction: there it is
- * what the lane itself would have made of it.
+ * (apply/beside), a lane with a session, an origin and a progress row of its own, reads the retained stream
+ * from P and applies the changes of tables set aside, and no others, judged by these stamps. It never passes
+ * the main lane. When both are behind the same commit, the table is given back in one target transaction:
+ * there it is what the lane itself would have made of it.
  *
  * Every change of such a table is applied by one of the two lanes and left out by the other, whoever dies
- * when: which lane it is depends on the rows of switchback.aside and on the progress of the two lanes, and they
- * change together.
+ * when: which lane it is depends on the rows of switchback.aside and on the progress of the two lanes, and
+ * they change together.
  */
 #ifndef SB_APPLY_ASIDE_H
 #define SB_APPLY_ASIDE_H

@@ -29,7 +29,8 @@ static int urgent_read(
     SB_CLEANUP(sb_rows_freep)
     struct sb_rows *rows = NULL;
     if (ask(conn,
-            "SELECT FROM switchback.copy_wish WHERE migration = $1 AND direction = $2 AND done_at IS NULL AND "
+            "SELECT FROM switchback.copy_wish WHERE migration = $1 AND direction = $2 AND done_at IS NULL "
+            "AND "
             "urgent LIMIT 1",
             migration, direction, &rows, err) != 0)
         return -1;

@@ -3,6 +3,7 @@
 #include "apply/ddl_book.h"
 #include "apply/ddl_judge.h"
 #include "apply/ddl_run.h"
+#include "apply/signature.h"
 #include "core/fault.h"
 #include "core/log.h"
 #include "pg/ident.h"
@@ -21,7 +22,6 @@ struct sb_ddl_desk {
     struct sb_tables *tables;
     const struct sb_aside *aside;
     bool stands; /* before a command that has to wait for the tables set aside */
-    bool keyed; /* the target knows how the source signs */
     struct {
         bool found, skipped;
         uint64_t commit_lsn, ordinal;
@@ -54,8 +54,7 @@ int sb_ddl_desk_new(const struct sb_config *config, enum sb_direction direction,
         .delivery = delivery,
         .tables = tables,
         .aside = aside};
-    if (sb_ddl_book_keyed(conn, config->migration, desk->direction, &desk->keyed, err) != 0 ||
-        sb_ddl_book_stood(conn, config->migration, desk->direction, &desk->stood.found,
+    if (sb_ddl_book_stood(conn, config->migration, desk->direction, &desk->stood.found,
             &desk->stood.commit_lsn, &desk->stood.ordinal, err) != 0) {
         sb_ddl_desk_free(desk);
         return -1;
@@ -336,13 +335,12 @@ int sb_ddl_take(struct sb_ddl_desk *desk, const struct sb_flight *flight, uint64
     struct sb_view body, struct sb_arena *arena, struct sb_err *err)
 {
     struct command command = {.desk = desk, .flight = flight, .arena = arena};
-    const struct sb_ddl_place place = {.migration = desk->config->migration, .direction = desk->direction};
     struct sb_view signature, json;
     bool is_signed = false;
     if (sb_delivery_skips(desk->delivery, flight->commit_lsn, flight->xid))
         return 0;
-    if (desk->keyed && sb_ddl_split(body, &signature, &json) &&
-        sb_ddl_book_signed(desk->conn, &place, signature, json, &is_signed, err) != 0)
+    if (sb_ddl_split(body, &signature, &json) && sb_signature_verify(desk->conn, desk->config->migration,
+                                                     desk->direction, signature, json, &is_signed, err) != 0)
         return -1;
     if (!is_signed) {
         SB_WARN("a message that looks like DDL is not signed by the source's event triggers: left out",
@@ -446,7 +444,7 @@ int sb_ddl_changed(struct sb_ddl_desk *desk, const struct sb_ddl_at *at, struct 
     sb_err_add(err, "commit %s", sb_lsn_text(at->flight->commit_lsn, lsn));
     return sb_err_hint(err,
         "Alter the target's table as the source's was, then `switchback resume`; or take it as it is: "
-        "`switchback ddl skip %s --reason ...`.%s",
-        changed.id,
-        desk->keyed ? "" : " With event triggers on the source DDL comes through the stream: docs/DDL.md.");
+        "`switchback ddl skip %s --reason ...`. With event triggers on the source DDL comes through the "
+        "stream: docs/DDL.md.",
+        changed.id);
 }

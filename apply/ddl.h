@@ -28,8 +28,8 @@ void sb_ddl_desk_free(struct sb_ddl_desk *desk); /* NULL is fine */
 int sb_ddl_take(struct sb_ddl_desk *desk, const struct sb_flight *flight, uint64_t ordinal,
     struct sb_view body, struct sb_arena *arena, struct sb_err *err);
 
-/* It may concern a table set aside, which is not at this commit: it was not taken, and stays where it is until
- * there are none (apply/aside). */
+/* It may concern a table set aside, which is not at this commit: it was not taken, and stays where it is
+ * until there are none (apply/aside). */
 bool sb_ddl_desk_stands(const struct sb_ddl_desk *desk);
 
 /* Are tables to be copied again once the transaction in flight is applied? */

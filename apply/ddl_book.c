@@ -8,51 +8,6 @@
 
 enum { NUMBER_BYTES = 24 };
 
-int sb_ddl_book_keyed(
-    struct sb_conn *conn, const char *migration, const char *direction, bool *ret_keyed, struct sb_err *err)
-{
-    SB_CLEANUP(sb_rows_freep)
-    struct sb_rows *there = NULL, *rows = NULL;
-    const char *params[] = {migration, direction};
-    *ret_keyed = false;
-    if (sb_conn_query(conn, "SELECT pg_catalog.to_regclass('switchback.ddl_signature') IS NOT NULL", 0, NULL,
-            &there, err) != 0)
-        return -1;
-    if (!sb_rows_bool(there, 0, 0))
-        return 0; /* prepared before there was one */
-    if (sb_conn_query(conn, "SELECT FROM switchback.ddl_signature WHERE migration = $1 AND direction = $2", 2,
-            params, &rows, err) != 0)
-        return sb_err_add(err, "could not read switchback.ddl_signature");
-    *ret_keyed = sb_rows_count(rows) > 0;
-    return 0;
-}
-
-int sb_ddl_book_signed(struct sb_conn *conn, const struct sb_ddl_place *place, struct sb_view signature,
-    struct sb_view json, bool *ret_signed, struct sb_err *err)
-{
-    SB_CLEANUP(sb_rows_freep)
-    struct sb_rows *rows = NULL;
-    char digest[80];
-    struct sb_buf hex SB_CLEANUP(sb_buf_clear);
-    sb_buf_init(&hex, 2 * json.len + 8);
-    sb_buf_put_str(&hex, "\\x");
-    char *room = sb_buf_grow(&hex, 2 * json.len);
-    if (room == NULL)
-        return sb_err_set(err, SB_E_NO_MEMORY, "no memory for a description of DDL");
-    sb_hex_encode(json.ptr, json.len, room);
-    snprintf(digest, sizeof digest, "%.*s", (int)signature.len, signature.ptr);
-    const char *params[] = {place->migration, place->direction, sb_buf_str(&hex), digest};
-    if (sb_conn_query(conn,
-            "SELECT pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(secret, 'UTF8') || $3::bytea), "
-            "'hex') = pg_catalog.lower($4) FROM switchback.ddl_signature WHERE migration = $1 AND direction "
-            "= "
-            "$2",
-            4, params, &rows, err) != 0)
-        return sb_err_add(err, "could not read switchback.ddl_signature");
-    *ret_signed = sb_rows_count(rows) > 0 && sb_rows_bool(rows, 0, 0);
-    return 0;
-}
-
 /* -- rows ------------------------------------------------------------------------------------------------ */
 
 struct numbers {
@@ -119,7 +74,7 @@ int sb_ddl_book_stood(struct sb_conn *conn, const char *migration, const char *d
 }
 
 /* Of switchback.copy c: the copy has all tables but those that are set aside. */
-#define COPIED                                                                                        \
+#define COPIED                                                                                               \
     "(c.state = 'complete' OR c.state = 'pending' AND coalesce((pg_catalog.to_jsonb(c) ->> "                 \
     "'beside')::boolean, false))"
 

@@ -28,12 +28,6 @@ struct sb_ddl_entry {
     bool breaks_way_back;
 };
 
-/* Has the target a key of the source's triggers? Without, nothing is taken for DDL. */
-int sb_ddl_book_keyed(
-    struct sb_conn *conn, const char *migration, const char *direction, bool *ret_keyed, struct sb_err *err);
-int sb_ddl_book_signed(struct sb_conn *conn, const struct sb_ddl_place *place, struct sb_view signature,
-    struct sb_view json, bool *ret_signed, struct sb_err *err);
-
 /* What an operator has decided about this entry; by whom is in the row. */
 int sb_ddl_book_decision(struct sb_conn *conn, const struct sb_ddl_entry *entry,
     enum sb_ddl_decision *ret_decision, struct sb_err *err);

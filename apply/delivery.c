@@ -36,8 +36,8 @@ static void count_rogues(const struct sb_delivery *delivery)
     sb_metric_set(SB_M_APPLY_ROGUE_TRANSACTIONS, (int64_t)delivery->progress.rogue_transactions);
 }
 
-static int build(struct sb_delivery *delivery, enum sb_direction direction, enum sb_lane_number number,
-    struct sb_err *err)
+static int build(
+    struct sb_delivery *delivery, enum sb_direction direction, enum sb_lane_number number, struct sb_err *err)
 {
     const struct sb_config *config = delivery->config;
     struct sb_names names;
@@ -45,8 +45,8 @@ static int build(struct sb_delivery *delivery, enum sb_direction direction, enum
     if (sb_progress_read(
             delivery->conn, config->migration, delivery->direction, number, &delivery->progress, err) != 0 ||
         sb_poison_read(delivery->conn, &delivery->progress, &delivery->poison, err) != 0 ||
-        sb_writer_new(delivery->conn, number == SB_LANE_MAIN ? names.origin : names.origin_side, !delivery->progress.observes,
-            config->apply.lock_timeout_ms, &delivery->writer, err) != 0)
+        sb_writer_new(delivery->conn, number == SB_LANE_MAIN ? names.origin : names.origin_side,
+            !delivery->progress.observes, config->apply.lock_timeout_ms, &delivery->writer, err) != 0)
         return -1;
     if (delivery->progress.observes && sb_observer_new(delivery->conn, delivery->writer, config->migration,
                                            delivery->direction, &delivery->observer, err) != 0)
@@ -187,8 +187,7 @@ static int finish(struct sb_delivery *delivery, const struct sb_batch_txn *txn, 
     struct sb_progress next = progress_behind(delivery, txn, tally);
     bool passes_poison = delivery->poison.present && delivery->poison.commit_lsn <= txn->position.commit_lsn;
     sb_writer_origin(delivery->writer, txn->position.commit_lsn, txn->commit_us);
-    if (passes_poison &&
-        sb_poison_clear(delivery->writer, &delivery->progress, err) != 0)
+    if (passes_poison && sb_poison_clear(delivery->writer, &delivery->progress, err) != 0)
         return -1;
     if (tally->canary.number > 0 && sb_canary_write(delivery->writer, delivery->config->migration,
                                         delivery->direction, &tally->canary, err) != 0)

@@ -51,8 +51,8 @@ struct sb_lane {
 static int lane_build(
     struct sb_lane *lane, enum sb_direction direction, struct sb_conn *conn, struct sb_err *err)
 {
-    if (sb_aside_read(
-            conn, lane->config->migration, sb_direction_name(direction), lane->number, &lane->aside, err) != 0 ||
+    if (sb_aside_read(conn, lane->config->migration, sb_direction_name(direction), lane->number, &lane->aside,
+            err) != 0 ||
         sb_delivery_new(lane->config, direction, lane->number, conn, &lane->delivery, err) != 0)
         return -1;
     const struct sb_progress *progress = sb_delivery_progress(lane->delivery);
@@ -378,7 +378,8 @@ static int take_change(struct sb_lane *lane, const struct sb_record *whole, bool
 
 static void note_canary(struct sb_lane *lane, const struct sb_signal *signal)
 {
-    if (signal->kind == SB_SIGNAL_CANARY && lane->number == SB_LANE_MAIN && sb_view_eq_str(signal->migration, lane->config->migration) &&
+    if (signal->kind == SB_SIGNAL_CANARY && lane->number == SB_LANE_MAIN &&
+        sb_view_eq_str(signal->migration, lane->config->migration) &&
         sb_view_eq_str(signal->direction, sb_direction_name(lane->direction)))
         lane->canary = (struct sb_canary){signal->epoch, signal->number, signal->sent_us};
 }

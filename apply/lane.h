@@ -2,8 +2,8 @@
  * A lane: records of the stream in, target transactions out. It proves what it is given (stream/proof),
  * decodes it, gathers whole transactions into batches, writes them in sets or, where that does not come out
  * as planned, change by change, and moves the progress row with them. One lane is one progress row. There is
- * the main lane, and while tables are set aside (apply/aside) the side reader's, which proves the same records
- * and writes what the main lane leaves out.
+ * the main lane, and while tables are set aside (apply/aside) the side reader's, which proves the same
+ * records and writes what the main lane leaves out.
  *
  * A transaction larger than a batch is written as it arrives in one open target transaction, in bounded
  * memory, and rolled back if its commit never comes.

@@ -69,17 +69,18 @@ static void relation_name(const struct sb_batch_change *change, char out[NAME_BY
 
 static int record(struct sb_writer *writer, const struct sb_value *values, int count, struct sb_err *err)
 {
-    static const char sql[] = "INSERT INTO switchback.poison AS p (migration, direction, commit_lsn, xid, "
-                              "ordinal, relation, error_id, sqlstate, "
-                              "reason, lane) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (migration, "
-                              "direction, lane) DO UPDATE SET commit_lsn "
-                              "= excluded.commit_lsn, xid = excluded.xid, ordinal = excluded.ordinal, "
-                              "relation = excluded.relation, error_id = "
-                              "excluded.error_id, sqlstate = excluded.sqlstate, reason = excluded.reason, "
-                              "found_at = excluded.found_at, "
-                              "skip_requested_by = CASE WHEN p.commit_lsn = excluded.commit_lsn THEN "
-                              "p.skip_requested_by END, skip_reason = CASE "
-                              "WHEN p.commit_lsn = excluded.commit_lsn THEN p.skip_reason END";
+    static const char sql[] =
+        "INSERT INTO switchback.poison AS p (migration, direction, commit_lsn, xid, "
+        "ordinal, relation, error_id, sqlstate, "
+        "reason, lane) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (migration, "
+        "direction, lane) DO UPDATE SET commit_lsn "
+        "= excluded.commit_lsn, xid = excluded.xid, ordinal = excluded.ordinal, "
+        "relation = excluded.relation, error_id = "
+        "excluded.error_id, sqlstate = excluded.sqlstate, reason = excluded.reason, "
+        "found_at = excluded.found_at, "
+        "skip_requested_by = CASE WHEN p.commit_lsn = excluded.commit_lsn THEN "
+        "p.skip_requested_by END, skip_reason = CASE "
+        "WHEN p.commit_lsn = excluded.commit_lsn THEN p.skip_reason END";
     if (sb_writer_begin(writer, err) != 0)
         return -1;
     if (run(writer, sql, values, count, err) == 0 && sb_writer_commit(writer, err) == 0)

@@ -76,8 +76,8 @@ int sb_progress_read(struct sb_conn *conn, const char *migration, const char *di
     }
     if (sb_rows_count(rows) == 0) {
         sb_err_set(err, SB_E_PROGRESS_LOST,
-            "the target has no progress row for migration \"%s\", direction %s, lane %d", migration, direction,
-            (int)lane);
+            "the target has no progress row for migration \"%s\", direction %s, lane %d", migration,
+            direction, (int)lane);
         return -1;
     }
     if (read_row(rows, &progress, err) != 0 || read_owner(rows, &progress, err) != 0)

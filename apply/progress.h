@@ -4,8 +4,8 @@
  * before COMMIT, and is the only thing that decides what is applied next. A second applier, a zombie, an
  * ambiguous commit: all are answered by this row.
  *
- * Each lane has a row. Lane 0 is there always; lane 1 is the side reader's (apply/side), there as long as tables are set
- * aside, and counts what it has written alone: lane 0 counts these transactions as well.
+ * Each lane has a row. Lane 0 is there always; lane 1 is the side reader's (apply/beside), there as long as
+ * tables are set aside, and counts what it has written alone: lane 0 counts these transactions as well.
  *
  * It also holds the ownership epoch under which it is moved. A hand-off raises that in the transaction that
  * decides it (together with switchback.ownership), so that an applier which does not know of it yet moves

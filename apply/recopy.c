@@ -17,7 +17,7 @@ struct recopy {
     const struct sb_config *config;
     const char *migration, *direction;
     enum sb_lane_number lane; /* that asks */
-    bool beside; /* what is taken: the tables are set aside, and apply goes on with the others */
+    bool beside;              /* what is taken: the tables are set aside, and apply goes on with the others */
     struct sb_buf sql;
 };
 
@@ -75,8 +75,8 @@ static int ask_one(struct recopy *recopy, const struct sb_suspect *suspect, stru
         return sb_err_set(
             err, SB_E_LIMIT, "a key of %zu bytes is too long to be asked for again", suspect->key.len);
     sb_hex_encode(suspect->key.ptr, suspect->key.len, room);
-    const char *params[] = {
-        recopy->migration, recopy->direction, sb_buf_str(&relation), room, SB_RECOPY_MOVED, urgent(recopy->lane)};
+    const char *params[] = {recopy->migration, recopy->direction, sb_buf_str(&relation), room,
+        SB_RECOPY_MOVED, urgent(recopy->lane)};
     return sb_conn_query(recopy->conn,
         "INSERT INTO switchback.copy_wish (migration, direction, relation, key, reason, urgent) VALUES ($1, "
         "$2, $3, pg_catalog.decode($4, 'hex'), $5, $6)",
@@ -322,8 +322,8 @@ static int take_one(struct recopy *recopy, const struct sb_rows *wishes, int row
         "UPDATE switchback.copy_wish SET done_at = pg_catalog.now() WHERE id = $1", 1, params, NULL, err);
 }
 
-/* The side reader begins where apply stands. It may have been there already: where it stands it has to stay, if
- * one of its tables was not among the wishes. */
+/* The side reader begins where apply stands. It may have been there already: where it stands it has to stay,
+ * if one of its tables was not among the wishes. */
 static int side_begin(struct recopy *recopy, struct sb_err *err)
 {
     SB_CLEANUP(sb_rows_freep)

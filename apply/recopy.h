@@ -17,8 +17,8 @@
  * (copy/pipe.h). What apply has read of the stream, up to P or beyond, has an older xid. So the image has all
  * of it, and what comes behind P is judged by S as by any stamp: key by key S sees a beginning of the key's
  * history, and at least all of it up to P. (A side reader that is behind P, because another table was set
- * aside before, skips what lies between: it is visible in S.) Nobody else writes meanwhile: the transaction bears apply's
- * origin, which one session at a time can have, and the next incarnation reads the stamps anew.
+ * aside before, skips what lies between: it is visible in S.) Nobody else writes meanwhile: the transaction
+ * bears apply's origin, which one session at a time can have, and the next incarnation reads the stamps anew.
  *
  * A table that the copy knows nothing of is only copied: rows that somebody else put there are not deleted,
  * and the copy refuses them.

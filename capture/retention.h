@@ -1,6 +1,6 @@
 /*
- * What the stream may forget: records that the target has applied and flushed, in all its lanes, never others.
- * The commit record the target stands at is kept, for a new incarnation compares with it.
+ * What the stream may forget: records that the target has applied and flushed, in all its lanes, never
+ * others. The commit record the target stands at is kept, for a new incarnation compares with it.
  */
 #ifndef SB_CAPTURE_RETENTION_H
 #define SB_CAPTURE_RETENTION_H

@@ -145,7 +145,8 @@ static int ask(struct sb_target *target, int64_t now_ms, struct sb_err *err)
         " %s, n.epoch, n.sequence, n.commit_lsn, n.stream_offset"
         " FROM switchback.progress p CROSS JOIN LATERAL (SELECT n.epoch, n.sequence, n.commit_lsn, "
         "n.stream_offset FROM switchback.progress n WHERE n.migration = p.migration AND n.direction = "
-        "p.direction ORDER BY n.commit_lsn LIMIT 1) n WHERE p.migration = $1 AND p.direction = $2 AND p.lane = 0";
+        "p.direction ORDER BY n.commit_lsn LIMIT 1) n WHERE p.migration = $1 AND p.direction = $2 AND p.lane "
+        "= 0";
     /* What was prepared before there was a copy has no such table. */
     static const char copying[] =
         "EXISTS (SELECT FROM switchback.copy c WHERE c.migration = $1 AND c.direction = $2"

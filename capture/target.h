@@ -27,8 +27,8 @@ struct sb_progress {
     uint32_t timeline;
     uint64_t commit_lsn; /* 0: nothing was applied yet */
     struct sb_digest chain;
-    int64_t stream_offset; /* a hint: behind the commit record; -1: none */
-    bool copying;          /* the initial copy is pending: nothing is applied until it is complete */
+    int64_t stream_offset;   /* a hint: behind the commit record; -1: none */
+    bool copying;            /* the initial copy is pending: nothing is applied until it is complete */
     struct sb_needed needed; /* by the lane that is furthest behind: this one, or apply's side reader */
 };
 

@@ -137,9 +137,9 @@ static json_t *outcome_json(const struct sb_verify_outcome *outcome, bool plan_o
             tables, plan_only ? table_json(outcome->results[i].table) : result_json(&outcome->results[i]));
     if (plan_only)
         return json_pack("{s:o}", "tables", tables);
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "verdict",
-        sb_verify_verdict_name(outcome->verdict), "why", outcome->why, "started",
-        sb_clock_text(outcome->started_us, started), "applied_lsn",
+    return json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "run",
+        (json_int_t)outcome->run, "verdict", sb_verify_verdict_name(outcome->verdict), "why", outcome->why,
+        "started", sb_clock_text(outcome->started_us, started), "applied_lsn",
         sb_lsn_text(outcome->first_applied_lsn, lsn), "applied_at",
         sb_clock_text(outcome->first_applied_us, applied), "keys_compared",
         (json_int_t)sb_verify_total(outcome, sb_verify_keys_compared), "snapshot_ms_max",

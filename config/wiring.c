@@ -12,7 +12,7 @@ _Static_assert(sizeof(struct sb_config_pair) == sizeof(struct sb_kafka_setting) 
     "a pair of the configuration is a setting of the stream");
 
 #define PREFIX "switchback_"
-#define SIDE "_side"
+#define SIDE   "_side"
 
 static const char *const direction_names[] = {[SB_FORWARD] = "forward", [SB_REVERSE] = "reverse"};
 

@@ -36,7 +36,8 @@ int sb_copy_status_read(
     *ret_status = (struct sb_copy_status){.rows = SB_COPY_NONE};
     if (query(claim,
             "SELECT state, last_h, pg_catalog.to_jsonb(c) ->> 'structure', pg_catalog.to_jsonb(c) ->> "
-            "'structure_begun_at' IS NOT NULL, coalesce((pg_catalog.to_jsonb(c) ->> 'beside')::boolean, false) "
+            "'structure_begun_at' IS NOT NULL, coalesce((pg_catalog.to_jsonb(c) ->> 'beside')::boolean, "
+            "false) "
             "FROM switchback.copy c WHERE migration = $1 AND direction = $2",
             &rows, err) != 0)
         /* Prepared before there was a copy: the schema is there, this table is not. */

@@ -608,8 +608,8 @@ static int applied_read(struct copy *copy, uint64_t *ret_lsn, struct sb_err *err
     struct sb_rows *rows = NULL;
     const char *params[] = {copy->claim.migration, copy->claim.direction};
     if (sb_conn_query(copy->claim.target,
-            "SELECT commit_lsn FROM switchback.progress WHERE migration = $1 AND direction = $2 AND lane = 0", 2,
-            params, &rows, err) != 0)
+            "SELECT commit_lsn FROM switchback.progress WHERE migration = $1 AND direction = $2 AND lane = 0",
+            2, params, &rows, err) != 0)
         return sb_err_add(err, "could not read the progress row");
     *ret_lsn = sb_rows_lsn(rows, 0, 0);
     return 0;

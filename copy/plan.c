@@ -76,8 +76,7 @@ static bool is_full(const struct planner *planner, const char *relation)
 }
 
 /* The stream has its changes under the old name, and apply has not come to the new one. */
-static int refuse_rename(
-    struct planner *planner, const char *relation, const char *oid, struct sb_err *err)
+static int refuse_rename(struct planner *planner, const char *relation, const char *oid, struct sb_err *err)
 {
     SB_CLEANUP(sb_rows_freep)
     struct sb_rows *rows = NULL;
@@ -111,8 +110,8 @@ static int aside_forget(struct planner *planner, struct sb_err *err)
             found = strcmp(planner->plan.tables[i].relation, relation) == 0;
         for (size_t t = 0; t < 3 && !found; t++) {
             char sql[128];
-            snprintf(sql, sizeof sql, "DELETE FROM %s WHERE migration = $1 AND direction = $2 AND relation = $3",
-                tables[t]);
+            snprintf(sql, sizeof sql,
+                "DELETE FROM %s WHERE migration = $1 AND direction = $2 AND relation = $3", tables[t]);
             if (sb_conn_query(planner->claim->target, sql, 3, params, NULL, err) != 0)
                 return -1;
         }

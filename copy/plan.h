@@ -33,8 +33,8 @@ struct sb_copy_plan {
     int64_t rows_estimated;
 };
 
-/* beside: the tables set aside, and no others. SB-TARGET-NOT-EMPTY, SB-TARGET-STRUCTURE, SB-RLS before anything is written. stop is asked between tables.
- * Everything lives in arena. */
+/* beside: the tables set aside, and no others. SB-TARGET-NOT-EMPTY, SB-TARGET-STRUCTURE, SB-RLS before
+ * anything is written. stop is asked between tables. Everything lives in arena. */
 int sb_copy_plan_make(const struct sb_copy_claim *claim, struct sb_conn *source,
     const struct sb_config *config, const struct sb_names *names, bool beside, bool (*stop)(void),
     struct sb_arena *arena, struct sb_copy_plan *ret_plan, struct sb_err *err);

@@ -38,6 +38,27 @@ static size_t utf8_char(const unsigned char *bytes, size_t left)
     return 0;
 }
 
+void sb_array_put(struct sb_buf *array, const struct sb_view *text)
+{
+    sb_buf_put_str(array, array->len == 0 ? "{" : ",");
+    if (text == NULL) {
+        sb_buf_put_str(array, "NULL");
+        return;
+    }
+    sb_buf_put_u8(array, '"');
+    for (size_t i = 0; i < text->len; i++) {
+        if (text->ptr[i] == '"' || text->ptr[i] == '\\')
+            sb_buf_put_u8(array, '\\');
+        sb_buf_put_u8(array, (uint8_t)text->ptr[i]);
+    }
+    sb_buf_put_u8(array, '"');
+}
+
+void sb_array_end(struct sb_buf *array)
+{
+    sb_buf_put_str(array, array->len == 0 ? "{}" : "}");
+}
+
 bool sb_utf8_valid(struct sb_view text)
 {
     for (size_t at = 0; at < text.len;) {

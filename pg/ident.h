@@ -7,6 +7,10 @@
 void sb_ident_put(struct sb_buf *sql, struct sb_view ident); /* always "quoted", inner quotes doubled */
 void sb_ident_put_table(struct sb_buf *sql, struct sb_view schema, struct sb_view name); /* "a"."b" */
 void sb_literal_put(struct sb_buf *sql, struct sb_view text); /* 'quoted', for DDL that takes no parameters */
+/* One more element of an array's text, which begins with the first: {"a",NULL. The caller closes it. NULL:
+ * the SQL NULL. */
+void sb_array_put(struct sb_buf *array, const struct sb_view *text);
+void sb_array_end(struct sb_buf *array); /* also of one without elements */
 bool sb_utf8_valid(struct sb_view text);
 
 /*

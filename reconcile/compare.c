@@ -1,6 +1,7 @@
 #include "reconcile/compare.h"
 
 #include "core/clock.h"
+#include "core/fault.h"
 #include "pg/ident.h"
 #include "reconcile/keyset.h"
 #include "reconcile/tally.h"
@@ -61,6 +62,9 @@ struct sb_compare {
     uint64_t last_h; /* of the newest chunk */
     uint64_t first_applied_lsn;
     int64_t first_applied_us;
+    /* who asked about keys; NULL: nobody */
+    sb_compare_key_fn *told;
+    void *told_arg;
 };
 
 /* -- life ------------------------------------------------------------------------------------------------ */
@@ -135,12 +139,10 @@ static const char *columns_text(struct sb_compare *compare)
     return text;
 }
 
-/* Counts it, and keeps it if there is room. with_columns: compare->differs says which. */
-static int difference(struct sb_compare *compare, const struct sb_difference *found,
-    const struct sb_digest *key, struct sb_view key_bytes, bool with_columns, struct sb_err *err)
+/* For people, if there is room. */
+static int keep(struct sb_compare *compare, const struct sb_finding *found, struct sb_err *err)
 {
     struct sb_verify_result *result = compare->result;
-    result->differences += found->rows;
     if (result->kept_count == SB_VERIFY_DIFFERENCES_KEPT)
         return 0;
     if (result->kept == NULL)
@@ -149,17 +151,51 @@ static int difference(struct sb_compare *compare, const struct sb_difference *fo
         return sb_err_set(err, SB_E_LIMIT, "the differences do not fit into the %zu bytes of arena \"%s\"",
             sb_arena_max(compare->kept), sb_arena_name(compare->kept));
     struct sb_difference *kept = &result->kept[result->kept_count++];
-    *kept = *found;
-    kept->h = compare->stamp.h;
-    kept->applied_lsn = compare->stamp.cut.applied_lsn;
-    kept->columns = with_columns && found->kind == SB_DIFF_CHANGED ? columns_text(compare) : NULL;
-    sb_digest_text(key, kept->row);
-    if (key_bytes.len > 0) {
+    *kept = (struct sb_difference){.kind = found->kind,
+        .rows = found->rows,
+        .by_stream = found->by_stream,
+        .source_differs = found->source_differs,
+        .h = found->h,
+        .applied_lsn = found->applied_lsn,
+        .columns = found->differs != NULL ? columns_text(compare) : NULL};
+    sb_digest_text(&found->key, kept->row);
+    if (found->key_bytes.len > 0) {
         sb_buf_reset(&compare->sql[0]);
-        if (sb_verify_put_key_json(compare->table, key_bytes, &compare->sql[0]))
+        if (sb_verify_put_key_json(compare->table, found->key_bytes, &compare->sql[0]))
             kept->key = sb_arena_str(compare->kept, sb_buf_view(&compare->sql[0]));
     }
     return 0;
+}
+
+/* Its history is read into compare->history. */
+static int newest_change(struct sb_compare *compare, struct sb_finding *found, struct sb_err *err)
+{
+    struct sb_history *history = &compare->history;
+    if (compare->table->key_count == 0)
+        return 0;
+    if (sb_window_history(
+            compare->window, compare->table->number, &found->key, &compare->stamp.cut, history, err) != 0)
+        return -1;
+    if (history->count > 0) {
+        found->commit_lsn = history->steps[history->count - 1].commit_lsn;
+        found->xid = history->steps[history->count - 1].xid;
+    }
+    return 0;
+}
+
+/* Counts it, and hands it out. */
+static int difference(struct sb_compare *compare, struct sb_finding *found, struct sb_err *err)
+{
+    compare->result->differences += found->rows;
+    found->table = compare->table;
+    found->h = compare->stamp.h;
+    found->applied_lsn = compare->stamp.cut.applied_lsn;
+    if (found->kind != SB_DIFF_CHANGED)
+        found->differs = NULL;
+    if (newest_change(compare, found, err) != 0 || keep(compare, found, err) != 0)
+        return -1;
+    return compare->options.found == NULL ? 0
+                                          : compare->options.found(compare->options.found_arg, found, err);
 }
 
 /* -- rows ------------------------------------------------------------------------------------------------ */
@@ -263,6 +299,7 @@ static int take_stamp(struct sb_compare *compare, struct sb_err *err)
  * if the table was emptied between the cuts, STOP, or -1. */
 static int pass_horizon(struct sb_compare *compare, struct sb_err *err)
 {
+    SB_FAULT("reconcile-after-rows");
     if (sb_sides_mark(compare->sides, err) != 0)
         return -1;
     int rc = sb_follow_until(
@@ -291,11 +328,9 @@ static bool chunk_has(struct sb_compare *compare, const struct sb_digest *key, s
            sb_key_range_has(compare->chunk.range, sb_buf_view(&compare->canonical));
 }
 
-static int pend(void *arg, const struct sb_digest *key, struct sb_view key_bytes, struct sb_err *err)
+static int pending_add(
+    struct sb_compare *compare, const struct sb_digest *key, struct sb_view key_bytes, struct sb_err *err)
 {
-    struct sb_compare *compare = arg;
-    if (!chunk_has(compare, key, key_bytes))
-        return 0;
     if (compare->pending_count == compare->pending_cap) {
         size_t cap = compare->pending_cap == 0 ? 256 : compare->pending_cap * 2;
         struct pending *grown = realloc(compare->pending, cap * sizeof *grown);
@@ -311,8 +346,16 @@ static int pend(void *arg, const struct sb_digest *key, struct sb_view key_bytes
         return sb_err_set(err, SB_E_LIMIT, "dirty keys do not fit into the %zu bytes of arena \"%s\"",
             sb_arena_max(compare->pending_arena), sb_arena_name(compare->pending_arena));
     compare->pending_count++;
-    compare->result->dirty++;
     return 0;
+}
+
+static int pend(void *arg, const struct sb_digest *key, struct sb_view key_bytes, struct sb_err *err)
+{
+    struct sb_compare *compare = arg;
+    if (!chunk_has(compare, key, key_bytes))
+        return 0;
+    compare->result->dirty++;
+    return pending_add(compare, key, key_bytes, err);
 }
 
 static int keys_read(struct sb_compare *compare, struct sb_err *err)
@@ -365,17 +408,29 @@ static int key_judge(
     *ret_decided = verdict.is != SB_KEY_UNDECIDED;
     if (!*ret_decided)
         return 0;
+    if (compare->told != NULL && compare->told(compare->told_arg, &item->key, verdict.is, err) != 0)
+        return -1;
     if (verdict.by_stream)
         compare->result->by_stream++;
     else
         compare->result->by_reread++;
     if (verdict.is == SB_KEY_EQUAL)
         return 0;
-    const struct sb_difference found = {.kind = verdict.kind,
+    struct sb_digest rows[2];
+    struct sb_finding found = {.kind = verdict.kind,
         .rows = 1,
+        .key = item->key,
+        .key_bytes = item->key_bytes,
+        .differs = compare->differs,
         .by_stream = verdict.by_stream,
         .source_differs = verdict.source_differs};
-    return difference(compare, &found, &item->key, item->key_bytes, true, err);
+    for (int side = 0; side < 2; side++) {
+        if (item->rows[side].count == 0)
+            continue;
+        rows[side] = sb_rowform_row(item->rows[side].fields, compare->table->column_count);
+        found.row[side] = &rows[side];
+    }
+    return difference(compare, &found, err);
 }
 
 /* One batch: what is not decided moves to the front of the list, behind what is kept there. */
@@ -454,16 +509,39 @@ int sb_compare_resolve(struct sb_compare *compare, struct sb_err *err)
 {
     struct patience patience = {
         .passes = compare->last_h, .turns_max = ROUNDS_MAX, .pause_us = PAUSE_FIRST_US};
-    for (int64_t round = 1; compare->pending_count > 0; round++)
+    for (int64_t round = 1; compare->pending_count > 0; round++) {
         if (round_resolve(compare, round, err) != 0)
             return -1;
-        else if (compare->pending_count > 0 && !keep_on(compare, &patience))
+        if (patience.passes == 0) /* no chunk: the first batch made them dirty */
+            patience.passes = compare->stamp.h;
+        if (compare->pending_count > 0 && !keep_on(compare, &patience))
             break;
+    }
     for (size_t i = 0; i < compare->pending_count; i++)
         compare->pending[i].result->undecided++;
     compare->pending_count = 0;
     sb_arena_reset(compare->pending_arena);
     return 0;
+}
+
+int sb_compare_keys(struct sb_compare *compare, struct sb_verify_result *ret_result,
+    const struct sb_view *keys, size_t count, sb_compare_key_fn *fn, void *arg, struct sb_err *err)
+{
+    int rc = 0;
+    compare->result = ret_result;
+    compare->last_h = 0;
+    ret_result->state = SB_TABLE_EQUAL;
+    ret_result->why = "";
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        const struct sb_digest key = sb_hash128(keys[i]);
+        rc = pending_add(compare, &key, keys[i], err);
+    }
+    compare->told = fn;
+    compare->told_arg = arg;
+    if (rc == 0)
+        rc = sb_compare_resolve(compare, err);
+    compare->told = NULL;
+    return rc == 0 ? 0 : sb_err_add(err, "table %s", ret_result->table->shown);
 }
 
 /* -- a chunk --------------------------------------------------------------------------------------------- */
@@ -490,16 +568,25 @@ static int suspects_read(struct sb_compare *compare, struct sb_err *err)
     return compare->suspects.count == 0 ? 0 : keys_read(compare, err);
 }
 
+struct taking {
+    struct sb_compare *compare;
+    struct sb_err *err;
+};
+enum { TAKING_FAILED = 1 };
+
 /* What is left of a key that is not dirty. */
 static int rest_take(void *arg, const struct sb_tally_rest *rest)
 {
-    struct sb_compare *compare = arg;
-    struct sb_err err;
+    const struct taking *taking = arg;
+    struct sb_compare *compare = taking->compare;
     const struct sb_verify_table *table = compare->table;
     if (table->key_count > 0 &&
         sb_window_is_dirty(compare->window, table->number, &rest->key, &compare->stamp.cut))
         return 0;
-    struct sb_difference found = {.rows = 1,
+    struct sb_finding found = {.rows = 1,
+        .key = rest->key,
+        .key_bytes = rest->key_bytes,
+        .row = {rest->truth > 0 ? &rest->truth_row : NULL, rest->follower > 0 ? &rest->follower_row : NULL},
         .kind = rest->follower == 0 ? SB_DIFF_MISSING
                 : rest->truth == 0  ? SB_DIFF_EXTRA
                                     : SB_DIFF_CHANGED};
@@ -509,7 +596,9 @@ static int rest_take(void *arg, const struct sb_tally_rest *rest)
     bool both = item != NULL && item->rows[0].count > 0 && item->rows[1].count > 0;
     for (size_t i = 0; both && i < table->column_count; i++)
         compare->differs[i] = !sb_digest_eq(&item->rows[0].fields[i], &item->rows[1].fields[i]);
-    return difference(compare, &found, &rest->key, rest->key_bytes, both, &err);
+    if (both)
+        found.differs = compare->differs;
+    return difference(compare, &found, taking->err) == 0 ? 0 : TAKING_FAILED;
 }
 
 static int owe(void *arg, const struct sb_digest *row, int by, struct sb_err *err)
@@ -534,8 +623,11 @@ static int judge(struct sb_compare *compare, struct sb_err *err)
                  : sb_window_owed(compare->window, table->number, &compare->stamp.cut, owe, compare, err);
     if (rc != 0)
         return -1;
-    if (sb_tally_each(compare->tally, rest_take, compare) != 0)
-        return sb_err_set(err, SB_E_NO_MEMORY, "no memory for the rows that differ");
+    struct taking taking = {.compare = compare, .err = err};
+    rc = sb_tally_each(compare->tally, rest_take, &taking);
+    if (rc != 0)
+        return rc == TAKING_FAILED ? -1
+                                   : sb_err_set(err, SB_E_NO_MEMORY, "no memory for the rows that differ");
     sb_window_forget(compare->window, &compare->stamp.cut);
     compare->last_h = compare->stamp.h;
     return 0;
@@ -623,6 +715,7 @@ int sb_compare_table(struct sb_compare *compare, struct sb_verify_result *ret_re
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < table->ranges.count; i++)
         rc = chunk_whole(compare, (struct chunk){.range = &table->ranges.items[i]}, err);
+    ret_result->whole = rc == 0;
     if (rc < 0)
         return sb_err_add(err, "table %s", table->shown);
     return 0;

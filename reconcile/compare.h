@@ -14,6 +14,7 @@
 #ifndef SB_RECONCILE_COMPARE_H
 #define SB_RECONCILE_COMPARE_H
 
+#include "reconcile/finding.h"
 #include "reconcile/follow.h"
 #include "reconcile/report.h"
 #include "reconcile/sides.h"
@@ -22,6 +23,8 @@ struct sb_compare_options {
     size_t tally_max_bytes;
     int64_t stream_wait_ms; /* for the stream to get past the stamp's horizon */
     int64_t age_max_ms;     /* of a snapshot */
+    sb_finding_fn *found;   /* each difference, when it is proven; NULL: nobody */
+    void *found_arg;
 };
 
 struct sb_compare;
@@ -35,6 +38,14 @@ void sb_compare_free(struct sb_compare *compare); /* NULL is fine */
 int sb_compare_table(struct sb_compare *compare, struct sb_verify_result *ret_result, struct sb_err *err);
 /* Decide the dirty keys of all tables, and end with their results what sb_compare_conclude then reads. */
 int sb_compare_resolve(struct sb_compare *compare, struct sb_err *err);
+/* What became of a key that was asked about: equal or not. Of one that is not decided nothing is said. */
+typedef int sb_compare_key_fn(
+    void *arg, const struct sb_digest *key, enum sb_verdict_is is, struct sb_err *err);
+/* Compare these keys of one table alone, by the same rule: as they are at the progress that the target has
+ * now, or later. ret_result's table is set; no other keys wait. It says why, if the table could not be
+ * compared. */
+int sb_compare_keys(struct sb_compare *compare, struct sb_verify_result *ret_result,
+    const struct sb_view *keys, size_t count, sb_compare_key_fn *fn, void *arg, struct sb_err *err);
 void sb_compare_conclude(struct sb_verify_result *result);
 /* Of the first stamp; 0: none was taken. */
 uint64_t sb_compare_first_applied(const struct sb_compare *compare, int64_t *ret_applied_us);

@@ -27,6 +27,7 @@ struct sb_verify_result {
     const struct sb_verify_table *table;
     enum sb_verify_state state;
     const char *why;                  /* not compared, undecided: in words; else "" */
+    bool whole;                       /* every chunk was judged; undecided keys are counted below */
     int64_t source_rows, target_rows; /* read by the scans that count */
     int64_t chunks, retaken;
     int64_t dirty;       /* keys that the window touched */
@@ -43,6 +44,7 @@ enum sb_verify_verdict { SB_VERIFY_EQUAL, SB_VERIFY_DIFFERENT, SB_VERIFY_INCOMPL
 const char *sb_verify_verdict_name(enum sb_verify_verdict verdict); /* "equal" */
 
 struct sb_verify_outcome {
+    int64_t run; /* switchback.verify_run; 0: nothing was to be compared but the plan */
     enum sb_verify_verdict verdict;
     const char *why; /* incomplete as a whole, in words; else "" */
     struct sb_verify_result *results;

@@ -33,6 +33,23 @@ struct sb_sides {
 
 /* -- life ------------------------------------------------------------------------------------------------ */
 
+static int refuse_standby(const struct sb_rows *rows, int col, struct sb_err *err)
+{
+    return sb_rows_bool(rows, 0, col)
+               ? sb_err_set(err, SB_E_STAMP_FROM_STANDBY, "the source is in recovery: it is a standby")
+               : 0;
+}
+
+/* Before anything else is asked of it: a standby would fail at a statement that says nothing of why. */
+static int is_no_standby(struct sb_sides *sides, struct sb_err *err)
+{
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    if (sb_conn_query(sides->source, "SELECT pg_catalog.pg_is_in_recovery()", 0, NULL, &rows, err) != 0)
+        return -1;
+    return refuse_standby(rows, 0, err);
+}
+
 static int sides_open(struct sb_sides *sides, struct sb_err *err)
 {
     const struct sb_sides_options *options = &sides->options;
@@ -42,6 +59,8 @@ static int sides_open(struct sb_sides *sides, struct sb_err *err)
         return sb_err_set(err, SB_E_NO_MEMORY, "no memory for a compare's sessions");
     if (sb_conn_open(&options->source, options->purpose, SB_CONN_LOCAL_COMMIT, &sides->source, err) != 0 ||
         sb_conn_open(&options->target, options->purpose, 0, &sides->target, err) != 0)
+        return -1;
+    if (is_no_standby(sides, err) != 0)
         return -1;
     return sb_catalog_server_id(sides->source, &sides->id, err);
 }
@@ -127,8 +146,8 @@ static int source_stamp(
     sb_verify_put_source_stamp(table, &sides->sql);
     if (ask(sides, SB_SIDE_SOURCE, &rows, err) != 0)
         return -1;
-    if (sb_rows_bool(rows, 0, 0))
-        return sb_err_set(err, SB_E_STAMP_FROM_STANDBY, "the source is in recovery: it is a standby");
+    if (refuse_standby(rows, 0, err) != 0)
+        return -1;
     if (!has_shape(rows, 3, table->source_shape))
         return SB_SIDES_ALTERED;
     sb_arena_reset(sides->stamp);
@@ -344,6 +363,7 @@ int sb_sides_read(struct sb_sides *sides, const struct sb_verify_table *table, c
         .arg = arg,
         .halves = {{.conn = sides->source, .side = SB_SIDE_SOURCE},
             {.conn = sides->target, .side = SB_SIDE_TARGET}}};
+    SB_FAULT("reconcile-before-rows");
     if (copy_begin(&reading.halves[0], source_sql, err) != 0 ||
         copy_begin(&reading.halves[1], target_sql, err) != 0)
         return -1;

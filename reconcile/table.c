@@ -53,9 +53,8 @@ void sb_verify_put_target_stamp(
     sb_buf_init(&relation, NAME_MAX_BYTES);
     sb_ident_put_table(&relation, table->schema, table->name);
     sb_literal_put(sql, sb_buf_view(&relation));
-    sb_buf_put_str(sql,
-        ") FROM switchback.progress p WHERE p.lane = 0 AND "
-        "p.migration = ");
+    sb_buf_put_str(sql, ") FROM switchback.progress p WHERE p.lane = 0 AND "
+                        "p.migration = ");
     sb_literal_put(sql, sb_view_str(migration));
     sb_buf_put_str(sql, " AND p.direction = ");
     sb_literal_put(sql, sb_view_str(direction));

@@ -152,6 +152,17 @@ static int by_key(const void *a, const void *b)
     return memcmp(&left->key, &right->key, sizeof left->key);
 }
 
+static void join(const struct entry *entry, struct sb_tally_rest *rest)
+{
+    if (entry->balance > 0) {
+        rest->truth += entry->balance;
+        rest->truth_row = entry->row;
+    } else {
+        rest->follower -= entry->balance;
+        rest->follower_row = entry->row;
+    }
+}
+
 int sb_tally_each(const struct sb_tally *tally, sb_tally_fn *fn, void *arg)
 {
     if (tally->count == 0)
@@ -168,10 +179,8 @@ int sb_tally_each(const struct sb_tally *tally, sb_tally_fn *fn, void *arg)
     for (size_t i = 0; i < count && rc == 0;) {
         struct sb_tally_rest rest = {
             .key = all[i]->key, .key_bytes = sb_view(all[i]->key_bytes, all[i]->key_len)};
-        for (; i < count && memcmp(&all[i]->key, &rest.key, sizeof rest.key) == 0; i++) {
-            rest.truth += all[i]->balance > 0 ? all[i]->balance : 0;
-            rest.follower += all[i]->balance < 0 ? -all[i]->balance : 0;
-        }
+        for (; i < count && memcmp(&all[i]->key, &rest.key, sizeof rest.key) == 0; i++)
+            join(all[i], &rest);
         rc = fn(arg, &rest);
     }
     free(all);

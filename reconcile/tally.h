@@ -26,8 +26,9 @@ int sb_tally_add(struct sb_tally *tally, const struct sb_digest *key, const stru
 /* What is left of one key. changed: both counts are above 0. */
 struct sb_tally_rest {
     struct sb_digest key;
-    struct sb_view key_bytes; /* until the tally changes */
-    int64_t truth, follower;  /* rows that the other side has not */
+    struct sb_view key_bytes;                 /* until the tally changes */
+    int64_t truth, follower;                  /* rows that the other side has not */
+    struct sb_digest truth_row, follower_row; /* one of them, where there are any */
 };
 typedef int sb_tally_fn(void *arg, const struct sb_tally_rest *rest);
 /* In the order of the keys' digests. 0, fn's first other answer, or -1: no memory. */

@@ -535,7 +535,9 @@ int sb_window_history(const struct sb_window *window, uint32_t table, const stru
         const struct sb_history_step step = {.present = touch->present,
             .fields = touch->fields,
             .seen = sb_snapshot_sees(&cut->snapshot, touch->xid),
-            .applied = touch->commit_lsn <= cut->applied_lsn};
+            .applied = touch->commit_lsn <= cut->applied_lsn,
+            .commit_lsn = touch->commit_lsn,
+            .xid = touch->xid};
         if (step_add(history, &step, err) != 0)
             return -1;
     }

@@ -87,6 +87,7 @@ struct sb_history_step {
     bool present;
     const struct sb_digest *fields; /* unknown ones are zero; valid until the window changes */
     bool seen, applied;
+    uint64_t commit_lsn, xid; /* 0: of several, which were forgotten */
 };
 struct sb_history {
     struct sb_history_step *steps;

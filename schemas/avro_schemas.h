@@ -8,5 +8,6 @@ extern const char sb_avsc_schema[];
 extern const char sb_avsc_message[];
 extern const char sb_avsc_commit[];
 extern const char sb_avsc_truncate[];
+extern const char sb_avsc_image[];
 
 #endif

@@ -19,7 +19,7 @@ enum sb_kind {
     SB_KIND_SCHEMA = 2,  /* a relation as decoded at its position: struct sb_relation */
     SB_KIND_CHANGE = 3,  /* struct sb_change */
     SB_KIND_MESSAGE = 4, /* a transactional logical message: struct sb_message */
-    SB_KIND_IMAGE = 5,   /* stamped rows (repair); not written yet, the number is frozen */
+    SB_KIND_IMAGE = 5,   /* reserved: images of a repair travel as messages; the number is frozen */
     SB_KIND_COMMIT = 6,  /* struct sb_commit: everything of the transaction was sent */
     SB_KIND_PART = 7,    /* a piece of one of the above that is larger than the store takes */
 };

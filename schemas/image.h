@@ -31,7 +31,8 @@
 enum {
     SB_IMAGE_SIGNATURE_CHARS = 64,
     SB_IMAGE_ROWS_MAX = 1000,
-    SB_IMAGE_BODY_MAX_BYTES = 1024 * 1024 * 1024 - 64 * 1024, /* a message is one palloc: below 1 GB */
+    SB_IMAGE_BODY_MAX_BYTES =
+        256 * 1024 * 1024, /* the server gets it in hex to verify it, in less than 1 GB */
 };
 
 struct sb_image_row {

@@ -78,6 +78,14 @@ struct sb_digest sb_rowform_row(const struct sb_digest *fields, size_t count)
     return sb_hash128(sb_view(fields, count * sizeof *fields));
 }
 
+struct sb_digest sb_rowform_column_set(const struct sb_view *columns, size_t count)
+{
+    struct sb_digest names[SB_COLS_MAX];
+    for (size_t i = 0; i < count; i++)
+        names[i] = sb_hash128(columns[i]);
+    return sb_rowform_row(names, count);
+}
+
 bool sb_rowform_put_key(
     const struct sb_value *row, const uint16_t *key_cols, size_t key_count, struct sb_buf *out)
 {

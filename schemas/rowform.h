@@ -21,6 +21,8 @@ struct sb_digest sb_rowform_field(const struct sb_value *value);
 bool sb_rowform_is_known(const struct sb_digest *field);
 /* Of fields that are all known. */
 struct sb_digest sb_rowform_row(const struct sb_digest *fields, size_t count);
+/* Which columns a row's digest is over: that of a row of their names. At most SB_COLS_MAX. */
+struct sb_digest sb_rowform_column_set(const struct sb_view *columns, size_t count);
 
 /* A key as bytes: of each column a 32-bit length and its text. False if one of them is no text. */
 bool sb_rowform_put_key(

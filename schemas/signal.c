@@ -13,6 +13,7 @@ static const char *const prefixes[] = {
     [SB_SIGNAL_ECHO] = "switchback.echo",
     [SB_SIGNAL_FLUSH] = "switchback.flush",
     [SB_SIGNAL_DDL] = "switchback.ddl",
+    [SB_SIGNAL_IMAGE] = "switchback.image",
 };
 
 const char *sb_signal_prefix(enum sb_signal_kind kind)
@@ -22,7 +23,7 @@ const char *sb_signal_prefix(enum sb_signal_kind kind)
 
 static enum sb_signal_kind kind_of(struct sb_view prefix)
 {
-    for (int kind = SB_SIGNAL_HEARTBEAT; kind <= SB_SIGNAL_DDL; kind++) {
+    for (int kind = SB_SIGNAL_HEARTBEAT; kind <= SB_SIGNAL_IMAGE; kind++) {
         if (sb_view_eq_str(prefix, prefixes[kind]))
             return (enum sb_signal_kind)kind;
     }
@@ -85,9 +86,9 @@ static bool read_words(struct sb_view content, int count, struct sb_signal *sign
 struct sb_signal sb_signal_read(const struct sb_message *msg)
 {
     struct sb_signal signal = {.kind = kind_of(msg->prefix)};
-    if (signal.kind == SB_SIGNAL_DDL)
+    if (signal.kind == SB_SIGNAL_DDL || signal.kind == SB_SIGNAL_IMAGE)
         signal.body = msg->content;
-    if (signal.kind == SB_SIGNAL_DDL || signal.kind == SB_SIGNAL_FLUSH)
+    if (signal.kind == SB_SIGNAL_DDL || signal.kind == SB_SIGNAL_IMAGE || signal.kind == SB_SIGNAL_FLUSH)
         return signal;
     int count = signal.kind == SB_SIGNAL_HEARTBEAT ? HEARTBEAT_WORDS : CANARY_WORDS;
     if (signal.kind == SB_SIGNAL_NONE || !read_words(msg->content, count, &signal))

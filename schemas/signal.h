@@ -4,8 +4,9 @@
  *
  *     switchback.heartbeat   migration direction epoch                  a commit on an idle source
  *     switchback.canary      migration direction epoch number sent_us   sent through the stream to be echoed
- *     switchback.echo        as the canary it answers                   in the target transaction that wrote
- * it switchback.ddl         body                                       a command that the event trigger saw
+ *     switchback.echo        as the canary it answers                   in the transaction that wrote it
+ *     switchback.ddl         body                                       a command that the event trigger saw
+ *     switchback.image       body                                       stamped rows (schemas/image.h)
  *
  * Words are ASCII, one space apart; numbers are decimal. Whoever may connect to the database may send such
  * messages, so nothing in one is believed beyond its form: what is not exactly of this form means nothing
@@ -23,19 +24,20 @@ enum sb_signal_kind {
     SB_SIGNAL_ECHO,
     SB_SIGNAL_FLUSH,
     SB_SIGNAL_DDL,
+    SB_SIGNAL_IMAGE,
 };
 
 struct sb_signal {
     enum sb_signal_kind kind;
-    struct sb_view migration; /* empty for flush and ddl, as everything below but ddl's body */
+    struct sb_view migration; /* empty for flush, ddl and image, as everything below but body */
     struct sb_view direction;
     uint64_t epoch;      /* of the capture that sent it (the canary, for an echo) */
     uint64_t number;     /* canary, echo: from 1, ascending within the epoch */
     int64_t sent_us;     /* canary, echo: wall clock of the machine that sent the canary, since 1970 */
-    struct sb_view body; /* ddl: the message's content, which apply reads; empty for the others */
+    struct sb_view body; /* ddl, image: the message's content, which apply reads; empty for the others */
 };
 
-enum { SB_SIGNAL_BYTES = 192 }; /* room for the content of any but ddl, with its NUL */
+enum { SB_SIGNAL_BYTES = 192 }; /* room for the content of any without a body, with its NUL */
 
 const char *sb_signal_prefix(enum sb_signal_kind kind); /* "switchback.canary"; NULL for SB_SIGNAL_NONE */
 

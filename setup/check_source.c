@@ -2,6 +2,7 @@
 #include "setup/checkup.h"
 #include "setup/ddl.h"
 #include "setup/publications.h"
+#include "setup/signing.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -413,7 +414,7 @@ static int ddl_check(struct sb_checkup *up)
         return sb_checkup_tell(up, SB_RESULT_INFO, SB_OK, NULL, "ddl.policy is ignore: DDL does not travel");
     if (sb_ddl_triggers_read(up->config, up->direction, up->source.conn, &triggers, up->err) < 0)
         return -1;
-    if (triggers.there && (triggers.scoped || triggers.key[0] == '\0'))
+    if (triggers.there && (triggers.scoped || !triggers.may_read))
         return sb_checkup_tell(up, SB_RESULT_PASS, SB_OK, NULL, "event triggers describe DDL");
     if (!triggers.may_make)
         return sb_checkup_tell(up, SB_RESULT_WARN, SB_E_ACCESS, NULL,
@@ -423,6 +424,28 @@ static int ddl_check(struct sb_checkup *up)
             up->source.role);
     return sb_checkup_tell(up, up->capture.found ? SB_RESULT_WARN : SB_RESULT_INFO, SB_OK, NULL,
         "`switchback prepare` makes event triggers that describe DDL");
+}
+
+static int signing_check(struct sb_checkup *up)
+{
+    struct sb_signing signing;
+    if (sb_signing_read(up->source.conn, &signing, up->err) < 0)
+        return -1;
+    if (!signing.there || signing.secret[0] != '\0')
+        return 0;
+    const char *role = sb_checkup_ident(up, up->source.role);
+    if (role == NULL)
+        return sb_checkup_full(up);
+    if (!signing.may_read)
+        return sb_checkup_tell(up, SB_RESULT_FAIL, SB_E_ACCESS,
+            sb_checkup_text(up, "GRANT SELECT ON switchback.signing_key TO %s;", role),
+            "role \"%s\" may not read the key with which the %s signs DDL and repairs", up->source.role,
+            up->source.name);
+    return sb_checkup_tell(up, SB_RESULT_FAIL, SB_E_PROGRESS_LOST,
+        "INSERT INTO switchback.signing_key DEFAULT VALUES;",
+        "the %s has lost the key with which it signs DDL and repairs: give it one, and run `switchback "
+        "prepare`",
+        up->source.name);
 }
 
 static int rls_check(struct sb_checkup *up)
@@ -469,6 +492,7 @@ const struct sb_check sb_check_source[] = {
     {"source.standbys", "commits of the source do not wait for us", SB_NEED_SOURCE, standbys_check},
     {"source.work_mem", "decoding has memory", SB_NEED_SOURCE, work_mem_check},
     {"source.ddl", "DDL is described in the stream", SB_NEED_SOURCE, ddl_check},
+    {"source.signing", "messages can be signed", SB_NEED_SOURCE, signing_check},
     {"source.rls", "no row-level security hides rows", SB_NEED_SOURCE | SB_NEED_TABLES, rls_check},
     {NULL, NULL, 0, NULL},
 };

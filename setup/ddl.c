@@ -2,8 +2,6 @@
 
 #include "pg/ident.h"
 
-#include <stdio.h>
-
 /* The patterns as an array, in SQL. */
 static void patterns_put(const struct sb_config_list *patterns, struct sb_buf *sql)
 {
@@ -23,21 +21,17 @@ static int scope_read(const struct sb_config *config, enum sb_direction directio
     struct sb_rows *rows = NULL;
     struct sb_buf sql SB_CLEANUP(sb_buf_clear);
     sb_buf_init(&sql, SQL_MAX_BYTES);
-    sb_buf_put_str(&sql, "SELECT k.secret, EXISTS (SELECT FROM switchback.ddl_scope WHERE migration = $1"
-                         " AND direction = $2 AND included = ");
+    sb_buf_put_str(&sql, "SELECT FROM switchback.ddl_scope WHERE migration = $1 AND direction = $2"
+                         " AND included = ");
     patterns_put(&config->tables.include, &sql);
     sb_buf_put_str(&sql, " AND excluded = ");
     patterns_put(&config->tables.exclude, &sql);
-    sb_buf_put_str(&sql, ") FROM switchback.ddl_key k");
     if (sql.failed)
         return sb_err_set(err, SB_E_LIMIT, "the patterns of tables are too long");
     const char *const params[] = {config->migration, sb_direction_name(direction)};
     if (sb_conn_query(source, sb_buf_str(&sql), 2, params, &rows, err) < 0)
         return sb_err_add(err, "reading the control schema");
-    if (sb_rows_count(rows) > 0) {
-        snprintf(triggers->key, sizeof triggers->key, "%s", sb_rows_get(rows, 0, 0));
-        triggers->scoped = sb_rows_bool(rows, 0, 1);
-    }
+    triggers->scoped = sb_rows_count(rows) > 0;
     return 0;
 }
 
@@ -55,15 +49,14 @@ int sb_ddl_triggers_read(const struct sb_config *config, enum sb_direction direc
             " AND coalesce(pg_catalog.obj_description(pg_catalog.to_regproc('switchback.ddl_emit'), "
             "'pg_proc')"
             "  = 'switchback ddl 1', false),"
-            " coalesce(pg_catalog.has_table_privilege(pg_catalog.to_regclass('switchback.ddl_key'), "
-            "'SELECT'),"
-            "  false)",
+            " coalesce(pg_catalog.has_table_privilege(pg_catalog.to_regclass('switchback.ddl_scope'), "
+            "'SELECT'), false)",
             0, NULL, &rows, err) < 0)
         return sb_err_add(err, "looking for event triggers");
     triggers.may_make = sb_rows_bool(rows, 0, 0);
     triggers.there = sb_rows_bool(rows, 0, 1);
-    if (triggers.there && sb_rows_bool(rows, 0, 2) &&
-        scope_read(config, direction, source, &triggers, err) < 0)
+    triggers.may_read = sb_rows_bool(rows, 0, 2);
+    if (triggers.there && triggers.may_read && scope_read(config, direction, source, &triggers, err) < 0)
         return -1;
     *ret_triggers = triggers;
     return 0;
@@ -72,7 +65,7 @@ int sb_ddl_triggers_read(const struct sb_config *config, enum sb_direction direc
 void sb_ddl_triggers_put(const struct sb_config *config, enum sb_direction direction,
     const struct sb_ddl_triggers *triggers, struct sb_buf *sql)
 {
-    if (!triggers->there || triggers->key[0] == '\0')
+    if (!triggers->there)
         sb_buf_put_str(sql, sb_control_ddl_sql);
     if (triggers->there && triggers->scoped)
         return;
@@ -84,27 +77,4 @@ void sb_ddl_triggers_put(const struct sb_config *config, enum sb_direction direc
     patterns_put(&config->tables.exclude, sql);
     sb_buf_put_str(sql, ")\nON CONFLICT (migration, direction) DO UPDATE SET included = excluded.included,"
                         " excluded = excluded.excluded;\n");
-}
-
-int sb_ddl_key_known(struct sb_conn *target, const char *migration, enum sb_direction direction,
-    const char *key, bool *ret_known, struct sb_err *err)
-{
-    SB_CLEANUP(sb_rows_freep)
-    struct sb_rows *rows = NULL;
-    const char *const params[] = {migration, sb_direction_name(direction), key};
-    if (sb_conn_query(target,
-            "SELECT FROM switchback.ddl_signature WHERE migration = $1 AND direction = $2 AND secret = $3", 3,
-            params, &rows, err) < 0)
-        return sb_err_add(err, "reading the control schema");
-    *ret_known = sb_rows_count(rows) > 0;
-    return 0;
-}
-
-void sb_ddl_key_put(const char *migration, enum sb_direction direction, const char *key, struct sb_buf *sql)
-{
-    sb_buf_putf(sql,
-        "INSERT INTO switchback.ddl_signature (migration, direction, secret) VALUES ('%s', '%s', ", migration,
-        sb_direction_name(direction));
-    sb_literal_put(sql, sb_view_str(key));
-    sb_buf_put_str(sql, ")\nON CONFLICT (migration, direction) DO UPDATE SET secret = excluded.secret;\n");
 }

@@ -7,6 +7,7 @@
 #include "setup/ddl.h"
 #include "setup/publications.h"
 #include "setup/scope.h"
+#include "setup/signing.h"
 #include "setup/slot.h"
 
 #include <errno.h>
@@ -159,26 +160,37 @@ static int ddl_step(struct prepare *prep, struct sb_err *err)
                : sb_ddl_triggers_read(prep->config, prep->direction, prep->source, &prep->triggers, err);
 }
 
-/* The target learns how they sign. The key itself is not shown. */
-static int ddl_key_step(struct prepare *prep, struct sb_err *err)
+/* The target learns how the source signs. The key itself is not shown. */
+static int signature_step(struct prepare *prep, struct sb_err *err)
 {
     bool known = false;
-    if (prep->script->dry_run || prep->triggers.key[0] == '\0')
-        return 0;
-    if (sb_ddl_key_known(
-            prep->target, prep->config->migration, prep->direction, prep->triggers.key, &known, err) < 0)
+    struct sb_signing signing;
+    if (sb_signing_read(prep->source, &signing, err) < 0)
+        return -1;
+    if (signing.there && !signing.may_read)
+        return sb_err_set(err, SB_E_ACCESS,
+            "our role on the %s may not read switchback.signing_key, with which it signs DDL and repairs",
+            sb_place_name(place_named(prep, SB_AT_SOURCE)));
+    if (signing.secret[0] == '\0')
+        return prep->script->dry_run ? 0
+                                     : sb_err_set(err, SB_E_PROGRESS_LOST,
+                                           "switchback.signing_key on the %s is empty: INSERT INTO "
+                                           "switchback.signing_key DEFAULT VALUES",
+                                           sb_place_name(place_named(prep, SB_AT_SOURCE)));
+    if (prep->target_control.complete && sb_signing_known(prep->target, prep->config->migration,
+                                             prep->direction, signing.secret, &known, err) < 0)
         return -1;
     if (known)
         return 0;
     struct sb_buf sql SB_CLEANUP(sb_buf_clear);
     sb_buf_init(&sql, SQL_MAX_BYTES);
-    sb_ddl_key_put(prep->config->migration, prep->direction, prep->triggers.key, &sql);
-    if (sb_conn_exec(prep->target, sb_buf_str(&sql), err) < 0)
-        return sb_err_add(err, "write down how DDL is signed");
+    sb_signing_put(prep->config->migration, prep->direction, signing.secret, &sql);
+    if (!prep->script->dry_run && sb_conn_exec(prep->target, sb_buf_str(&sql), err) < 0)
+        return sb_err_add(err, "write down how messages are signed");
     sb_buf_reset(&prep->sql);
     sb_buf_put_str(
-        &prep->sql, "INSERT INTO switchback.ddl_signature ... -- a copy of the source's switchback.ddl_key");
-    return step_add(prep, SB_AT_TARGET, "write down how DDL is signed", err);
+        &prep->sql, "INSERT INTO switchback.signature ... -- a copy of the source's switchback.signing_key");
+    return step_add(prep, SB_AT_TARGET, "write down how messages are signed", err);
 }
 
 static int origin_step(struct prepare *prep, struct sb_err *err)
@@ -454,7 +466,7 @@ static int steps_run(struct prepare *prep, struct sb_err *err)
     if (publications_step(prep, err) < 0)
         return -1;
     SB_FAULT("setup-after-publications");
-    if (ddl_step(prep, err) < 0 || ddl_key_step(prep, err) < 0 || origin_step(prep, err) < 0)
+    if (ddl_step(prep, err) < 0 || signature_step(prep, err) < 0 || origin_step(prep, err) < 0)
         return -1;
     SB_FAULT("setup-after-origin");
     if (progress_step(prep, err) < 0 || copy_step(prep, err) < 0)

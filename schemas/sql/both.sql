@@ -23,6 +23,15 @@ CREATE TABLE IF NOT EXISTS switchback.identity (
 );
 INSERT INTO switchback.identity (format) VALUES (1) ON CONFLICT DO NOTHING;
 
+-- With what this side, where it is the truth, signs messages that apply acts on (DDL, images of rows), so that nobody
+-- else's is taken for one: whoever may connect may send messages. The other side has a copy in switchback.signature.
+CREATE TABLE IF NOT EXISTS switchback.signing_key (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    secret text NOT NULL DEFAULT pg_catalog.gen_random_uuid()::text || pg_catalog.gen_random_uuid()::text
+);
+REVOKE ALL ON switchback.signing_key FROM PUBLIC;
+INSERT INTO switchback.signing_key DEFAULT VALUES ON CONFLICT DO NOTHING;
+
 -- Which side owns the data. The other one is written to by apply, and by nobody else. A hand-off raises the epoch here
 -- and in switchback.progress, in one transaction on the side that takes over.
 CREATE TABLE IF NOT EXISTS switchback.ownership (

@@ -12,14 +12,6 @@ CREATE TABLE IF NOT EXISTS switchback.ddl_scope (
     PRIMARY KEY (migration, direction)
 );
 
--- What every message of ours is signed with, so that nobody else's is taken for one: whoever may connect may send
--- messages. The target has a copy.
-CREATE TABLE IF NOT EXISTS switchback.ddl_key (
-    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
-    secret text NOT NULL DEFAULT pg_catalog.gen_random_uuid()::text || pg_catalog.gen_random_uuid()::text
-);
-INSERT INTO switchback.ddl_key DEFAULT VALUES ON CONFLICT DO NOTHING;
-
 -- Tables that were made and published in one transaction, with their CREATE TABLE in the stream: all of their rows
 -- travel, and the initial copy leaves them to apply if the target does not have them yet.
 CREATE TABLE IF NOT EXISTS switchback.ddl_born (relid oid PRIMARY KEY);
@@ -314,7 +306,7 @@ BEGIN
         about := jsonb_build_object('format', 1, 'tag', tg_tag, 'server', current_setting('server_version_num')::integer,
             'path', path::jsonb, 'role', runs_as) || about;
         PERFORM pg_logical_emit_message(true, 'switchback.ddl', convert_to((SELECT encode(sha256(convert_to(
-            secret || about::text, 'UTF8')), 'hex') || ' ' || about::text FROM switchback.ddl_key), 'UTF8'));
+            secret || about::text, 'UTF8')), 'hex') || ' ' || about::text FROM switchback.signing_key), 'UTF8'));
         -- The server orders a message by the end of its record, which is where the next record begins: a change that
         -- follows at once in another (sub)transaction would overtake it. A record in between, which nobody gets:
         PERFORM pg_logical_emit_message(false, 'switchback.behind', '');

@@ -196,13 +196,15 @@ CREATE TABLE IF NOT EXISTS switchback.debt (
     made_at timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
 
--- With what the source's event triggers sign: only what bears it is taken for DDL. A copy of the source's key.
-CREATE TABLE IF NOT EXISTS switchback.ddl_signature (
+-- With what the source signs: only what bears it is taken for DDL or for an image of rows. A copy of the source's
+-- switchback.signing_key.
+CREATE TABLE IF NOT EXISTS switchback.signature (
     migration text NOT NULL,
     direction text NOT NULL,
     secret text NOT NULL,
     PRIMARY KEY (migration, direction)
 );
+REVOKE ALL ON switchback.signature FROM PUBLIC;
 
 -- DDL of the source that apply has met: what it did with it, or what it stands at until somebody decides.
 CREATE TABLE IF NOT EXISTS switchback.ddl (
@@ -236,19 +238,30 @@ CREATE TABLE IF NOT EXISTS switchback.verify_run (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     migration text NOT NULL,
     direction text NOT NULL,
-    verdict text NOT NULL,             -- equal, different, incomplete
+    state text NOT NULL DEFAULT 'complete' CHECK (state IN ('running', 'complete', 'failed', 'died')),
+                                       -- running: holds the advisory lock (1396856402, id) as long as it lives
+    verdict text,                      -- equal, different, incomplete; NULL: it came to none
+    why text NOT NULL DEFAULT '',      -- failed: the error's id
     pattern text,                      -- of tables; NULL: all of the migration's
     tables integer NOT NULL,
-    tables_incomplete integer NOT NULL, -- not compared, or not decided
-    source_rows bigint NOT NULL,
-    target_rows bigint NOT NULL,
-    keys_compared bigint NOT NULL,
-    differences bigint NOT NULL,
-    applied_lsn pg_lsn NOT NULL,       -- everything was compared at this progress or later; 0/0: nothing was read
-    applied_us bigint NOT NULL,        -- its commit time on the source, microseconds since 1970
-    started_at timestamptz NOT NULL,
-    ended_at timestamptz NOT NULL DEFAULT pg_catalog.now()
+    tables_incomplete integer NOT NULL DEFAULT 0, -- not compared, or not decided
+    source_rows bigint NOT NULL DEFAULT 0,
+    target_rows bigint NOT NULL DEFAULT 0,
+    keys_compared bigint NOT NULL DEFAULT 0,
+    differences bigint NOT NULL DEFAULT 0,
+    applied_lsn pg_lsn NOT NULL DEFAULT '0/0', -- everything was compared at this progress or later; 0/0: nothing was read
+    applied_us bigint NOT NULL DEFAULT 0, -- its commit time on the source, microseconds since 1970
+    started_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    ended_at timestamptz               -- NULL: it is running, or died and nobody noticed yet
 );
+ALTER TABLE switchback.verify_run ADD COLUMN IF NOT EXISTS state text NOT NULL DEFAULT 'complete'
+    CHECK (state IN ('running', 'complete', 'failed', 'died'));
+ALTER TABLE switchback.verify_run ADD COLUMN IF NOT EXISTS why text NOT NULL DEFAULT '';
+ALTER TABLE switchback.verify_run ALTER COLUMN verdict DROP NOT NULL, ALTER COLUMN ended_at DROP NOT NULL,
+    ALTER COLUMN ended_at DROP DEFAULT, ALTER COLUMN tables_incomplete SET DEFAULT 0, ALTER COLUMN source_rows SET DEFAULT 0,
+    ALTER COLUMN target_rows SET DEFAULT 0, ALTER COLUMN keys_compared SET DEFAULT 0, ALTER COLUMN differences SET DEFAULT 0,
+    ALTER COLUMN applied_lsn SET DEFAULT '0/0', ALTER COLUMN applied_us SET DEFAULT 0,
+    ALTER COLUMN started_at SET DEFAULT pg_catalog.clock_timestamp();
 
 -- Differences that were proven, a row for each key of a table; found again, its row goes on. Bytes of keys and digests
 -- are those of schemas/rowform.h.
@@ -281,6 +294,7 @@ CREATE TABLE IF NOT EXISTS switchback.difference (
         CHECK (state IN ('open', 'repairing', 'repaired', 'gone', 'held')),
     times bigint NOT NULL DEFAULT 1,   -- found
     found_by bigint NOT NULL,          -- switchback.verify_run, the first; 0: the stage
+    seen_by bigint NOT NULL DEFAULT 0, -- the newest that found it
     first_seen_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
     last_seen_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
     closed_at timestamptz,             -- when it became repaired or gone

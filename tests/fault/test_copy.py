@@ -10,6 +10,7 @@ import pytest
 
 from copy_pair import STATE, finish, frozen, ledger, make_pair
 from sbtest import copyload, process
+from sbtest.standby import HANGS, hang
 from sbtest.writers import Load
 from sbtest.wait import wait_until
 
@@ -18,7 +19,6 @@ POINTS = [
     "copy-after-claim", "copy-after-plan", "copy-after-stamp", "copy-after-rows", "copy-after-ledger",
     "copy-before-commit", "copy-after-commit", "copy-before-complete", "copy-after-complete",
 ]
-HANGS = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 
 
 def thaw(stage):
@@ -157,23 +157,6 @@ def test_commits_lost_in_a_crash_are_not_taken_for_copied(clusters, switchback):
     product.start("capture")
     product.start("apply")
     finish(old, new, product)
-
-
-def hang(old, statement):
-    """A session whose commit waits for a standby that does not exist: in the WAL, and invisible."""
-    old.reload(synchronous_standby_names="nope")
-    session = old.connect()
-    thread = threading.Thread(target=session.execute, args=(statement,))
-    thread.start()
-    wait_until(lambda: old.sql(HANGS), 20, "the commit to wait for its standby")
-
-    def release():
-        old.reload(synchronous_standby_names="")
-        thread.join(20)
-        session.close()
-        assert not thread.is_alive()
-
-    return release
 
 
 def test_the_copy_waits_for_a_commit_that_is_older_and_invisible(clusters, switchback):

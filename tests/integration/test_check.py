@@ -60,6 +60,37 @@ def test_a_read_only_default_is_mended_by_its_statement(shop):
     assert not failures(shop)
 
 
+def test_a_role_that_may_not_read_the_signing_key_is_refused(shop):
+    shop.ok("prepare")
+    shop.old.sql("CREATE ROLE mason LOGIN REPLICATION CREATEROLE; GRANT USAGE ON SCHEMA switchback TO mason;"
+                 " GRANT SELECT ON ALL TABLES IN SCHEMA switchback TO mason; REVOKE SELECT ON switchback.signing_key FROM mason",
+                 db=shop.db)
+    try:
+        shop.configure(source_user="mason")
+        row = failures(shop)["source.signing"]
+        assert row["error"] == "SB-ACCESS" and "signs DDL and repairs" in row["message"], row
+        refused = shop.verb("prepare")
+        assert refused.code != 0 and "SB-ACCESS" in refused.err and "signing_key" in refused.err, refused.err
+        run_statement(shop.old, shop.db, row["statement"])
+        assert "source.signing" not in failures(shop)
+    finally:
+        shop.old.sql("DROP OWNED BY mason; DROP ROLE mason", db=shop.db)
+
+
+def test_a_lost_signing_key_is_told_and_mended(shop):
+    shop.ok("prepare")
+    shop.old.sql("DELETE FROM switchback.signing_key", db=shop.db)
+    row = failures(shop)["source.signing"]
+    assert row["error"] == "SB-PROGRESS-LOST"
+    run_statement(shop.old, shop.db, row["statement"])
+    assert not failures(shop)
+    done = shop.ok("prepare")
+    assert "write down how messages are signed" in done.out
+    keys = shop.old.value("SELECT secret FROM switchback.signing_key", db=shop.db)
+    assert len(keys) >= 64 and keys not in done.out
+    assert shop.new.value("SELECT secret FROM switchback.signature", db=shop.db) == keys
+
+
 WARNINGS = [
     ("target.triggers", "new", [
         "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",

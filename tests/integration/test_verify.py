@@ -1,45 +1,16 @@
 """The exact live compare on real servers: every planted divergence is found, and none is invented, under load."""
 
-import json
 import signal
-import threading
 import time
 
 import pytest
 
 from sbtest import copyload, process
+from sbtest.verifying import DIFFERENT, EQUAL, INCOMPLETE, in_background, of_table, running, verify, waits_for_lock
 from sbtest.wait import wait_until
 from sbtest.writers import Load
 
 ROWS = 2000
-EQUAL, DIFFERENT, INCOMPLETE = 0, 4, 8
-
-
-def verify(product, *words, code=None):
-    """One pass; what it said as JSON. It must end as it should."""
-    done = product.verb("verify", "--json", *words, timeout=240)
-    assert done.code in (EQUAL, DIFFERENT, INCOMPLETE), done
-    answer = done.json()
-    odd = {table["table"]: table["differences"] or table["why"] for table in answer["tables"] if table.get("state", "equal") != "equal"}
-    assert code is None or done.code == code, json.dumps(odd) + done.err
-    return answer
-
-
-def of_table(answer, name):
-    (found,) = [table for table in answer["tables"] if table["table"] == name]
-    return found
-
-
-def running(switchback, old, new, **config):
-    """A migration at work between two servers that hold the same rows."""
-    apply = {"conflict": "owner", **config.pop("apply", {})}
-    capture = {"heartbeat_interval_ms": 500, "feedback_interval_ms": 100}
-    product = switchback(old, new, config={"apply": apply, "capture": capture, **config})
-    product.ok("prepare")
-    product.run()
-    for stage in ("capture-forward", "apply-forward"):
-        product.wait_state(stage, "running", 60)
-    return product
 
 
 @pytest.fixture
@@ -239,18 +210,6 @@ def small(clusters, switchback):
         server.sql("CREATE TABLE item (id int PRIMARY KEY, note text)")
         server.sql("INSERT INTO item VALUES (1, 'one'), (2, 'two'), (3, 'three')")
     return old, new, running(switchback, old, new, verify={"stream_wait_s": 5})
-
-
-def in_background(work):
-    """A thread that ends with the test, and the list of what it returned."""
-    results = []
-    thread = threading.Thread(target=lambda: results.append(work()), daemon=True)
-    thread.start()
-    return thread, results
-
-
-def waits_for_lock(server):
-    return server.sql("SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'switchback%verify' AND wait_event_type = 'Lock'")
 
 
 def test_a_commit_that_waits_for_a_standby_is_no_difference(small):

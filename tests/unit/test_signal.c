@@ -44,11 +44,15 @@ START_TEST(what_is_written_is_read)
 }
 END_TEST
 
-START_TEST(a_command_is_passed_on_whole)
+START_TEST(a_body_is_passed_on_whole)
 {
     struct sb_message msg = {sb_view_str("switchback.ddl"), sb_view("a\0 b", 4), 1};
     struct sb_signal signal = sb_signal_read(&msg);
     ck_assert_int_eq(signal.kind, SB_SIGNAL_DDL);
+    ck_assert(sb_view_eq(signal.body, msg.content));
+    msg.prefix = sb_view_str("switchback.image");
+    signal = sb_signal_read(&msg);
+    ck_assert_int_eq(signal.kind, SB_SIGNAL_IMAGE);
     ck_assert(sb_view_eq(signal.body, msg.content));
 }
 END_TEST
@@ -94,7 +98,7 @@ int main(void)
     Suite *suite = suite_create("signal");
     TCase *tcase = tcase_create("signal");
     tcase_add_test(tcase, what_is_written_is_read);
-    tcase_add_test(tcase, a_command_is_passed_on_whole);
+    tcase_add_test(tcase, a_body_is_passed_on_whole);
     tcase_add_test(tcase, what_is_not_of_the_form_means_nothing);
     tcase_add_test(tcase, what_is_too_long_means_nothing);
     suite_add_tcase(suite, tcase);

@@ -101,6 +101,14 @@ class Process:
         if self.running():
             send(self.pid, signo)
 
+    def memory_peak_kb(self):
+        """The most that it has had in memory so far; 0 once it has ended."""
+        try:
+            words = pathlib.Path(f"/proc/{self.pid}/status").read_text().split()
+        except OSError:
+            return 0
+        return int(words[words.index("VmHWM:") + 1]) if "VmHWM:" in words else 0
+
     def freeze(self):
         freeze_tree(self.pid)
 

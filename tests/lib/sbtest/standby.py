@@ -1,8 +1,11 @@
-"""Streaming standbys of a cluster, and what follows when one takes its place."""
+"""Streaming standbys of a cluster, what follows when one takes its place, and a commit that waits for one in vain."""
 
 import shutil
+import threading
 
 from sbtest.wait import wait_until
+
+HANGS = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 
 
 def lsn(text):
@@ -49,3 +52,20 @@ def take_over(cluster, standby):
     standby.folder = cluster.folder
     standby.wait_up()
     return standby
+
+
+def hang(cluster, statement):
+    """A session whose commit waits for a standby that does not exist: in the WAL, and invisible."""
+    cluster.reload(synchronous_standby_names="nope")
+    session = cluster.connect()
+    thread = threading.Thread(target=session.execute, args=(statement,))
+    thread.start()
+    wait_until(lambda: cluster.sql(HANGS), 20, "the commit to wait for its standby")
+
+    def release():
+        cluster.reload(synchronous_standby_names="")
+        thread.join(20)
+        session.close()
+        assert not thread.is_alive()
+
+    return release

@@ -1,4 +1,4 @@
-#include "apply/side.h"
+#include "apply/beside.h"
 
 #include "apply/reader.h"
 #include "apply/takeover.h"
@@ -12,19 +12,20 @@
 
 enum { TURN_RECORDS = 8192 };
 
-struct sb_side {
+struct sb_beside {
     const struct sb_config *config;
     enum sb_direction direction;
     struct sb_conn *conn;
     struct sb_lane *lane;
     struct sb_reader reader;
-    struct sb_record next; /* read, and beyond the main lane: its views hold as long as nothing else is read */
+    struct sb_record
+        next; /* read, and beyond the main lane: its views hold as long as nothing else is read */
     bool has_next;
 };
 
 /* -- life ------------------------------------------------------------------------------------------------ */
 
-static int open_all(struct sb_side *side, struct sb_err *err)
+static int open_all(struct sb_beside *side, struct sb_err *err)
 {
     char purpose[64];
     struct sb_endpoint target = sb_wiring_target(side->config, side->direction);
@@ -37,23 +38,23 @@ static int open_all(struct sb_side *side, struct sb_err *err)
     return sb_reader_open(&side->reader, side->config, side->direction, side->lane, -1, err);
 }
 
-int sb_side_new(const struct sb_config *config, enum sb_direction direction, struct sb_side **ret_side,
+int sb_beside_new(const struct sb_config *config, enum sb_direction direction, struct sb_beside **ret_side,
     struct sb_err *err)
 {
-    struct sb_side *side = calloc(1, sizeof *side);
+    struct sb_beside *side = calloc(1, sizeof *side);
     if (side == NULL)
         return sb_err_set(err, SB_E_NO_MEMORY, "no memory for the side reader");
     side->config = config;
     side->direction = direction;
     if (open_all(side, err) != 0) {
-        sb_side_free(side);
+        sb_beside_free(side);
         return -1;
     }
     *ret_side = side;
     return 0;
 }
 
-void sb_side_free(struct sb_side *side)
+void sb_beside_free(struct sb_beside *side)
 {
     if (side == NULL)
         return;
@@ -65,9 +66,9 @@ void sb_side_free(struct sb_side *side)
 
 /* -- reading --------------------------------------------------------------------------------------------- */
 
-/* Commits come in the order of their LSNs; so a record that belongs to one beyond the main lane's is not read on
- * from. What belongs to none (an open, a schema) is of no harm. A survey writes nothing. */
-static bool is_beyond(const struct sb_side *side, const struct sb_progress *main)
+/* Commits come in the order of their LSNs; so a record that belongs to one beyond the main lane's is not read
+ * on from. What belongs to none (an open, a schema) is of no harm. A survey writes nothing. */
+static bool is_beyond(const struct sb_beside *side, const struct sb_progress *main)
 {
     const struct sb_frame *frame = &side->next.frame;
     return frame->kind != SB_KIND_OPEN && frame->kind != SB_KIND_SCHEMA &&
@@ -75,7 +76,7 @@ static bool is_beyond(const struct sb_side *side, const struct sb_progress *main
 }
 
 /* 0: there is a record to be taken. */
-static int peek(struct sb_side *side, const struct sb_progress *main, struct sb_err *err)
+static int peek(struct sb_beside *side, const struct sb_progress *main, struct sb_err *err)
 {
     if (!side->has_next) {
         int rc = sb_reader_next(&side->reader, &side->next, err);
@@ -87,7 +88,7 @@ static int peek(struct sb_side *side, const struct sb_progress *main, struct sb_
 }
 
 static int read_some(
-    struct sb_side *side, const struct sb_progress *main, bool *ret_more, struct sb_err *err)
+    struct sb_beside *side, const struct sb_progress *main, bool *ret_more, struct sb_err *err)
 {
     for (int n = 0; n < TURN_RECORDS; n++) {
         int rc = peek(side, main, err);
@@ -103,7 +104,7 @@ static int read_some(
 }
 
 static int turn(
-    struct sb_side *side, const struct sb_progress *main, enum sb_side_turn *ret_turn, struct sb_err *err)
+    struct sb_beside *side, const struct sb_progress *main, enum sb_beside_turn *ret_turn, struct sb_err *err)
 {
     bool more = false, asked = false;
     if (read_some(side, main, &more, err) != 0)
@@ -111,31 +112,31 @@ static int turn(
     if (sb_lane_surveys(side->lane)) {
         if (sb_reader_survey(&side->reader, sb_clock_mono_ms(), &asked, err) != 0)
             return -1;
-        *ret_turn = asked ? SB_SIDE_ASKED : more ? SB_SIDE_MORE : SB_SIDE_IDLE;
+        *ret_turn = asked ? SB_BESIDE_ASKED : more ? SB_BESIDE_MORE : SB_BESIDE_IDLE;
         return 0;
     }
     if (sb_lane_flush(side->lane, err) != 0)
         return -1;
     bool level = sb_lane_is_still(side->lane) &&
                  sb_progress_same(&sb_lane_progress(side->lane)->position, &main->position);
-    *ret_turn = level ? SB_SIDE_LEVEL : more ? SB_SIDE_MORE : SB_SIDE_IDLE;
+    *ret_turn = level ? SB_BESIDE_LEVEL : more ? SB_BESIDE_MORE : SB_BESIDE_IDLE;
     return 0;
 }
 
-bool sb_side_is_lost(const struct sb_err *err)
+bool sb_beside_is_lost(const struct sb_err *err)
 {
     return err->code == SB_E_LOG_GAP || err->code == SB_E_LOG_TRUNCATED;
 }
 
-int sb_side_turn(
-    struct sb_side *side, const struct sb_progress *main, enum sb_side_turn *ret_turn, struct sb_err *err)
+int sb_beside_turn(
+    struct sb_beside *side, const struct sb_progress *main, enum sb_beside_turn *ret_turn, struct sb_err *err)
 {
     if (turn(side, main, ret_turn, err) == 0)
         return 0;
     return sb_err_add(err, "the side reader, at tables set aside");
 }
 
-int sb_side_pass(struct sb_side *side, struct sb_err *err)
+int sb_beside_pass(struct sb_beside *side, struct sb_err *err)
 {
     return sb_lane_pass(side->lane, err);
 }
