@@ -4,7 +4,7 @@
 #include "apply/takeover.h"
 #include "core/clock.h"
 #include "core/fault.h"
-#include "core/log.h"
+#include "pg/origin.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,13 +25,24 @@ struct sb_beside {
 
 /* -- life ------------------------------------------------------------------------------------------------ */
 
+/* Made at the first use, for most migrations need none. */
+static int make_origin(struct sb_beside *side, const char *purpose, struct sb_err *err)
+{
+    struct sb_names names;
+    sb_wiring_names(side->config, side->direction, &names);
+    int rc = sb_origin_take(side->conn, names.origin_side, err);
+    if (rc == 0)
+        sb_origin_give_back(side->conn);
+    return rc == SB_ORIGIN_BUSY ? sb_takeover(side->conn, purpose, 0, err) : rc;
+}
+
 static int open_all(struct sb_beside *side, struct sb_err *err)
 {
     char purpose[64];
     struct sb_endpoint target = sb_wiring_target(side->config, side->direction);
     snprintf(purpose, sizeof purpose, "switchback %.31s side-%s", side->config->migration,
         sb_direction_name(side->direction));
-    if (sb_conn_open(&target, purpose, 0, &side->conn, err) != 0)
+    if (sb_conn_open(&target, purpose, 0, &side->conn, err) != 0 || make_origin(side, purpose, err) != 0)
         return -1;
     if (sb_lane_new(side->config, side->direction, SB_LANE_SIDE, side->conn, &side->lane, err) != 0)
         return strcmp(err->sqlstate, "55006") == 0 ? sb_takeover(side->conn, purpose, 0, err) : -1;

@@ -14,7 +14,7 @@ BUILD = pathlib.Path(os.environ.get("SB_BUILD_DIR", "build/dev"))
 STOP_MAX_S = 12  # a stage drains within 10 s
 CAUGHT_UP = """
 SELECT commit_lsn::text FROM switchback.progress
-WHERE migration = %s AND direction = %s AND commit_lsn >= %s::pg_lsn
+WHERE migration = %s AND direction = %s AND lane = 0 AND commit_lsn >= %s::pg_lsn
 """
 
 
