@@ -17,6 +17,9 @@ enum { ARENA_BYTES = 256 * 1024 * 1024, EXIT_DIFFERENT = 4, EXIT_INCOMPLETE = 8,
 const struct sb_opt sb_opts_verify[] = {
     {"table", 0, "PATTERN", NULL, "only these tables: \"public.*\""},
     {"explain", 0, NULL, NULL, "say how each table would be compared, and why so; nothing is read"},
+    {"sample", 0, "PERCENT", NULL,
+        "compare so many of the chunks only, drawn at random, and say what that proves"},
+    {"seed", 0, "NUMBER", NULL, "draw chunks of the same numbers again"},
     {"json", 0, NULL, NULL, "print JSON"},
     {.name = NULL},
 };
@@ -75,11 +78,26 @@ static void result_print(const struct sb_verify_result *result)
             result->kept_count > shown ? "; --json shows more" : "");
 }
 
+static void rules_print(const struct sb_verify_outcome *outcome)
+{
+    for (size_t i = 0; i < outcome->rule_count; i++) {
+        const struct sb_rule_use *use = &outcome->rules[i];
+        printf("rule  ");
+        sb_words_put(stdout, use->rule.text);
+        if (use->columns == 0)
+            printf(": no such column was compared\n");
+        else
+            printf(": %" PRId64 " values of %" PRId64 " columns are equal by it alone\n", use->values,
+                use->columns);
+    }
+}
+
 static void outcome_print(const struct sb_verify_outcome *outcome)
 {
     char when[SB_TIME_TEXT_BYTES], lsn[SB_LSN_TEXT_BYTES];
     for (size_t i = 0; i < outcome->count; i++)
         result_print(&outcome->results[i]);
+    rules_print(outcome);
     printf("%s: %" PRId64 " keys compared", sb_verify_verdict_name(outcome->verdict),
         sb_verify_total(outcome, sb_verify_keys_compared));
     if (outcome->first_applied_lsn != 0)
@@ -128,6 +146,26 @@ static json_t *result_json(const struct sb_verify_result *result)
     return object;
 }
 
+static json_t *rules_json(const struct sb_verify_outcome *outcome)
+{
+    json_t *rules = json_array();
+    for (size_t i = 0; i < outcome->rule_count; i++) {
+        const struct sb_rule_use *use = &outcome->rules[i];
+        json_array_append_new(rules, json_pack("{s:s, s:I, s:I}", "rule", use->rule.text, "columns",
+                                         (json_int_t)use->columns, "values", (json_int_t)use->values));
+    }
+    return rules;
+}
+
+static json_t *sample_json(const struct sb_verify_sample *sample)
+{
+    if (!sample->taken)
+        return json_null();
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:f}", "seed", (json_int_t)sample->seed, "chunks",
+        (json_int_t)sample->population, "drawn", (json_int_t)sample->drawn, "bad", (json_int_t)sample->bad,
+        "bad_at_most", (json_int_t)sample->bound, "confidence", SB_VERIFY_SAMPLE_CONFIDENCE);
+}
+
 static json_t *outcome_json(const struct sb_verify_outcome *outcome, bool plan_only)
 {
     char started[SB_TIME_TEXT_BYTES], applied[SB_TIME_TEXT_BYTES], lsn[SB_LSN_TEXT_BYTES];
@@ -136,8 +174,8 @@ static json_t *outcome_json(const struct sb_verify_outcome *outcome, bool plan_o
         json_array_append_new(
             tables, plan_only ? table_json(outcome->results[i].table) : result_json(&outcome->results[i]));
     if (plan_only)
-        return json_pack("{s:o}", "tables", tables);
-    return json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "run",
+        return json_pack("{s:o, s:o}", "rules", rules_json(outcome), "tables", tables);
+    return json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "run",
         (json_int_t)outcome->run, "verdict", sb_verify_verdict_name(outcome->verdict), "why", outcome->why,
         "started", sb_clock_text(outcome->started_us, started), "applied_lsn",
         sb_lsn_text(outcome->first_applied_lsn, lsn), "applied_at",
@@ -146,7 +184,7 @@ static json_t *outcome_json(const struct sb_verify_outcome *outcome, bool plan_o
         (json_int_t)outcome->oldest_ms, "stream_transactions", (json_int_t)outcome->transactions,
         "held_back_by", (json_int_t)outcome->held_back_by, "window_peak_bytes",
         (json_int_t)outcome->window_peak_bytes, "memory_peak_bytes", (json_int_t)outcome->tally_peak_bytes,
-        "tables", tables);
+        "sample", sample_json(&outcome->sample), "rules", rules_json(outcome), "tables", tables);
 }
 
 static int show(
@@ -161,17 +199,31 @@ static int show(
     return 0;
 }
 
+static int sample_of(const struct sb_cli *cli, struct sb_verify_options *options, struct sb_err *err)
+{
+    int64_t seed = sb_clock_wall_us() % 1000000;
+    if (sb_opts_flag(cli->opts, "seed") && !sb_opts_flag(cli->opts, "sample"))
+        return sb_err_set(err, SB_E_USAGE, "--seed goes with --sample");
+    if (sb_opts_number(cli->opts, "sample", 1, 100, &options->sample_percent, err) != 0 ||
+        sb_opts_number(cli->opts, "seed", 0, INT64_MAX, &seed, err) != 0)
+        return -1;
+    options->seed = (uint64_t)seed;
+    return 0;
+}
+
 int sb_verb_verify(const struct sb_cli *cli, struct sb_err *err)
 {
     static const int codes[] = {[SB_VERIFY_EQUAL] = 0,
         [SB_VERIFY_DIFFERENT] = EXIT_DIFFERENT,
         [SB_VERIFY_INCOMPLETE] = EXIT_INCOMPLETE};
-    const struct sb_verify_options options = {.direction = SB_FORWARD,
+    struct sb_verify_options options = {.direction = SB_FORWARD,
         .pattern = sb_opts_value(cli->opts, "table"),
         .plan_only = sb_opts_flag(cli->opts, "explain")};
     struct sb_verify_outcome outcome;
     if (options.pattern != NULL && !sb_pattern_valid(options.pattern))
         return sb_err_set(err, SB_E_USAGE, "\"%s\" is no pattern of tables", options.pattern);
+    if (sample_of(cli, &options, err) != 0)
+        return -1;
     struct sb_arena *arena = sb_arena_new("compare", ARENA_BYTES);
     if (arena == NULL)
         return sb_err_set(err, SB_E_NO_MEMORY, "no memory for an arena");

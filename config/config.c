@@ -14,6 +14,7 @@
 #include "config/value.h"
 #include "config/wiring.h"
 #include "config/yaml.h"
+#include "schemas/rule.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -306,11 +307,21 @@ static int set_pattern(struct loading *in, const char *text, const char **ret_pa
     return *ret_pattern == NULL ? -1 : 0;
 }
 
-static int set_patterns(struct loading *in, const struct sb_option *option, const struct sb_yaml_node *node)
+static int set_rule(struct loading *in, const char *text, const char **ret_text)
+{
+    struct sb_rule rule;
+    *ret_text = keep(in, text);
+    return *ret_text == NULL ? -1 : sb_rule_parse(*ret_text, in->scratch, &rule, in->err);
+}
+
+static int set_list(struct loading *in, const struct sb_option *option, const struct sb_yaml_node *node)
 {
     if (node->kind == SB_YAML_MAP || (node->kind == SB_YAML_SCALAR && !node->empty)) {
         fail(in, node->line, option->path, "must be a list");
-        return sb_err_hint(in->err, "Write one entry a line, as - \"public.*\", or [\"public.*\"].");
+        return option->type == SB_OPTION_PATTERNS
+                   ? sb_err_hint(in->err, "Write one entry a line, as - \"public.*\", or [\"public.*\"].")
+                   : sb_err_hint(
+                         in->err, "Write one entry a line, as - \"public.orders total: numeric-scale\".");
     }
     if (check_count(in, option, node) < 0)
         return -1;
@@ -321,7 +332,9 @@ static int set_patterns(struct loading *in, const struct sb_option *option, cons
     for (const struct sb_yaml_node *item = node->first; item != NULL; item = item->next) {
         if (item->kind != SB_YAML_SCALAR || item->empty)
             return fail(in, item->line, option->path, "an entry must be one value");
-        if (set_pattern(in, item->text, &list.items[list.count++]) < 0)
+        int rc = option->type == SB_OPTION_PATTERNS ? set_pattern(in, item->text, &list.items[list.count++])
+                                                    : set_rule(in, item->text, &list.items[list.count++]);
+        if (rc < 0)
             return fail_add(in, item->line, option->path);
     }
     *(struct sb_config_list *)field_of(in, option) = list;
@@ -409,7 +422,8 @@ static int load_option(struct loading *in, const struct sb_option *option, const
     in->lines[option - sb_options] = node->line;
     switch (option->type) {
     case SB_OPTION_PATTERNS:
-        return set_patterns(in, option, node);
+    case SB_OPTION_RULES:
+        return set_list(in, option, node);
     case SB_OPTION_PAIRS:
         return set_pairs(in, option, node);
     default:
@@ -466,7 +480,7 @@ static int default_option(struct loading *in, const struct sb_option *option)
     }
     if (option->value == NULL)
         return 0;
-    if (option->type == SB_OPTION_PATTERNS)
+    if (sb_option_is_list(option))
         return default_list(in, option);
     return set_node(in, option, option->value);
 }

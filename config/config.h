@@ -99,6 +99,7 @@ struct sb_config {
         enum sb_config_ddl policy;
     } ddl;
     struct {
+        struct sb_config_list accept; /* rules, see schemas/rule.h */
         int64_t chunk_rows;
         int64_t memory_max_bytes;
         int64_t window_max_bytes;

@@ -408,6 +408,19 @@ const struct sb_option sb_options[] = {
             "held until an operator decides; `hold`, everything is held; `ignore`, nothing is run or held, "
             "and `switchback prepare` makes no event triggers. A row that the target's table cannot take "
             "stops apply in any case."},
+    {.path = "verify.accept",
+        .type = SB_OPTION_RULES,
+        .field = FIELD(verify.accept),
+        .value = "",
+        .min = 0,
+        .max = 1000,
+        .help = "Differences that are none to you, a rule for a column each: `\"public.orders total: "
+                "numeric-scale\"`. A pattern of tables, a column, and one of `numeric-scale` (1.0 is 1.00), "
+                "`char-padding` (spaces at the end), `timestamp-digits N` (0 to 5 decimals of a second, "
+                "rounded), "
+                "`json-order` (order of members, blanks), `float-tolerance X` (relative). What a rule let "
+                "pass is "
+                "counted and reported (docs/RECONCILE.md)."},
     {.path = "verify.chunk_rows",
         .type = SB_OPTION_NUMBER,
         .field = FIELD(verify.chunk_rows),
@@ -539,6 +552,11 @@ const char *sb_option_nearest(const char *path)
 const void *sb_option_field(const struct sb_option *option, const struct sb_config *config)
 {
     return (const char *)config + option->field;
+}
+
+bool sb_option_is_list(const struct sb_option *option)
+{
+    return option->type == SB_OPTION_PATTERNS || option->type == SB_OPTION_RULES;
 }
 
 bool sb_option_kafka_secret(const char *name)

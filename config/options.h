@@ -19,7 +19,8 @@ enum sb_option_type {      /* and what its field is */
     SB_OPTION_NUMBER,      /* int64_t, in the unit of its name */
     SB_OPTION_CHOICE,      /* an enum: its choices in order */
     SB_OPTION_WORD,        /* const char *: one of its choices */
-    SB_OPTION_PATTERNS,    /* struct sb_config_list */
+    SB_OPTION_PATTERNS,    /* struct sb_config_list, of tables */
+    SB_OPTION_RULES,       /* struct sb_config_list, of acceptable differences (schemas/rule.h) */
     SB_OPTION_PAIRS,       /* struct sb_config_pairs: anything below it passes through */
 };
 
@@ -54,6 +55,7 @@ bool sb_option_is_section(const char *path);
  * another; NULL if none is near. */
 const char *sb_option_nearest(const char *path);
 const void *sb_option_field(const struct sb_option *option, const struct sb_config *config);
+bool sb_option_is_list(const struct sb_option *option);
 /* Does a setting below kafka: hold a secret by its name? Never shown, never written in the file itself. */
 bool sb_option_kafka_secret(const char *name);
 

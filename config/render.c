@@ -60,6 +60,7 @@ static json_t *json_value(const struct sb_option *option, const struct sb_config
     case SB_OPTION_DSN:
         return json_text(((const struct sb_config_side *)field)->dsn);
     case SB_OPTION_PATTERNS:
+    case SB_OPTION_RULES:
         return json_list(field);
     case SB_OPTION_PAIRS:
         return json_pairs(field);
@@ -211,6 +212,9 @@ static void put_type(struct sb_buf *out, const struct sb_option *option)
     case SB_OPTION_PATTERNS:
         sb_buf_putf(out, "list of patterns, %" PRId64 " to %" PRId64, option->min, option->max);
         break;
+    case SB_OPTION_RULES:
+        sb_buf_putf(out, "list of rules, %" PRId64 " to %" PRId64, option->min, option->max);
+        break;
     case SB_OPTION_PAIRS:
         sb_buf_putf(out, "names and values, at most %" PRId64, option->max);
         break;
@@ -219,7 +223,7 @@ static void put_type(struct sb_buf *out, const struct sb_option *option)
 
 static void put_default(struct sb_buf *out, const struct sb_option *option)
 {
-    if (option->type == SB_OPTION_PATTERNS)
+    if (sb_option_is_list(option))
         sb_buf_putf(out, option->value[0] == '\0' ? "[]" : "[\"%s\"]", option->value);
     else
         sb_buf_put_str(out, option->value);

@@ -3,6 +3,7 @@
 #include "core/clock.h"
 #include "core/fault.h"
 #include "pg/ident.h"
+#include "reconcile/accept.h"
 #include "reconcile/keyset.h"
 #include "reconcile/tally.h"
 #include "schemas/digest.h"
@@ -15,6 +16,7 @@
 enum {
     SQL_MAX_BYTES = 64 * 1024 * 1024,
     KEY_MAX_BYTES = 64 * 1024 * 1024,
+    ASIDE_MAX_BYTES = 64 * 1024,
     PENDING_MAX_BYTES = 256 * 1024 * 1024,
     KEYSET_MAX_BYTES = 64 * 1024 * 1024,
     BATCH_KEYS = 300,   /* read again under one pair of stamps */
@@ -36,6 +38,7 @@ struct pending { /* a dirty key */
     struct sb_verify_result *result;
     struct sb_digest key;
     struct sb_view bytes;
+    size_t range;
 };
 
 struct sb_compare {
@@ -50,13 +53,15 @@ struct sb_compare {
     struct pending *pending;
     size_t pending_count, pending_cap;
     struct sb_history history;
-    struct sb_buf sql[2], key, canonical;
+    struct sb_buf sql[2], key, canonical, value, aside;
     struct sb_digest fields[SB_COLS_MAX];
     bool differs[SB_COLS_MAX];
+    int64_t accepted[SB_COLS_MAX]; /* by rules, in what is being read */
     /* of the table at work */
     const struct sb_verify_table *table;
     struct sb_verify_result *result;
     struct chunk chunk;
+    size_t range; /* its number, or that of the chunk of the key that is judged */
     struct sb_stamp stamp;
     struct sb_keyset suspects;
     uint64_t last_h; /* of the newest chunk */
@@ -66,6 +71,13 @@ struct sb_compare {
     sb_compare_key_fn *told;
     void *told_arg;
 };
+
+/* Rows that are equal by a rule. */
+static void met(void *arg, struct sb_view one, struct sb_view other)
+{
+    struct sb_compare *compare = arg;
+    sb_accept_met(compare->table, one, other, compare->accepted);
+}
 
 /* -- life ------------------------------------------------------------------------------------------------ */
 
@@ -84,6 +96,8 @@ int sb_compare_new(const struct sb_compare_options *options, struct sb_sides *si
     sb_buf_init(&compare->sql[1], SQL_MAX_BYTES);
     sb_buf_init(&compare->key, KEY_MAX_BYTES);
     sb_buf_init(&compare->canonical, KEY_MAX_BYTES);
+    sb_buf_init(&compare->value, SB_VERIFY_VALUE_MAX_BYTES);
+    sb_buf_init(&compare->aside, ASIDE_MAX_BYTES);
     compare->tally = sb_tally_new(options->tally_max_bytes);
     compare->keyset_arena = sb_arena_new("keys read again", KEYSET_MAX_BYTES);
     compare->pending_arena = sb_arena_new("dirty keys", PENDING_MAX_BYTES);
@@ -91,6 +105,7 @@ int sb_compare_new(const struct sb_compare_options *options, struct sb_sides *si
         sb_compare_free(compare);
         return sb_err_set(err, SB_E_NO_MEMORY, "no memory for a compare");
     }
+    sb_tally_watch(compare->tally, met, compare);
     *ret_compare = compare;
     return 0;
 }
@@ -109,6 +124,8 @@ void sb_compare_free(struct sb_compare *compare)
     sb_buf_clear(&compare->sql[1]);
     sb_buf_clear(&compare->key);
     sb_buf_clear(&compare->canonical);
+    sb_buf_clear(&compare->value);
+    sb_buf_clear(&compare->aside);
     free(compare);
 }
 
@@ -187,6 +204,8 @@ static int newest_change(struct sb_compare *compare, struct sb_finding *found, s
 static int difference(struct sb_compare *compare, struct sb_finding *found, struct sb_err *err)
 {
     compare->result->differences += found->rows;
+    if (compare->result->bad != NULL)
+        compare->result->bad[compare->range] = true;
     found->table = compare->table;
     found->h = compare->stamp.h;
     found->applied_lsn = compare->stamp.cut.applied_lsn;
@@ -200,14 +219,16 @@ static int difference(struct sb_compare *compare, struct sb_finding *found, stru
 
 /* -- rows ------------------------------------------------------------------------------------------------ */
 
-/* The fields of a row, its key's bytes and digest. A row of the follower whose key is NULL has its own digest
- * as key, as a row of a table without one. */
+/* The fields of a row, what goes aside, its key's bytes and digest. A row of the follower whose key is NULL
+ * has its own digest as key, as a row of a table without one. */
 static void read_row(struct sb_compare *compare, const struct sb_value *values, struct sb_digest *ret_key,
     struct sb_digest *ret_row)
 {
     const struct sb_verify_table *table = compare->table;
-    for (size_t i = 0; i < table->column_count; i++)
-        compare->fields[i] = sb_rowform_field(&values[i]);
+    for (uint16_t i = 0; i < table->column_count; i++)
+        compare->fields[i] = sb_verify_field(table, i, &values[i], &compare->value);
+    sb_buf_reset(&compare->aside);
+    sb_accept_put(table, values, &compare->aside);
     *ret_row = sb_rowform_row(compare->fields, table->column_count);
     sb_buf_reset(&compare->key);
     if (table->key_count > 0 &&
@@ -242,8 +263,8 @@ static int scan_row(void *arg, enum sb_side side, const struct sb_value *values,
         compare->result->source_rows++;
     else
         compare->result->target_rows++;
-    int rc =
-        sb_tally_add(compare->tally, &key, &row, sb_buf_view(&compare->key), side == SB_SIDE_SOURCE ? 1 : -1);
+    int rc = sb_tally_add_aside(compare->tally, &key, &row, sb_buf_view(&compare->key),
+        sb_buf_view(&compare->aside), side == SB_SIDE_SOURCE ? 1 : -1);
     if (rc == SB_TALLY_FULL)
         return SB_SIDES_FULL;
     return rc == 0 ? 0 : sb_err_set(err, SB_E_NO_MEMORY, "no memory for the rows that are compared");
@@ -258,7 +279,8 @@ static int key_row(void *arg, enum sb_side side, const struct sb_value *values, 
     struct sb_keyset_item *item = sb_keyset_find(&compare->suspects, &key);
     if (item == NULL)
         return 0;
-    return sb_keyset_row(&compare->suspects, item, side, compare->fields, compare->table->column_count, err);
+    return sb_keyset_row(&compare->suspects, item, side, compare->fields, compare->table->column_count,
+        sb_buf_view(&compare->aside), err);
 }
 
 /* -- stamps and waiting ---------------------------------------------------------------------------------- */
@@ -342,6 +364,7 @@ static int pending_add(
     struct pending *pending = &compare->pending[compare->pending_count];
     pending->result = compare->result;
     pending->key = *key;
+    pending->range = compare->range;
     if (!sb_arena_dup(compare->pending_arena, key_bytes, &pending->bytes))
         return sb_err_set(err, SB_E_LIMIT, "dirty keys do not fit into the %zu bytes of arena \"%s\"",
             sb_arena_max(compare->pending_arena), sb_arena_name(compare->pending_arena));
@@ -403,7 +426,7 @@ static int key_judge(
     if (sb_window_history(compare->window, compare->table->number, &item->key, &compare->stamp.cut,
             &compare->history, err) != 0)
         return -1;
-    sb_verdict_judge(&compare->history, compare->table->column_count, &item->rows[SB_SIDE_SOURCE],
+    sb_verdict_judge(compare->table, &compare->history, &item->rows[SB_SIDE_SOURCE],
         &item->rows[SB_SIDE_TARGET], &verdict, compare->differs);
     *ret_decided = verdict.is != SB_KEY_UNDECIDED;
     if (!*ret_decided)
@@ -414,8 +437,12 @@ static int key_judge(
         compare->result->by_stream++;
     else
         compare->result->by_reread++;
-    if (verdict.is == SB_KEY_EQUAL)
+    if (verdict.is == SB_KEY_EQUAL) {
+        if (!verdict.by_stream && item->rows[0].count > 0)
+            met(compare, item->rows[0].aside, item->rows[1].aside);
+        sb_accept_add(compare->table, compare->accepted);
         return 0;
+    }
     struct sb_digest rows[2];
     struct sb_finding found = {.kind = verdict.kind,
         .rows = 1,
@@ -428,6 +455,7 @@ static int key_judge(
         if (item->rows[side].count == 0)
             continue;
         rows[side] = sb_rowform_row(item->rows[side].fields, compare->table->column_count);
+        rows[side] = sb_accept_row(item->rows[side].aside, &rows[side]);
         found.row[side] = &rows[side];
     }
     return difference(compare, &found, err);
@@ -445,6 +473,7 @@ static int batch_resolve(
     for (size_t i = 0; rc != STOP && i < count; i++) {
         bool decided = false;
         const struct pending pending = compare->pending[from + i];
+        compare->range = pending.range;
         if (rc == 0 &&
             key_judge(compare, sb_keyset_find(&compare->suspects, &pending.key), &decided, err) != 0)
             return -1;
@@ -583,10 +612,14 @@ static int rest_take(void *arg, const struct sb_tally_rest *rest)
     if (table->key_count > 0 &&
         sb_window_is_dirty(compare->window, table->number, &rest->key, &compare->stamp.cut))
         return 0;
+    if (rest->truth > 0 && rest->follower > 0 && sb_accept_needs_values(table))
+        return pending_add(compare, &rest->key, rest->key_bytes, taking->err) == 0 ? 0 : TAKING_FAILED;
+    const struct sb_digest rows[] = {sb_accept_row(rest->truth_aside, &rest->truth_row),
+        sb_accept_row(rest->follower_aside, &rest->follower_row)};
     struct sb_finding found = {.rows = 1,
         .key = rest->key,
         .key_bytes = rest->key_bytes,
-        .row = {rest->truth > 0 ? &rest->truth_row : NULL, rest->follower > 0 ? &rest->follower_row : NULL},
+        .row = {rest->truth > 0 ? &rows[0] : NULL, rest->follower > 0 ? &rows[1] : NULL},
         .kind = rest->follower == 0 ? SB_DIFF_MISSING
                 : rest->truth == 0  ? SB_DIFF_EXTRA
                                     : SB_DIFF_CHANGED};
@@ -594,8 +627,9 @@ static int rest_take(void *arg, const struct sb_tally_rest *rest)
         found.rows = rest->truth + rest->follower;
     const struct sb_keyset_item *item = sb_keyset_find(&compare->suspects, &rest->key);
     bool both = item != NULL && item->rows[0].count > 0 && item->rows[1].count > 0;
-    for (size_t i = 0; both && i < table->column_count; i++)
-        compare->differs[i] = !sb_digest_eq(&item->rows[0].fields[i], &item->rows[1].fields[i]);
+    for (uint16_t i = 0; both && i < table->column_count; i++)
+        compare->differs[i] =
+            !sb_verify_field_equal(table, i, &item->rows[0].fields[i], &item->rows[1].fields[i]);
     if (both)
         found.differs = compare->differs;
     return difference(compare, &found, taking->err) == 0 ? 0 : TAKING_FAILED;
@@ -628,6 +662,7 @@ static int judge(struct sb_compare *compare, struct sb_err *err)
     if (rc != 0)
         return rc == TAKING_FAILED ? -1
                                    : sb_err_set(err, SB_E_NO_MEMORY, "no memory for the rows that differ");
+    sb_accept_add(table, compare->accepted);
     sb_window_forget(compare->window, &compare->stamp.cut);
     compare->last_h = compare->stamp.h;
     return 0;
@@ -642,6 +677,7 @@ static int chunk_read(struct sb_compare *compare, struct sb_err *err)
     if (rc != 0)
         return rc;
     sb_tally_reset(compare->tally);
+    memset(compare->accepted, 0, sizeof compare->accepted);
     for (int side = 0; side < 2; side++) {
         sb_buf_reset(&compare->sql[side]);
         sb_verify_put_range(compare->table, (enum sb_side)side, compare->chunk.range, &compare->sql[side]);
@@ -713,8 +749,10 @@ int sb_compare_table(struct sb_compare *compare, struct sb_verify_result *ret_re
         return 0;
     }
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < table->ranges.count; i++)
+    for (size_t i = 0; rc == 0 && i < table->ranges.count; i++) {
+        compare->range = i;
         rc = chunk_whole(compare, (struct chunk){.range = &table->ranges.items[i]}, err);
+    }
     ret_result->whole = rc == 0;
     if (rc < 0)
         return sb_err_add(err, "table %s", table->shown);

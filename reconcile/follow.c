@@ -33,7 +33,7 @@ struct sb_follow {
     struct sb_map *tables;   /* by quoted name */
     struct sb_map *mappings; /* by the relation's address, which stays as long as the walk */
     struct sb_digest *fields;
-    struct sb_buf name, key, old_key;
+    struct sb_buf name, key, old_key, value;
     uint64_t seen_lsn;
     uint64_t transactions;
 };
@@ -45,6 +45,7 @@ static int follow_build(struct sb_follow *follow, const struct sb_verify_plan *p
     sb_buf_init(&follow->name, NAME_MAX_BYTES);
     sb_buf_init(&follow->key, KEY_MAX_BYTES);
     sb_buf_init(&follow->old_key, KEY_MAX_BYTES);
+    sb_buf_init(&follow->value, SB_VERIFY_VALUE_MAX_BYTES);
     follow->tables = sb_map_new(RELATIONS_MAX);
     follow->mappings = sb_map_new(RELATIONS_MAX);
     follow->fields = calloc(SB_COLS_MAX, sizeof *follow->fields);
@@ -99,6 +100,7 @@ void sb_follow_free(struct sb_follow *follow)
     sb_buf_clear(&follow->name);
     sb_buf_clear(&follow->key);
     sb_buf_clear(&follow->old_key);
+    sb_buf_clear(&follow->value);
     free(follow);
 }
 
@@ -162,13 +164,15 @@ static const struct sb_value *full_before(const struct sb_change *chg)
 }
 
 /* A value that did not travel may stand in the old row. */
-static struct sb_digest field_of(const struct sb_value *row, const struct sb_value *full, uint16_t col)
+static struct sb_digest field_of(struct sb_follow *follow, const struct mapping *mapping, uint16_t column,
+    const struct sb_value *row, const struct sb_value *full)
 {
+    uint16_t col = mapping->cols[column];
     if (col == ABSENT)
         return (struct sb_digest){{0}};
-    if (row[col].state == SB_COL_UNCHANGED && full != NULL)
-        return sb_rowform_field(&full[col]);
-    return sb_rowform_field(&row[col]);
+    const struct sb_value *value =
+        row[col].state == SB_COL_UNCHANGED && full != NULL ? &full[col] : &row[col];
+    return sb_verify_field(mapping->table, column, value, &follow->value);
 }
 
 static bool fields_fill(struct sb_follow *follow, const struct mapping *mapping, const struct sb_value *row,
@@ -176,7 +180,7 @@ static bool fields_fill(struct sb_follow *follow, const struct mapping *mapping,
 {
     bool known = true;
     for (uint16_t i = 0; i < mapping->table->column_count; i++) {
-        follow->fields[i] = field_of(row, full, mapping->cols[i]);
+        follow->fields[i] = field_of(follow, mapping, i, row, full);
         known = known && sb_rowform_is_known(&follow->fields[i]);
     }
     return known;

@@ -47,13 +47,13 @@ struct sb_keyset_item *sb_keyset_find(const struct sb_keyset *set, const struct 
 }
 
 int sb_keyset_row(struct sb_keyset *set, struct sb_keyset_item *item, enum sb_side side,
-    const struct sb_digest *fields, size_t field_count, struct sb_err *err)
+    const struct sb_digest *fields, size_t field_count, struct sb_view aside, struct sb_err *err)
 {
     struct sb_row_image *row = &item->rows[side];
     if (row->count++ > 0)
         return 0;
     struct sb_digest *copy = sb_arena_alloc(set->arena, field_count * sizeof *copy);
-    if (copy == NULL)
+    if (copy == NULL || !sb_arena_dup(set->arena, aside, &row->aside))
         return no_room(set, err);
     memcpy(copy, fields, field_count * sizeof *copy);
     row->fields = copy;

@@ -32,6 +32,6 @@ int sb_keyset_add(
 struct sb_keyset_item *sb_keyset_find(const struct sb_keyset *set, const struct sb_digest *key);
 /* A row of the key was read. */
 int sb_keyset_row(struct sb_keyset *set, struct sb_keyset_item *item, enum sb_side side,
-    const struct sb_digest *fields, size_t field_count, struct sb_err *err);
+    const struct sb_digest *fields, size_t field_count, struct sb_view aside, struct sb_err *err);
 
 #endif

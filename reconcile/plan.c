@@ -87,6 +87,75 @@ static int columns_join(
     return text_keep(planner, &planner->omitted, &table->omitted, err);
 }
 
+/* -- rules ----------------------------------------------------------------------------------------------- */
+
+static int rules_read(struct planner *planner, struct sb_verify_plan *plan, struct sb_err *err)
+{
+    const struct sb_config_list *accept = planner->options->accept;
+    plan->rule_count = accept->count;
+    plan->rules = sb_arena_zalloc(planner->arena, (accept->count + 1) * sizeof *plan->rules);
+    if (plan->rules == NULL)
+        return no_room(planner, err);
+    for (size_t i = 0; i < accept->count; i++)
+        if (sb_rule_parse(accept->items[i], planner->arena, &plan->rules[i].rule, err) != 0)
+            return -1;
+    return 0;
+}
+
+static bool is_key(const struct sb_verify_table *table, uint16_t column)
+{
+    for (uint16_t i = 0; i < table->key_count; i++)
+        if (table->key_cols[i] == column)
+            return true;
+    return false;
+}
+
+/* Why a column cannot have a rule; NULL: it can. */
+static const char *rule_refused(const struct sides *sides, const struct sb_verify_table *table,
+    uint16_t column, const struct sb_rule *rule)
+{
+    if (!sb_rule_takes(rule, sb_cat_column(&sides->source, table->columns[column])->type_oid))
+        return "the rule is not for its type";
+    if (is_key(table, column))
+        return "rows are told apart by it";
+    if (table->key_count == 0 && !sb_rule_has_form(rule))
+        return "the table has no key, and a tolerance needs one";
+    return table->rules[column] != NULL ? "another rule holds for it" : NULL;
+}
+
+static int rule_put(
+    const struct sides *sides, struct sb_verify_table *table, struct sb_rule_use *use, struct sb_err *err)
+{
+    for (uint16_t i = 0; i < table->column_count; i++) {
+        if (!sb_view_eq(table->columns[i], use->rule.column))
+            continue;
+        const char *why = rule_refused(sides, table, i, &use->rule);
+        if (why != NULL)
+            return sb_err_set(err, SB_E_CONFIG, "verify.accept: \"%s\": column \"%.*s\": %s", use->rule.text,
+                (int)use->rule.column.len, use->rule.column.ptr, why);
+        table->rules[i] = use;
+        table->ruled_count++;
+        use->columns++;
+    }
+    return 0;
+}
+
+/* Once its columns and its key are known. */
+static int rules_join(struct planner *planner, const struct sides *sides, const struct sb_verify_plan *plan,
+    struct sb_verify_table *table, struct sb_err *err)
+{
+    table->rules = sb_arena_zalloc(planner->arena, ((size_t)table->column_count + 1) * sizeof(void *));
+    if (table->rules == NULL)
+        return no_room(planner, err);
+    for (size_t i = 0; i < plan->rule_count; i++)
+        if (sb_pattern_match(plan->rules[i].rule.pattern, table->schema, table->name) &&
+            rule_put(sides, table, &plan->rules[i], err) != 0)
+            return -1;
+    if (table->ruled_count == 0)
+        table->rules = NULL;
+    return 0;
+}
+
 /* -- strategy -------------------------------------------------------------------------------------------- */
 
 static bool key_is_whole(const struct sides *sides, const struct sb_verify_table *table)
@@ -200,7 +269,7 @@ static int names_keep(struct planner *planner, const struct sb_rows *rows, int r
 }
 
 static int table_plan(struct planner *planner, const struct sb_rows *rows, int row,
-    struct sb_verify_table *table, struct sb_err *err)
+    const struct sb_verify_plan *plan, struct sb_verify_table *table, struct sb_err *err)
 {
     struct sides sides = {.source_oid = sb_rows_get(rows, row, 2), .keyed = sb_rows_bool(rows, row, 3)};
     bool found = false, target_found = false;
@@ -232,7 +301,9 @@ static int table_plan(struct planner *planner, const struct sb_rows *rows, int r
     table->target_parted = sides.target.kind == 'p';
     if (columns_join(planner, &sides, table, err) != 0)
         return -1;
-    return table->strategy == SB_STRATEGY_NONE ? 0 : choose(planner, &sides, table, err);
+    if (table->strategy == SB_STRATEGY_NONE)
+        return 0;
+    return choose(planner, &sides, table, err) != 0 ? -1 : rules_join(planner, &sides, plan, table, err);
 }
 
 static bool is_chosen(const struct planner *planner, const struct sb_rows *rows, int row)
@@ -247,7 +318,8 @@ static int plan(struct planner *planner, struct sb_verify_plan *ret_plan, struct
     SB_CLEANUP(sb_rows_freep)
     struct sb_rows *rows = NULL;
     const struct sb_names *names = planner->options->names;
-    if (sb_published_is_utf8(planner->source, &planner->source_utf8, err) != 0 ||
+    if (rules_read(planner, ret_plan, err) != 0 ||
+        sb_published_is_utf8(planner->source, &planner->source_utf8, err) != 0 ||
         sb_published_is_utf8(planner->target, &planner->target_utf8, err) != 0 ||
         sb_published_tables(planner->source, names->publication, names->publication_keyless, &rows, err) != 0)
         return -1;
@@ -261,7 +333,7 @@ static int plan(struct planner *planner, struct sb_verify_plan *ret_plan, struct
         if (!is_chosen(planner, rows, row))
             continue;
         table->number = (uint32_t)ret_plan->table_count++;
-        if (table_plan(planner, rows, row, table, err) != 0)
+        if (table_plan(planner, rows, row, ret_plan, table, err) != 0)
             return table->shown == NULL ? -1 : sb_err_add(err, "table %s", table->shown);
     }
     return 0;

@@ -14,14 +14,17 @@
 struct sb_verify_plan {
     struct sb_verify_table *tables;
     size_t table_count;
+    struct sb_rule_use *rules; /* of the configuration, in its order */
+    size_t rule_count;
 };
 
 struct sb_verify_plan_options {
     const struct sb_names *names;
     const char *pattern; /* of tables (pg/ident.h); NULL: all */
     int64_t chunk_rows;
+    const struct sb_config_list *accept; /* rules */
 };
-/* Everything lives in arena. */
+/* Everything lives in arena. SB-CONFIG for a rule that its column cannot have. */
 int sb_verify_plan_make(struct sb_conn *source, struct sb_conn *target,
     const struct sb_verify_plan_options *options, struct sb_arena *arena, struct sb_verify_plan *ret_plan,
     struct sb_err *err);

@@ -16,6 +16,7 @@ const char *sb_repair_left_text(enum sb_repair_left left)
         [SB_REPAIR_LEFT_FOREIGN] = "somebody else wrote on the target: ask who, then --include foreign",
         [SB_REPAIR_LEFT_CAPTURE] =
             "the stream does not say what the source does, so it would come back: --include capture",
+        [SB_REPAIR_LEFT_HELD] = "it was undone, or is held by an operator: --include held",
     };
     return texts[left];
 }
@@ -58,6 +59,8 @@ static enum sb_repair_left left_of(const struct sb_repair_limits *limits, const 
         return SB_REPAIR_LEFT_NO_TABLE;
     if (!difference->columns_match)
         return SB_REPAIR_LEFT_COLUMNS;
+    if (difference->held && !limits->include_held)
+        return SB_REPAIR_LEFT_HELD;
     if (difference->fault == SB_FAULT_FOREIGN && !limits->include_foreign)
         return SB_REPAIR_LEFT_FOREIGN;
     if ((difference->fault == SB_FAULT_CAPTURE || difference->fault == SB_FAULT_BOTH) &&

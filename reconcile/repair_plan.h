@@ -36,6 +36,7 @@ enum sb_repair_left { /* why a difference is left out */
     SB_REPAIR_LEFT_COLUMNS,  /* found over other columns */
     SB_REPAIR_LEFT_FOREIGN,  /* unless included */
     SB_REPAIR_LEFT_CAPTURE,  /* the same */
+    SB_REPAIR_LEFT_HELD,     /* undone, or an operator said so; the same */
     SB_REPAIR_LEFT_COUNT,
 };
 const char *sb_repair_left_text(enum sb_repair_left left); /* in words, for people; "" for taken */
@@ -45,6 +46,7 @@ struct sb_repair_difference {
     uint32_t table; /* index into tables */
     enum sb_verdict_kind kind;
     enum sb_repair_fault fault;
+    bool held;
     bool keyed;             /* its key's bytes are known */
     bool columns_match;     /* its digests are over the columns that the table has now */
     struct sb_view columns; /* which differ, as text; empty: not known */
@@ -70,7 +72,7 @@ void sb_repair_depths(struct sb_repair_table *tables, size_t table_count, const 
     size_t edge_count);
 
 struct sb_repair_limits {
-    bool include_foreign, include_capture;
+    bool include_foreign, include_capture, include_held;
     bool despite_pattern;
     int64_t rows_max, deletes_max;
     int64_t share_max_percent; /* of a table's rows, once there are more than share_rows_min */

@@ -30,6 +30,7 @@ struct sb_verify_result {
     bool whole;                       /* every chunk was judged; undecided keys are counted below */
     int64_t source_rows, target_rows; /* read by the scans that count */
     int64_t chunks, retaken;
+    bool *bad;           /* of each of the table's ranges: a difference was found in it */
     int64_t dirty;       /* keys that the window touched */
     int64_t by_reread;   /* of these, decided by reading them again */
     int64_t by_stream;   /* decided by the stream */
@@ -40,6 +41,14 @@ struct sb_verify_result {
     size_t kept_count;
 };
 
+struct sb_verify_sample {
+    bool taken;
+    uint64_t seed;
+    int64_t population, drawn, bad; /* chunks */
+    int64_t bound;                  /* so many of them may differ at the most (reconcile/sample.h) */
+};
+#define SB_VERIFY_SAMPLE_CONFIDENCE 0.95
+
 enum sb_verify_verdict { SB_VERIFY_EQUAL, SB_VERIFY_DIFFERENT, SB_VERIFY_INCOMPLETE };
 const char *sb_verify_verdict_name(enum sb_verify_verdict verdict); /* "equal" */
 
@@ -49,6 +58,9 @@ struct sb_verify_outcome {
     const char *why; /* incomplete as a whole, in words; else "" */
     struct sb_verify_result *results;
     size_t count;
+    struct sb_verify_sample sample;
+    const struct sb_rule_use *rules; /* of the configuration */
+    size_t rule_count;
     uint64_t
         first_applied_lsn;    /* everything compared was so at this position or later; 0: nothing was read */
     int64_t first_applied_us; /* its commit time on the source */

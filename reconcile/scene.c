@@ -36,8 +36,10 @@ int sb_scene_plan(struct sb_scene *scene, const char *pattern, struct sb_err *er
 {
     struct sb_names names;
     sb_wiring_names(scene->config, scene->direction, &names);
-    const struct sb_verify_plan_options options = {
-        .names = &names, .pattern = pattern, .chunk_rows = scene->config->verify.chunk_rows};
+    const struct sb_verify_plan_options options = {.names = &names,
+        .pattern = pattern,
+        .chunk_rows = scene->config->verify.chunk_rows,
+        .accept = &scene->config->verify.accept};
     return sb_verify_plan_make(sb_sides_conn(scene->sides, SB_SIDE_SOURCE),
         sb_sides_conn(scene->sides, SB_SIDE_TARGET), &options, scene->arena, &scene->plan, err);
 }

@@ -154,3 +154,22 @@ bool sb_verify_put_key_json(const struct sb_verify_table *table, struct sb_view 
     sb_buf_put_str(out, "}");
     return !out->failed;
 }
+
+/* -- values ---------------------------------------------------------------------------------------------- */
+
+static const struct sb_rule *rule_of(const struct sb_verify_table *table, uint16_t column)
+{
+    return table->rules == NULL || table->rules[column] == NULL ? NULL : &table->rules[column]->rule;
+}
+
+struct sb_digest sb_verify_field(const struct sb_verify_table *table, uint16_t column,
+    const struct sb_value *value, struct sb_buf *scratch)
+{
+    return sb_rule_field(rule_of(table, column), value, scratch);
+}
+
+bool sb_verify_field_equal(const struct sb_verify_table *table, uint16_t column, const struct sb_digest *a,
+    const struct sb_digest *b)
+{
+    return sb_rule_equal(rule_of(table, column), a, b);
+}

@@ -7,6 +7,7 @@
 
 #include "pg/catalog.h"
 #include "schemas/ranges.h"
+#include "schemas/rule.h"
 
 enum sb_strategy {
     SB_STRATEGY_RANGES,    /* ranges of the key's leading column, aligned on both sides */
@@ -15,6 +16,12 @@ enum sb_strategy {
     SB_STRATEGY_NONE,      /* not compared; the reason says why */
 };
 const char *sb_strategy_name(enum sb_strategy strategy);
+
+struct sb_rule_use { /* a rule of the configuration, and what it came to */
+    struct sb_rule rule;
+    int64_t columns; /* that it holds for */
+    int64_t values;  /* that were equal by it, and by their texts were not */
+};
 
 struct sb_verify_table {
     uint32_t number; /* in the window */
@@ -28,9 +35,11 @@ struct sb_verify_table {
     struct sb_view *columns;           /* compared, in the source's order */
     struct sb_view *equals;            /* how each compares: "=", "OPERATOR(public.=)" */
     uint16_t column_count;
-    uint16_t *key_cols;    /* indexes into columns */
-    uint16_t key_count;    /* 0: none */
-    enum sb_key_kind kind; /* of ranges: of columns[key_cols[0]] */
+    struct sb_rule_use **rules; /* of each column, NULL where there is none; NULL: the table has none */
+    uint16_t ruled_count;       /* columns with a rule */
+    uint16_t *key_cols;         /* indexes into columns */
+    uint16_t key_count;         /* 0: none */
+    enum sb_key_kind kind;      /* of ranges: of columns[key_cols[0]] */
     const char *source_shape, *target_shape;
     int64_t rows_estimated;
     struct sb_ranges ranges; /* one that is open on both sides, unless it is cut */
@@ -52,6 +61,13 @@ void sb_verify_put_range(const struct sb_verify_table *table, enum sb_side side,
 /* False if a key is none of the table's. */
 bool sb_verify_put_keys(const struct sb_verify_table *table, enum sb_side side, const struct sb_view *keys,
     size_t count, struct sb_buf *sql);
+enum { SB_VERIFY_VALUE_MAX_BYTES = 1024 * 1024 * 1024 + 64 }; /* the form of one value */
+/* The digest of a value as the compare takes it: under its column's rule. scratch: used during the call. */
+struct sb_digest sb_verify_field(const struct sb_verify_table *table, uint16_t column,
+    const struct sb_value *value, struct sb_buf *scratch);
+/* Of two of them. */
+bool sb_verify_field_equal(const struct sb_verify_table *table, uint16_t column, const struct sb_digest *a,
+    const struct sb_digest *b);
 /* A key as a JSON object of texts, for people: {"id": "42"}. */
 bool sb_verify_put_key_json(const struct sb_verify_table *table, struct sb_view key, struct sb_buf *out);
 

@@ -9,8 +9,8 @@ struct entry {
     struct entry *next;
     struct sb_digest key, row;
     int64_t balance;
-    size_t key_len;
-    char key_bytes[];
+    size_t key_len, aside_len;
+    char bytes[]; /* the key's, then those aside */
 };
 
 struct sb_tally {
@@ -18,6 +18,8 @@ struct sb_tally {
     size_t bucket_count; /* a power of two */
     size_t count;
     size_t bytes, peak_bytes, max_bytes;
+    sb_tally_met_fn *met;
+    void *met_arg;
 };
 
 struct sb_tally *sb_tally_new(size_t max_bytes)
@@ -86,17 +88,28 @@ static void grow(struct sb_tally *tally)
     tally->bucket_count = count;
 }
 
-static size_t weight(size_t key_len)
+static size_t weight(size_t len)
 {
-    return sizeof(struct entry) + key_len + 2 * sizeof(void *); /* with its bucket and malloc's own */
+    return sizeof(struct entry) + len + 2 * sizeof(void *); /* with its bucket and malloc's own */
+}
+
+static struct sb_view key_of(const struct entry *entry)
+{
+    return sb_view(entry->bytes, entry->key_len);
+}
+
+static struct sb_view aside_of(const struct entry *entry)
+{
+    return sb_view(entry->bytes + entry->key_len, entry->aside_len);
 }
 
 static int enter(struct sb_tally *tally, const struct sb_digest *key, const struct sb_digest *row,
-    struct sb_view key_bytes, int64_t by)
+    struct sb_view key_bytes, struct sb_view aside, int64_t by)
 {
-    if (weight(key_bytes.len) > tally->max_bytes - tally->bytes)
+    size_t len = key_bytes.len + aside.len;
+    if (weight(len) > tally->max_bytes - tally->bytes)
         return SB_TALLY_FULL;
-    struct entry *entry = malloc(sizeof *entry + key_bytes.len);
+    struct entry *entry = malloc(sizeof *entry + len);
     if (entry == NULL)
         return -1;
     if (tally->count >= tally->bucket_count)
@@ -106,34 +119,51 @@ static int enter(struct sb_tally *tally, const struct sb_digest *key, const stru
     entry->row = *row;
     entry->balance = by;
     entry->key_len = key_bytes.len;
+    entry->aside_len = aside.len;
     if (key_bytes.len > 0)
-        memcpy(entry->key_bytes, key_bytes.ptr, key_bytes.len);
+        memcpy(entry->bytes, key_bytes.ptr, key_bytes.len);
+    if (aside.len > 0)
+        memcpy(entry->bytes + key_bytes.len, aside.ptr, aside.len);
     entry->next = tally->buckets[at];
     tally->buckets[at] = entry;
     tally->count++;
-    tally->bytes += weight(key_bytes.len);
+    tally->bytes += weight(len);
     tally->peak_bytes = tally->bytes > tally->peak_bytes ? tally->bytes : tally->peak_bytes;
     return 0;
 }
 
+void sb_tally_watch(struct sb_tally *tally, sb_tally_met_fn *fn, void *arg)
+{
+    tally->met = fn;
+    tally->met_arg = arg;
+}
+
 int sb_tally_add(struct sb_tally *tally, const struct sb_digest *key, const struct sb_digest *row,
     struct sb_view key_bytes, int64_t by)
+{
+    return sb_tally_add_aside(tally, key, row, key_bytes, sb_view(NULL, 0), by);
+}
+
+int sb_tally_add_aside(struct sb_tally *tally, const struct sb_digest *key, const struct sb_digest *row,
+    struct sb_view key_bytes, struct sb_view aside, int64_t by)
 {
     struct entry **link = &tally->buckets[bucket_of(row, tally->bucket_count)];
     for (; *link != NULL; link = &(*link)->next) {
         struct entry *entry = *link;
         if (memcmp(&entry->row, row, sizeof *row) != 0 || memcmp(&entry->key, key, sizeof *key) != 0)
             continue;
+        if (aside.len > 0 && (entry->balance > 0) != (by > 0) && !sb_view_eq(aside_of(entry), aside))
+            tally->met(tally->met_arg, aside_of(entry), aside);
         entry->balance += by;
         if (entry->balance == 0) {
             *link = entry->next;
             tally->count--;
-            tally->bytes -= weight(entry->key_len);
+            tally->bytes -= weight(entry->key_len + entry->aside_len);
             free(entry);
         }
         return 0;
     }
-    return by == 0 ? 0 : enter(tally, key, row, key_bytes, by);
+    return by == 0 ? 0 : enter(tally, key, row, key_bytes, aside, by);
 }
 
 size_t sb_tally_count(const struct sb_tally *tally)
@@ -157,9 +187,11 @@ static void join(const struct entry *entry, struct sb_tally_rest *rest)
     if (entry->balance > 0) {
         rest->truth += entry->balance;
         rest->truth_row = entry->row;
+        rest->truth_aside = aside_of(entry);
     } else {
         rest->follower -= entry->balance;
         rest->follower_row = entry->row;
+        rest->follower_aside = aside_of(entry);
     }
 }
 
@@ -177,8 +209,7 @@ int sb_tally_each(const struct sb_tally *tally, sb_tally_fn *fn, void *arg)
             all[count++] = entry;
     qsort(all, count, sizeof(struct entry *), by_key);
     for (size_t i = 0; i < count && rc == 0;) {
-        struct sb_tally_rest rest = {
-            .key = all[i]->key, .key_bytes = sb_view(all[i]->key_bytes, all[i]->key_len)};
+        struct sb_tally_rest rest = {.key = all[i]->key, .key_bytes = key_of(all[i])};
         for (; i < count && memcmp(&all[i]->key, &rest.key, sizeof rest.key) == 0; i++)
             join(all[i], &rest);
         rc = fn(arg, &rest);

@@ -23,12 +23,20 @@ enum { SB_TALLY_FULL = 1 };
 int sb_tally_add(struct sb_tally *tally, const struct sb_digest *key, const struct sb_digest *row,
     struct sb_view key_bytes, int64_t by);
 
+/* Rows that are equal by a rule only: aside is whatever tells such rows apart, of one length. Where a row of
+ * one side meets one of the other, fn is told both, if they are not the same. */
+typedef void sb_tally_met_fn(void *arg, struct sb_view one, struct sb_view other);
+void sb_tally_watch(struct sb_tally *tally, sb_tally_met_fn *fn, void *arg);
+int sb_tally_add_aside(struct sb_tally *tally, const struct sb_digest *key, const struct sb_digest *row,
+    struct sb_view key_bytes, struct sb_view aside, int64_t by);
+
 /* What is left of one key. changed: both counts are above 0. */
 struct sb_tally_rest {
     struct sb_digest key;
-    struct sb_view key_bytes;                 /* until the tally changes */
-    int64_t truth, follower;                  /* rows that the other side has not */
-    struct sb_digest truth_row, follower_row; /* one of them, where there are any */
+    struct sb_view key_bytes;                   /* until the tally changes */
+    int64_t truth, follower;                    /* rows that the other side has not */
+    struct sb_digest truth_row, follower_row;   /* one of them, where there are any */
+    struct sb_view truth_aside, follower_aside; /* what it came with */
 };
 typedef int sb_tally_fn(void *arg, const struct sb_tally_rest *rest);
 /* In the order of the keys' digests. 0, fn's first other answer, or -1: no memory. */

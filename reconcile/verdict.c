@@ -1,6 +1,5 @@
 #include "reconcile/verdict.h"
 
-#include "schemas/digest.h"
 #include "schemas/rowform.h"
 
 #include <string.h>
@@ -14,7 +13,7 @@ const char *sb_verdict_kind_name(enum sb_verdict_kind kind)
 struct judge {
     const struct sb_history *history;
     size_t seen, applied; /* so many steps, from the oldest */
-    size_t column_count;
+    const struct sb_verify_table *table;
     bool *differs;
 };
 
@@ -56,11 +55,11 @@ static enum answer against_stream(const struct judge *judge, const struct sb_row
     enum answer answer = SAME;
     if (row->count != (row_there(judge, steps) ? 1 : 0))
         return OTHER;
-    for (size_t c = 0; row->count > 0 && c < judge->column_count; c++) {
+    for (uint16_t c = 0; row->count > 0 && c < judge->table->column_count; c++) {
         const struct sb_digest *value = value_in(judge, 0, steps, c);
         if (value == NULL)
             answer = answer == SAME ? OPEN : answer;
-        else if (!sb_digest_eq(value, &row->fields[c])) {
+        else if (!sb_verify_field_equal(judge->table, c, value, &row->fields[c])) {
             judge->differs[c] = true;
             answer = OTHER;
         }
@@ -81,12 +80,12 @@ static enum answer open_columns(
             return OPEN;
     if (truth->count != 1)
         return OPEN;
-    for (size_t c = 0; c < judge->column_count; c++) {
+    for (uint16_t c = 0; c < judge->table->column_count; c++) {
         if (value_in(judge, 0, judge->applied, c) != NULL)
             continue;
         if (value_in(judge, from, to, c) != NULL)
             answer = answer == SAME ? OPEN : answer;
-        else if (!sb_digest_eq(&truth->fields[c], &follower->fields[c])) {
+        else if (!sb_verify_field_equal(judge->table, c, &truth->fields[c], &follower->fields[c])) {
             judge->differs[c] = true;
             answer = OTHER;
         }
@@ -109,8 +108,8 @@ static void by_rows(const struct judge *judge, const struct sb_row_image *truth,
         ret_verdict->kind = kind_of(truth->count, follower->count);
         return;
     }
-    for (size_t c = 0; truth->count > 0 && c < judge->column_count; c++) {
-        judge->differs[c] = !sb_digest_eq(&truth->fields[c], &follower->fields[c]);
+    for (uint16_t c = 0; truth->count > 0 && c < judge->table->column_count; c++) {
+        judge->differs[c] = !sb_verify_field_equal(judge->table, c, &truth->fields[c], &follower->fields[c]);
         if (judge->differs[c]) {
             ret_verdict->is = SB_KEY_DIFFERS;
             ret_verdict->kind = SB_DIFF_CHANGED;
@@ -140,13 +139,14 @@ static void by_stream(const struct judge *judge, const struct sb_row_image *trut
     ret_verdict->kind = kind_of(row_there(judge, judge->applied) ? 1 : 0, follower->count);
 }
 
-void sb_verdict_judge(const struct sb_history *history, size_t column_count, const struct sb_row_image *truth,
-    const struct sb_row_image *follower, struct sb_key_verdict *ret_verdict, bool *ret_differs)
+void sb_verdict_judge(const struct sb_verify_table *table, const struct sb_history *history,
+    const struct sb_row_image *truth, const struct sb_row_image *follower, struct sb_key_verdict *ret_verdict,
+    bool *ret_differs)
 {
     long seen = beginning(history, false), applied = beginning(history, true);
-    struct judge judge = {.history = history, .column_count = column_count, .differs = ret_differs};
+    struct judge judge = {.history = history, .table = table, .differs = ret_differs};
     *ret_verdict = (struct sb_key_verdict){.is = SB_KEY_EQUAL};
-    memset(ret_differs, 0, column_count * sizeof *ret_differs);
+    memset(ret_differs, 0, table->column_count * sizeof *ret_differs);
     if (seen < 0 || applied < 0) {
         ret_verdict->is = SB_KEY_UNDECIDED;
         return;

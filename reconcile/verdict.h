@@ -14,11 +14,13 @@
 #ifndef SB_RECONCILE_VERDICT_H
 #define SB_RECONCILE_VERDICT_H
 
+#include "reconcile/table.h"
 #include "reconcile/window.h"
 
 struct sb_row_image {               /* the rows of a key on one side */
     int64_t count;                  /* more than one: the key is not unique there */
     const struct sb_digest *fields; /* of one of them; NULL if there is none */
+    struct sb_view aside;           /* of it, as the tally has it (reconcile/accept) */
 };
 
 enum sb_verdict_is { SB_KEY_EQUAL, SB_KEY_DIFFERS, SB_KEY_UNDECIDED };
@@ -32,8 +34,10 @@ struct sb_key_verdict {
     bool source_differs; /* the truth is not what the stream says: it was captured wrongly, or written past it
                           */
 };
-/* ret_differs: of each column, if it differs and both sides have the row. */
-void sb_verdict_judge(const struct sb_history *history, size_t column_count, const struct sb_row_image *truth,
-    const struct sb_row_image *follower, struct sb_key_verdict *ret_verdict, bool *ret_differs);
+/* Of a table: its columns and their rules. ret_differs: of each column, if it differs and both sides have the
+ * row. */
+void sb_verdict_judge(const struct sb_verify_table *table, const struct sb_history *history,
+    const struct sb_row_image *truth, const struct sb_row_image *follower, struct sb_key_verdict *ret_verdict,
+    bool *ret_differs);
 
 #endif

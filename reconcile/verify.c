@@ -3,6 +3,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "reconcile/differences.h"
+#include "reconcile/draw.h"
 #include "reconcile/run_row.h"
 #include "reconcile/scene.h"
 
@@ -18,6 +19,11 @@ struct run {
 
 /* -- the run --------------------------------------------------------------------------------------------- */
 
+static int no_room(const struct run *run, struct sb_err *err)
+{
+    return sb_err_set(err, SB_E_LIMIT, "the results do not fit into arena \"%s\"", sb_arena_name(run->arena));
+}
+
 static int make_plan(struct run *run, struct sb_err *err)
 {
     struct sb_verify_outcome *outcome = run->outcome;
@@ -25,14 +31,20 @@ static int make_plan(struct run *run, struct sb_err *err)
     if (sb_scene_plan(&run->scene, run->options->pattern, err) != 0)
         return -1;
     outcome->count = plan->table_count;
+    if (run->options->sample_percent > 0)
+        sb_draw_chunks(&run->scene.plan, run->options->sample_percent, run->options->seed, &outcome->sample);
+    outcome->rules = plan->rules;
+    outcome->rule_count = plan->rule_count;
     outcome->results = sb_arena_zalloc(run->arena, (plan->table_count + 1) * sizeof *outcome->results);
     if (outcome->results == NULL)
-        return sb_err_set(
-            err, SB_E_LIMIT, "the results do not fit into arena \"%s\"", sb_arena_name(run->arena));
+        return no_room(run, err);
     for (size_t i = 0; i < plan->table_count; i++) {
         outcome->results[i].table = &plan->tables[i];
         outcome->results[i].state = SB_TABLE_NOT_COMPARED;
         outcome->results[i].why = "";
+        outcome->results[i].bad = sb_arena_zalloc(run->arena, plan->tables[i].ranges.count + 1);
+        if (outcome->results[i].bad == NULL)
+            return no_room(run, err);
     }
     return 0;
 }
@@ -69,9 +81,14 @@ static int compare_all(struct run *run, struct sb_err *err)
 {
     struct sb_verify_outcome *outcome = run->outcome;
     struct sb_scene *scene = &run->scene;
-    for (size_t i = 0; i < outcome->count; i++)
-        if (sb_compare_table(scene->compare, &outcome->results[i], err) != 0)
+    for (size_t i = 0; i < outcome->count; i++) {
+        struct sb_verify_result *result = &outcome->results[i];
+        if (result->table->ranges.count == 0)
+            result->why = "no chunk of it was drawn";
+        else if (sb_compare_table(scene->compare, result, err) != 0)
             return -1;
+        result->whole = result->whole && !outcome->sample.taken;
+    }
     if (sb_compare_resolve(scene->compare, err) != 0)
         return -1;
     if (results_end(run, err) != 0)
@@ -133,6 +150,9 @@ static int verify(struct run *run, struct sb_err *err)
     if (begin(run, err) != 0 || compared(run, err) != 0)
         return -1;
     run->outcome->ended_us = sb_clock_wall_us();
+    if (run->outcome->sample.taken && run->outcome->why[0] == '\0')
+        sb_draw_conclude(run->outcome->results, run->outcome->count, run->arena, &run->outcome->sample,
+            &run->outcome->why);
     sb_verify_conclude(run->outcome);
     return sb_run_row_end(&run->row, run->outcome, err);
 }

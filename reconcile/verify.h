@@ -10,8 +10,10 @@
 
 struct sb_verify_options {
     enum sb_direction direction;
-    const char *pattern; /* of tables; NULL: all */
-    bool plan_only;      /* results say the tables alone */
+    const char *pattern;    /* of tables; NULL: all */
+    bool plan_only;         /* results say the tables alone */
+    int64_t sample_percent; /* of the chunks; 0: all of them are compared */
+    uint64_t seed;          /* of the sample */
 };
 /* Everything of the outcome lives in arena. 0 with it, whatever it says; -1: the compare could not be made.
  */

@@ -297,10 +297,11 @@ static void judge_key(const struct reading *reading, int key, struct counts *cou
     struct sb_digest truth[COLUMNS], follower[COLUMNS], name = digest_of(key);
     struct sb_key_verdict verdict;
     bool differs[COLUMNS];
+    const struct sb_verify_table judged = {.column_count = COLUMNS};
     const struct sb_row_image images[] = {
         image_of(&reading->truth[key], truth), image_of(&reading->follower[key], follower)};
     ck_assert_int_eq(sb_window_history(window, TABLE, &name, &reading->cut, &history, &err), 0);
-    sb_verdict_judge(&history, COLUMNS, &images[0], &images[1], &verdict, differs);
+    sb_verdict_judge(&judged, &history, &images[0], &images[1], &verdict, differs);
     bool equal = same(&reading->follower[key], &reading->expected[key]);
     counts->keys++;
     counts->dirty += sb_window_is_dirty(window, TABLE, &name, &reading->cut);
