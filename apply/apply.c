@@ -513,6 +513,7 @@ static int connect_all(struct stage *stage, struct sb_err *err)
             return sb_takeover(stage->conn, stage->purpose, worked_as_pid, err);
         return -1;
     }
+    sb_metric_set(SB_M_APPLY_ASIDE, (int64_t)sb_lane_aside(stage->lane));
     worked_as_pid = sb_conn_backend_pid(stage->conn);
     sb_lane_meanwhile(stage->lane, read_ahead, stage);
     return sb_reader_open(

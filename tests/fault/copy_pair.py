@@ -8,7 +8,7 @@ ASIDE = "SELECT count(*) FROM switchback.aside"
 LEDGER = "SELECT relation, lower_bound, upper_bound, snapshot, flushed_past::text, rows, digest FROM switchback.chunk"
 
 
-def make_pair(clusters, switchback, tables, rows=(), old=None, major=15, ddl="apply", broker=None, prepare=True, **copy):
+def make_pair(clusters, switchback, tables, rows=(), old=None, major=15, ddl="apply", broker=None, prepare=True, more=None, **copy):
     """Two crashable clusters with these tables, the old one's filled; prepared (if told so), nothing running."""
     servers = clusters(major, "old", fsync=True, settings=old or {}), clusters(15, "new", fsync=True)
     for server in servers:
@@ -17,7 +17,7 @@ def make_pair(clusters, switchback, tables, rows=(), old=None, major=15, ddl="ap
     for statement in rows:
         servers[0].sql(statement)
     capture = {"heartbeat_interval_ms": 300, "feedback_interval_ms": 50}
-    product = switchback(*servers, broker=broker, config={"copy": {"initial": True, **copy}, "capture": capture, "ddl": {"policy": ddl}})
+    product = switchback(*servers, broker=broker, config={"copy": {"initial": True, **copy}, "capture": capture, "ddl": {"policy": ddl}, **(more or {})})
     if prepare:
         product.ok("prepare")
     return *servers, product

@@ -1,7 +1,9 @@
 """A table is copied again, or added, while apply goes on with the others: set aside, followed by the side reader, and given
 back. Nobody waits for it, and whoever dies, nothing is lost, twice or older than it should be."""
 
+import contextlib
 import random
+import sqlite3
 import time
 
 import pytest
@@ -77,6 +79,7 @@ def test_the_others_are_applied_while_a_large_table_is_copied(clusters, switchba
         for number in range(12):
             took.append(follow(old, new, number))
             assert new.value(STATE) == "pending", f"the copy was over before much could be seen: {took}"
+        assert product.status()["directions"][0]["tables_aside"] == 1
         lanes = new.sql(LANES)
         assert [lane for lane, _, _ in lanes] == [0, 1] and lanes[0][1] > lanes[1][1], lanes
         assert new.value("SELECT count(*) FROM big") < max(before, ROWS), "it has all its rows already"
@@ -268,3 +271,54 @@ def test_it_is_not_compared_while_it_is_aside(clusters, switchback):
     assert done.code == 8
     finish(old, new, product)
     assert product.verb("verify", timeout=120).code == 0
+
+
+# -- the stream behind it
+
+
+def positions(product):
+    """Offsets of the oldest and the newest record that are kept."""
+    with contextlib.closing(sqlite3.connect(f"file:{product.folder}/state/forward.db?mode=ro", uri=True, timeout=10)) as log:
+        return log.execute("SELECT min(position), max(position) FROM record").fetchone()
+
+
+def offset(new, lane):
+    return new.value("SELECT stream_offset FROM switchback.progress WHERE lane = %s", lane)
+
+
+def behind(clusters, switchback):
+    """A table aside, and a stream that keeps nothing longer than it has to."""
+    old, new, product = make_pair(
+        clusters, switchback, SMALL, SMALL_FILL, chunk_rows=100, jobs=1, max_rate_bytes_s=25000, more={"stream": {"retention_hours": 0}},
+    )
+    product.run()
+    finish(old, new, product)
+    product.ok("copy", "--again", "public.big")
+    set_aside(new)
+    for number in range(200):
+        old.sql("UPDATE big SET v = v + 1 WHERE id = %s", number)
+        old.sql("UPDATE other SET v = v + 1 WHERE id = %s", number)
+    wait_until(lambda: offset(new, 0) > offset(new, 1) + 1000, 30, "the main lane to go ahead")
+    return old, new, product
+
+
+def test_the_stream_keeps_what_the_side_reader_needs(clusters, switchback):
+    old, new, product = behind(clusters, switchback)
+    needed = offset(new, 1) - 1
+    wait_until(lambda: positions(product)[0] >= needed, 60, "what nobody needs to be released")
+    assert positions(product)[0] == needed and new.value(ASIDE) == 1
+    finish(old, new, product)
+    wait_until(lambda: positions(product)[0] > needed, 60, "the rest to be released")
+    assert new.value("SELECT count(*) FROM switchback.copy_wish") == 1
+
+
+def test_a_stream_that_lost_it_costs_one_more_copy(clusters, switchback):
+    old, new, product = behind(clusters, switchback)
+    product.stop()
+    with contextlib.closing(sqlite3.connect(product.folder / "state/forward.db")) as log:
+        log.execute("DELETE FROM record WHERE position < ?", (offset(new, 0) - 1,))
+        log.commit()
+    product.run()
+    product.wait_log("copied once more", 90)
+    finish(old, new, product)
+    assert new.value("SELECT count(*) FROM switchback.copy_wish") == 2
