@@ -86,7 +86,7 @@ const char *sb_aside_mine(const struct sb_aside *aside)
 
 /* -- whose changes --------------------------------------------------------------------------------------- */
 
-static bool has(const struct sb_aside *aside, struct sb_view schema, struct sb_view name)
+bool sb_aside_has(const struct sb_aside *aside, struct sb_view schema, struct sb_view name)
 {
     struct sb_buf quoted SB_CLEANUP(sb_buf_clear);
     sb_buf_init(&quoted, NAME_MAX_BYTES);
@@ -100,7 +100,7 @@ static int is_others(
     uint32_t id = rel->schema_id;
     const char *found = sb_map_get(aside->shapes, sb_map_key_u32(&id));
     if (found == NULL) {
-        found = has(aside, rel->schema, rel->name) ? &is_aside : &is_not;
+        found = sb_aside_has(aside, rel->schema, rel->name) ? &is_aside : &is_not;
         if (!sb_map_put(aside->shapes, sb_map_key_u32(&id), (void *)found, NULL))
             return sb_err_set(err, SB_E_LIMIT, "the stream has more than %d table shapes", TABLES_MAX);
     }
@@ -165,8 +165,8 @@ bool sb_aside_concerns(const struct sb_aside *aside, const struct sb_ddl *ddl)
     if (ddl->table_count == 0 || ddl->statement.len == 0 || mentions(aside, ddl->statement))
         return true;
     for (size_t i = 0; i < ddl->table_count; i++)
-        if (has(aside, ddl->tables[i].schema, ddl->tables[i].name) ||
-            has(aside, ddl->tables[i].root_schema, ddl->tables[i].root_name))
+        if (sb_aside_has(aside, ddl->tables[i].schema, ddl->tables[i].name) ||
+            sb_aside_has(aside, ddl->tables[i].root_schema, ddl->tables[i].root_name))
             return true;
     return false;
 }

@@ -37,6 +37,8 @@ const char *sb_aside_mine(const struct sb_aside *aside);
  * shorter list lives in arena. */
 int sb_aside_leaves_out(struct sb_aside *aside, struct sb_change *chg, struct sb_arena *arena, bool *ret_out,
     bool *ret_split, struct sb_err *err);
+/* Is it one of them? Names as they are. */
+bool sb_aside_has(const struct sb_aside *aside, struct sb_view schema, struct sb_view name);
 /* Could the command have to do with a table set aside? True in doubt. */
 bool sb_aside_concerns(const struct sb_aside *aside, const struct sb_ddl *ddl);
 

@@ -5,6 +5,7 @@
 #include "pg/ident.h"
 #include "reconcile/accept.h"
 #include "reconcile/keyset.h"
+#include "reconcile/sums.h"
 #include "reconcile/tally.h"
 #include "schemas/digest.h"
 #include "schemas/rowform.h"
@@ -22,6 +23,7 @@ enum {
     BATCH_KEYS = 300,   /* read again under one pair of stamps */
     SUSPECTS_MAX = 500, /* of a chunk: whose columns are looked at while its snapshots are there */
     SLICE_BITS_MAX = 24,
+    SUMS_LEAST = 8,  /* chunks, before sums are given up */
     ROUNDS_MAX = 30, /* once progress has passed everything that made keys dirty */
     TRIES_MAX = 20,  /* the same, of a chunk */
     PAUSE_FIRST_US = 10000,
@@ -668,24 +670,63 @@ static int judge(struct sb_compare *compare, struct sb_err *err)
     return 0;
 }
 
+/* Where most ranges are written to, the sums are different most of the time, and are only more work. */
+static bool sums_help(const struct sb_compare *compare)
+{
+    const struct sb_verify_result *result = compare->result;
+    return compare->options.sums && compare->table->strategy == SB_STRATEGY_RANGES &&
+           compare->table->ruled_count == 0 && compare->chunk.bits == 0 &&
+           (result->sums_tried < SUMS_LEAST || result->sums_equal * 2 >= result->sums_tried);
+}
+
+/* ret_equal: the rows are the same, and counted. */
+static int sums_compare(struct sb_compare *compare, bool *ret_equal, struct sb_err *err)
+{
+    int64_t rows;
+    *ret_equal = false;
+    if (!sums_help(compare))
+        return 0;
+    for (int side = 0; side < 2; side++) {
+        sb_buf_reset(&compare->sql[side]);
+        sb_sums_put(compare->table, (enum sb_side)side, compare->chunk.range, &compare->sql[side]);
+    }
+    if (sb_sums_compare(compare->sides, sb_buf_str(&compare->sql[0]), sb_buf_str(&compare->sql[1]), ret_equal,
+            &rows, err) != 0)
+        return sb_err_add(err, "could not sum up rows");
+    compare->result->sums_tried++;
+    if (*ret_equal) {
+        compare->result->sums_equal++;
+        compare->result->source_rows += rows;
+        compare->result->target_rows += rows;
+    }
+    return 0;
+}
+
+static int rows_read(struct sb_compare *compare, struct sb_err *err)
+{
+    for (int side = 0; side < 2; side++) {
+        sb_buf_reset(&compare->sql[side]);
+        sb_verify_put_range(compare->table, (enum sb_side)side, compare->chunk.range, &compare->sql[side]);
+    }
+    int rc = sb_sides_read(compare->sides, compare->table, sb_buf_str(&compare->sql[0]),
+        sb_buf_str(&compare->sql[1]), compare->options.age_max_ms, scan_row, compare, err);
+    return rc == 0 ? suspects_read(compare, err) : rc;
+}
+
 /* Both sides' rows under one pair of stamps. 0, SB_SIDES_FULL, AGAIN, STOP, or -1. */
 static int chunk_read(struct sb_compare *compare, struct sb_err *err)
 {
     struct sb_verify_result *result = compare->result;
     int64_t source_rows = result->source_rows, target_rows = result->target_rows;
+    bool equal;
     int rc = take_stamp(compare, err);
     if (rc != 0)
         return rc;
     sb_tally_reset(compare->tally);
     memset(compare->accepted, 0, sizeof compare->accepted);
-    for (int side = 0; side < 2; side++) {
-        sb_buf_reset(&compare->sql[side]);
-        sb_verify_put_range(compare->table, (enum sb_side)side, compare->chunk.range, &compare->sql[side]);
-    }
-    rc = sb_sides_read(compare->sides, compare->table, sb_buf_str(&compare->sql[0]),
-        sb_buf_str(&compare->sql[1]), compare->options.age_max_ms, scan_row, compare, err);
-    if (rc == 0)
-        rc = suspects_read(compare, err);
+    rc = sums_compare(compare, &equal, err);
+    if (rc == 0 && !equal)
+        rc = rows_read(compare, err);
     if (rc < 0 || sb_sides_end(compare->sides, err) != 0)
         return -1;
     if (rc == 0)

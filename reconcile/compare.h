@@ -23,6 +23,7 @@ struct sb_compare_options {
     size_t tally_max_bytes;
     int64_t stream_wait_ms; /* for the stream to get past the stamp's horizon */
     int64_t age_max_ms;     /* of a snapshot */
+    bool sums;              /* ask the servers for sums first (reconcile/sums) */
     sb_finding_fn *found;   /* each difference, when it is proven; NULL: nobody */
     void *found_arg;
 };

@@ -4,8 +4,10 @@
 #include "core/log.h"
 #include "reconcile/differences.h"
 #include "reconcile/draw.h"
+#include "reconcile/invariant.h"
 #include "reconcile/run_row.h"
 #include "reconcile/scene.h"
+#include "reconcile/witness.h"
 
 struct run {
     const struct sb_config *config;
@@ -28,7 +30,7 @@ static int make_plan(struct run *run, struct sb_err *err)
 {
     struct sb_verify_outcome *outcome = run->outcome;
     const struct sb_verify_plan *plan = &run->scene.plan;
-    if (sb_scene_plan(&run->scene, run->options->pattern, err) != 0)
+    if (sb_scene_plan(&run->scene, run->options->pattern, run->config->verify.chunk_rows, err) != 0)
         return -1;
     outcome->count = plan->table_count;
     if (run->options->sample_percent > 0)
@@ -60,6 +62,12 @@ static void result_end(struct sb_verify_result *result)
 /* What a whole pass over a table did not find again is gone. */
 static int results_end(struct run *run, struct sb_err *err)
 {
+    const struct sb_witness_options options = {.config = run->config,
+        .direction = run->options->direction,
+        .source = sb_sides_conn(run->scene.sides, SB_SIDE_SOURCE),
+        .target = sb_sides_conn(run->scene.sides, SB_SIDE_TARGET),
+        .run = run->row.id,
+        .arena = run->arena};
     if (sb_differences_flush(run->differences, err) != 0)
         return -1;
     for (size_t i = 0; i < run->outcome->count; i++) {
@@ -67,6 +75,8 @@ static int results_end(struct run *run, struct sb_err *err)
         result_end(result);
         if (result->whole && result->undecided == 0 &&
             sb_differences_close(run->differences, result->table, err) != 0)
+            return -1;
+        if (sb_witness_ask(&options, result, err) != 0)
             return -1;
     }
     return 0;
@@ -118,7 +128,11 @@ static int compared(struct run *run, struct sb_err *err)
     if (sb_scene_follow(&run->scene, &progress, err) != 0)
         return -1;
     run->outcome->held_back_by = run->scene.anchor.held_back_by;
-    return compare_all(run, err);
+    if (compare_all(run, err) != 0)
+        return -1;
+    if (run->options->pattern != NULL)
+        return 0; /* a barrier is of all tables */
+    return sb_invariants_evaluate(&run->scene, run->arena, &run->outcome->invariants, err);
 }
 
 /* From here on everybody can see that there is a run, and what became of it. */
