@@ -3,13 +3,14 @@ back. Nobody waits for it, and whoever dies, nothing is lost, twice or older tha
 
 import contextlib
 import random
+import signal
 import sqlite3
 import time
 
 import pytest
 
 from copy_pair import ASIDE, STATE, finish, make_pair, wait_again
-from sbtest import copyload
+from sbtest import copyload, process
 from sbtest.wait import wait_until
 from sbtest.writers import Load
 
@@ -193,18 +194,34 @@ def test_kills_at_random(clusters, switchback):
             for _ in range(3):
                 time.sleep(rng.uniform(0.05, 0.5))
                 victim = rng.choice(["apply-forward", "copy-forward", "run"])
-                kills += new.value(ASIDE) > 0
+                aside = new.value(ASIDE) > 0
                 if victim == "run":
                     run.kill9()
                     run = product.run()
-                elif product._stage(victim)["pid"]:
-                    product.kill_stage(victim)
+                    kills += aside
+                elif (pid := product._stage(victim)["pid"]) and process.send(pid, signal.SIGKILL):
+                    kills += aside
             wait_again(new, '"public"."big"')
     finish(old, new, product)
     assert kills >= 6, "hardly anybody was killed while the table was aside"
 
 
 # -- what is hard
+
+
+def slow(clusters, switchback, rate=25000, **more):
+    """The large table's first rows came through the stream, so that only its copy, from now on, takes ten seconds."""
+    old, new, product = make_pair(
+        clusters, switchback, SMALL, SMALL_FILL[1:], chunk_rows=100, jobs=1, max_rate_bytes_s=rate, **more,
+    )
+    product.run()
+    finish(old, new, product)
+    old.sql(SMALL_FILL[0])
+    old.sql("ANALYZE big")
+    product.wait_caught_up()
+    product.ok("copy", "--again", "public.big")
+    set_aside(new)
+    return old, new, product
 
 
 FAMILY = [
@@ -237,11 +254,7 @@ def test_a_truncate_of_tables_of_which_some_are_aside(clusters, switchback, name
 
 def test_ddl_of_a_table_aside_waits_for_it_and_is_run_once(clusters, switchback):
     """What concerns others does not wait."""
-    old, new, product = make_pair(clusters, switchback, SMALL, SMALL_FILL, chunk_rows=100, jobs=1, max_rate_bytes_s=25000)
-    product.run()
-    finish(old, new, product)
-    product.ok("copy", "--again", "public.big")
-    set_aside(new)
+    old, new, product = slow(clusters, switchback)
     old.sql("CREATE TABLE unrelated (id int PRIMARY KEY)")
     old.sql("INSERT INTO unrelated VALUES (1)")
     wait_until(lambda: new.value("SELECT to_regclass('unrelated')") is not None, 30, "a table of no concern to be made")
@@ -259,11 +272,7 @@ def test_ddl_of_a_table_aside_waits_for_it_and_is_run_once(clusters, switchback)
 
 
 def test_it_is_not_compared_while_it_is_aside(clusters, switchback):
-    old, new, product = make_pair(clusters, switchback, SMALL, SMALL_FILL, chunk_rows=100, jobs=1, max_rate_bytes_s=20000)
-    product.run()
-    finish(old, new, product)
-    product.ok("copy", "--again", "public.big")
-    set_aside(new)
+    old, new, product = slow(clusters, switchback)
     done = product.verb("verify", "--json", timeout=120)
     assert new.value(ASIDE) == 1, "it was given back before it was looked at"
     states = {table["table"]: table["state"] for table in done.json()["tables"]}
@@ -283,22 +292,19 @@ def positions(product):
 
 
 def offset(new, lane):
-    return new.value("SELECT stream_offset FROM switchback.progress WHERE lane = %s", lane)
+    rows = new.sql("SELECT stream_offset FROM switchback.progress WHERE lane = %s", lane)
+    assert rows, f"there is no lane {lane}"
+    return rows[0][0]
 
 
 def behind(clusters, switchback):
     """A table aside, and a stream that keeps nothing longer than it has to."""
-    old, new, product = make_pair(
-        clusters, switchback, SMALL, SMALL_FILL, chunk_rows=100, jobs=1, max_rate_bytes_s=25000, more={"stream": {"retention_hours": 0}},
-    )
-    product.run()
-    finish(old, new, product)
-    product.ok("copy", "--again", "public.big")
-    set_aside(new)
-    for number in range(200):
-        old.sql("UPDATE big SET v = v + 1 WHERE id = %s", number)
-        old.sql("UPDATE other SET v = v + 1 WHERE id = %s", number)
-    wait_until(lambda: offset(new, 0) > offset(new, 1) + 1000, 30, "the main lane to go ahead")
+    old, new, product = slow(clusters, switchback, more={"stream": {"retention_hours": 0}})
+    with old.connect() as session:
+        for number in range(150):
+            session.execute("UPDATE big SET v = v + 1 WHERE id = %s", (number,))
+            session.execute("UPDATE other SET v = v + 1 WHERE id = %s", (number,))
+    wait_until(lambda: offset(new, 0) > offset(new, 1) + 500, 30, "the main lane to go ahead")
     return old, new, product
 
 
