@@ -34,6 +34,7 @@ struct sb_scene_progress {
     struct sb_position position;
     struct sb_uuid stream;
     int64_t offset; /* a hint */
+    int64_t us;     /* its commit time, by the source's clock */
     uint64_t ownership_epoch;
     bool copying, joined; /* the initial copy is pending; its last stamp has been passed */
 };
@@ -57,5 +58,8 @@ int sb_scene_follow(struct sb_scene *scene, const struct sb_scene_progress *prog
  */
 int sb_scene_compare(struct sb_scene *scene, sb_finding_fn *found, void *found_arg,
     struct sb_compare **ret_compare, struct sb_err *err);
+/* The same from an anchor that is known to be one, if the stream still has it. */
+int sb_scene_follow_from(struct sb_scene *scene, const struct sb_scene_progress *progress,
+    const struct sb_anchor *anchor, struct sb_err *err);
 
 #endif
