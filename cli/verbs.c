@@ -36,6 +36,11 @@ const struct sb_verb sb_verbs[] = {
         "decided, or not one row was read. Keys of rows that differ are printed, values are not. `run` must "
         "be at "
         "work. See docs/RECONCILE.md."},
+    {"certificate", sb_verb_certificate, sb_subs_certificate, sb_opts_certificate, SB_VERB_ROOT, "",
+        "adding up what `verify --certificate` wrote",
+        "Needs the file alone: no server and no configuration. It finds every byte that was changed, and "
+        "every count or sum "
+        "that does not follow from the others; it does not know who wrote the file."},
     {"diff", sb_verb_diff, sb_subs_diff, sb_opts_diff, SB_VERB_CONFIG, "",
         "the differences that `verify` has proven",
         "Exit code 4 if one of those shown is not closed (open, repairing or held). Values are printed with "

@@ -67,6 +67,7 @@ struct sb_compare {
     const struct sb_verify_table *table;
     struct sb_verify_result *result;
     struct chunk chunk;
+    struct sb_chunk_record record;
     size_t range; /* its number, or that of the chunk of the key that is judged */
     struct sb_stamp stamp;
     struct sb_keyset suspects;
@@ -278,16 +279,20 @@ static int tally_answer(int rc, struct sb_err *err)
     return rc == 0 ? 0 : sb_err_set(err, SB_E_NO_MEMORY, "no memory for the rows that are compared");
 }
 
-static void count_rows(struct sb_compare *compare, int64_t by)
+static void count_row(struct sb_compare *compare, const struct sb_digest *line, int64_t by)
 {
-    if (by > 0)
-        compare->result->source_rows += by;
+    enum sb_side side = by > 0 ? SB_SIDE_SOURCE : SB_SIDE_TARGET;
+    if (side == SB_SIDE_SOURCE)
+        compare->result->source_rows++;
     else
-        compare->result->target_rows -= by;
+        compare->result->target_rows++;
+    compare->record.rows[side]++;
+    compare->record.sum[side] += sb_sum_of(line);
 }
 
-/* by: as the tally's. */
-static int row_take(struct sb_compare *compare, char *line, size_t len, int64_t by, struct sb_err *err)
+/* by: as the tally's. digest: of the line as it came. */
+static int row_take(struct sb_compare *compare, char *line, size_t len, const struct sb_digest *digest,
+    int64_t by, struct sb_err *err)
 {
     struct sb_digest key, row;
     if (split(compare, line, len, err) != 0)
@@ -299,9 +304,9 @@ static int row_take(struct sb_compare *compare, char *line, size_t len, int64_t 
         return sb_err_set(err, SB_E_LIMIT, "table %s: a key is larger than %d bytes",
             compare->table->relation, KEY_MAX_BYTES);
     if (compare->chunk.bits > 0)
-        count_rows(compare, by);
-    return tally_answer(sb_tally_add_aside(compare->tally, &key, &row, sb_buf_view(&compare->key),
-                            sb_buf_view(&compare->aside), by),
+        count_row(compare, digest, by);
+    return tally_answer(sb_tally_add_line(compare->tally, &key, &row, sb_buf_view(&compare->key),
+                            sb_buf_view(&compare->aside), digest, by),
         err);
 }
 
@@ -320,9 +325,9 @@ static int line_settle(void *arg, const struct sb_tally_rest *rest)
     for (int64_t i = 0; rc == 0 && i < rows; i++) {
         sb_buf_reset(line); /* reading it changes it */
         sb_buf_put_view(line, rest->key_bytes);
-        rc = line->failed
-                 ? sb_err_set(settling->err, SB_E_NO_MEMORY, "no memory for a row")
-                 : row_take(settling->compare, line->ptr, line->len, rest->truth > 0 ? 1 : -1, settling->err);
+        rc = line->failed ? sb_err_set(settling->err, SB_E_NO_MEMORY, "no memory for a row")
+                          : row_take(settling->compare, line->ptr, line->len, &rest->key,
+                                rest->truth > 0 ? 1 : -1, settling->err);
     }
     settling->failed = rc < 0;
     return rc;
@@ -344,10 +349,10 @@ static int scan_line(void *arg, enum sb_side side, char *line, size_t len, struc
 {
     struct sb_compare *compare = arg;
     int64_t by = side == SB_SIDE_SOURCE ? 1 : -1;
-    if (compare->chunk.bits > 0)
-        return row_take(compare, line, len, by, err);
-    count_rows(compare, by);
     struct sb_digest digest = sb_hash128(sb_view(line, len));
+    if (compare->chunk.bits > 0)
+        return row_take(compare, line, len, &digest, by, err);
+    count_row(compare, &digest, by);
     int rc = sb_tally_add(compare->lines, &digest, &digest, sb_view(line, len), by);
     if (rc == SB_TALLY_FULL) {
         rc = lines_settle(compare, err);
@@ -356,7 +361,7 @@ static int scan_line(void *arg, enum sb_side side, char *line, size_t len, struc
         rc = sb_tally_add(compare->lines, &digest, &digest, sb_view(line, len), by);
     }
     if (rc == SB_TALLY_FULL) /* larger than all the room there is */
-        return row_take(compare, line, len, by, err);
+        return row_take(compare, line, len, &digest, by, err);
     return tally_answer(rc, err);
 }
 
@@ -470,6 +475,8 @@ static int pend(void *arg, const struct sb_digest *key, struct sb_view key_bytes
     if (!chunk_has(compare, key, key_bytes))
         return 0;
     compare->result->dirty++;
+    compare->record.dirty++;
+    compare->record.dirty_sum += sb_sum_of(key);
     return pending_add(compare, key, key_bytes, err);
 }
 
@@ -695,6 +702,14 @@ struct taking {
 };
 enum { TAKING_FAILED = 1 };
 
+static void record_rest(struct sb_chunk_record *record, const struct sb_tally_rest *rest)
+{
+    record->differing[SB_SIDE_SOURCE] += rest->truth;
+    record->differing[SB_SIDE_TARGET] += rest->follower;
+    record->differing_sum[SB_SIDE_SOURCE] += rest->truth_sum;
+    record->differing_sum[SB_SIDE_TARGET] += rest->follower_sum;
+}
+
 /* What is left of a key that is not dirty. */
 static int rest_take(void *arg, const struct sb_tally_rest *rest)
 {
@@ -704,8 +719,11 @@ static int rest_take(void *arg, const struct sb_tally_rest *rest)
     if (table->key_count > 0 &&
         sb_window_is_dirty(compare->window, table->number, &rest->key, &compare->stamp.cut))
         return 0;
-    if (rest->truth > 0 && rest->follower > 0 && sb_accept_needs_values(table))
+    if (rest->truth > 0 && rest->follower > 0 && sb_accept_needs_values(table)) {
+        compare->record.put_off++;
         return pending_add(compare, &rest->key, rest->key_bytes, taking->err) == 0 ? 0 : TAKING_FAILED;
+    }
+    record_rest(&compare->record, rest);
     const struct sb_digest rows[] = {sb_accept_row(rest->truth_aside, &rest->truth_row),
         sb_accept_row(rest->follower_aside, &rest->follower_row)};
     struct sb_finding found = {.rows = 1,
@@ -724,6 +742,7 @@ static int rest_take(void *arg, const struct sb_tally_rest *rest)
             !sb_verify_field_equal(table, i, &item->rows[0].fields[i], &item->rows[1].fields[i]);
     if (both)
         found.differs = compare->differs;
+    compare->record.differences += found.rows;
     return difference(compare, &found, taking->err) == 0 ? 0 : TAKING_FAILED;
 }
 
@@ -732,6 +751,7 @@ static int owe(void *arg, const struct sb_digest *row, int by, struct sb_err *er
     struct sb_compare *compare = arg;
     if (!slice_has(&compare->chunk, row))
         return 0;
+    compare->record.owed++;
     int rc = sb_tally_add(compare->tally, row, row, sb_view(NULL, 0), -by);
     if (rc == 0)
         return 0;
@@ -739,6 +759,20 @@ static int owe(void *arg, const struct sb_digest *row, int by, struct sb_err *er
         "table %s: what was written between the two cuts does not fit into the %zu bytes of "
         "verify.memory_max_bytes",
         compare->table->relation, compare->options.tally_max_bytes);
+}
+
+static int record_give(struct sb_compare *compare, struct sb_err *err)
+{
+    struct sb_chunk_record *record = &compare->record;
+    if (compare->options.judged == NULL)
+        return 0;
+    record->range = compare->chunk.range;
+    record->bits = compare->chunk.bits;
+    record->slice = compare->chunk.slice;
+    record->seen = &compare->stamp.cut.snapshot;
+    record->h = compare->stamp.h;
+    record->applied_lsn = compare->stamp.cut.applied_lsn;
+    return compare->options.judged(compare->options.judged_arg, compare->result, record, err);
 }
 
 static int judge(struct sb_compare *compare, struct sb_err *err)
@@ -755,6 +789,9 @@ static int judge(struct sb_compare *compare, struct sb_err *err)
         return rc == TAKING_FAILED ? -1
                                    : sb_err_set(err, SB_E_NO_MEMORY, "no memory for the rows that differ");
     sb_accept_add(table, compare->accepted);
+    compare->record.by_rule_sum = sb_tally_met_sum(compare->tally);
+    if (record_give(compare, err) != 0)
+        return -1;
     sb_window_forget(compare->window, &compare->stamp.cut);
     compare->last_h = compare->stamp.h;
     return 0;
@@ -815,6 +852,7 @@ static int chunk_read(struct sb_compare *compare, struct sb_err *err)
     if (rc != 0)
         return rc;
     sb_tally_reset(compare->tally);
+    compare->record = (struct sb_chunk_record){.next = NULL};
     sb_tally_reset(compare->lines);
     memset(compare->accepted, 0, sizeof compare->accepted);
     rc = sums_compare(compare, &equal, err);

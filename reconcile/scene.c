@@ -115,9 +115,11 @@ static int compare_open(struct sb_scene *scene, struct sb_err *err)
         .tally_max_bytes = (size_t)scene->config->verify.memory_max_bytes,
         .stream_wait_ms = scene->config->verify.stream_wait_s * 1000,
         .age_max_ms = scene->config->verify.xmin_age_max_s * 1000,
-        .sums = scene->config->verify.sums,
+        .sums = scene->config->verify.sums && scene->judged == NULL,
         .found = scene->found,
-        .found_arg = scene->found_arg};
+        .found_arg = scene->found_arg,
+        .judged = scene->judged,
+        .judged_arg = scene->judged_arg};
     return sb_compare_new(
         &options, scene->sides, scene->follow, scene->window, scene->arena, &scene->compare, err);
 }

@@ -25,6 +25,8 @@ struct sb_scene {
     struct sb_compare *compare;
     sb_finding_fn *found; /* who wants to hear of differences, set before sb_scene_follow; NULL: nobody */
     void *found_arg;
+    sb_compare_judged_fn *judged; /* the same, of chunks */
+    void *judged_arg;
     char purpose[SB_SCENE_PURPOSE_BYTES], path[SB_PATH_BYTES];
 };
 
