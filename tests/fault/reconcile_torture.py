@@ -1,5 +1,6 @@
 """The compare's torture: divergences of every kind are planted on the target by the hundred, under a load that may or may not
-touch the same rows, and `switchback verify` must find each that is still there and invent none, while replication goes on.
+touch the same rows, and `switchback verify` must find each that is still there and invent none, while replication goes on. Then
+`switchback repair` must make both sides equal under the load, and write to no other row.
 
 What is there is known from this side alone: what was planted, and, once the load has stopped, what two plain reads of both
 sides say. A planted row that differs then has differed all the time, so the pass under load must have found it.
@@ -18,7 +19,9 @@ from sbtest.wait import wait_until
 from sbtest.writers import Load
 
 MAJORS = [(15, 15), (14, 18), (16, 17), (18, 14)]  # old and new server, by seed
-PATIENCE_S = 120
+PATIENCE_S = 240
+REPAIRS_MAX = 5
+REPAIR = ["--include", "foreign,capture", "--despite-pattern", "--reason", "the torture"]
 SLOW_WITHIN = 40  # pairs of snapshots, of about 50 in a pass
 STALL_MAX_S = 20  # replication that stands still for so long under a load has been paused; a busy machine is slow
 # name: (type, its value in row g, another value)
@@ -187,6 +190,11 @@ class Planter:
 # -- what is there
 
 
+def key_of(relation, shown):
+    """As the ledger and the audit name a row."""
+    return relation.split(".")[1].strip('"'), tuple(json.loads(shown).values())
+
+
 def read(session, table, key):
     """{key: row text}, all as the server spells it."""
     with session.cursor() as cursor:
@@ -241,7 +249,7 @@ class Torture:
         self.old, self.new, self.product, self.seed, self.rows = old, new, product, seed, rows
         self.random, self.began = random.Random(f"reconcile-{seed}"), time.monotonic()
         self.kinds, self.planted, self.compared, self.dirty = kinds, collections.Counter(), 0, 0
-        self.there, self.passes, self.stall_s, self.load = 0, 0, 0.0, None
+        self.there, self.passes, self.stall_s, self.repairs, self.repaired, self.audited = 0, 0, 0.0, 0, 0, 0
         self.sessions = [server.connect() for server in (old, new)]
         for session in self.sessions:
             session.execute(PINNED)
@@ -256,7 +264,7 @@ class Torture:
     def report(self):
         return (
             f"compare, PostgreSQL {self.old.major} to {self.new.major}, seed {self.seed}: {self.planted.total()} divergences of {len(self.planted)} kinds "
-            f"planted, {self.there} still there at the end of their round; {self.compared} key comparisons in "
+            f"planted, {self.there} still there when the load stopped, {self.repaired} rows written by {self.repairs} repairs; {self.compared} key comparisons in "
             f"{self.passes} passes, {self.dirty} of keys under a write; replication never stood still for more than {self.stall_s:.1f} s; "
             f"{time.monotonic() - self.began:.0f} s"
         )
@@ -275,10 +283,7 @@ class Torture:
         self.dirty += sum(table["dirty"] for table in answer["tables"])
         rows = self.new.sql(
             "SELECT relation, key_shown, kind, rows FROM switchback.difference WHERE seen_by = %s AND state = 'open'", answer["run"])
-        found = {}
-        for relation, shown, kind, _count in rows:
-            if shown is not None:
-                found[relation.split(".")[1].strip('"'), tuple(json.loads(shown).values())] = kind
+        found = {key_of(relation, shown): kind for relation, shown, kind, _count in rows if shown is not None}
         counted = sum(table["difference_count"] for table in answer["tables"])
         assert counted == sum(count for _, _, _, count in rows), f"{counted} differences are counted, others are kept"
         return found, answer
@@ -303,32 +308,17 @@ class Torture:
             planted.update(keys)
         return planted
 
-    def _heal(self, there):
-        """As somebody would who has both sides at rest: the truth's rows instead of what is there."""
-        old, new = self.sessions
-        by_table = collections.defaultdict(list)
-        for table, key in there:
-            by_table[table].append(key)
-        if by_table.pop("journal", None):
-            new.execute("DELETE FROM journal WHERE what = 'planted'")
-        for table, keys in by_table.items():
-            match = " AND ".join(f"{column}::text = %s" for column in KEYS[table])
-            rows = [row for key in keys for row in old.execute(f"SELECT whole::text FROM {table} whole WHERE {match}", key).fetchall()]
-            for key in keys:
-                new.execute(f"DELETE FROM {table} WHERE {match}", key)
-            for row in rows:
-                new.execute(f"INSERT INTO {table} SELECT (%s::{table}).*", row)
+    def _load(self):
+        return Load(self.old, load_step(self.rows), writers=3, seed=self.random.randrange(1 << 30), pause=0.002)
 
-    def round(self, count, passes):
-        """Plant, compare under the load, stop it, compare again, look."""
-        with Load(self.old, load_step(self.rows), writers=3, seed=self.random.randrange(1 << 30), pause=0.002) as self.load:
-            wait_until(lambda: self.load.done > 50, PATIENCE_S, "some load")
-            for _ in range(passes):
-                self._under_load(set())
-            planted = self._plant(count)
-            under_load, answer = self._under_load(planted)
+    def _at_rest(self):
+        """What differs, by plain reads."""
         self.product.wait_caught_up(PATIENCE_S)
-        there = differing(*self.sessions)
+        return differing(*self.sessions)
+
+    def _judge(self, planted, under_load, answer):
+        """The load has stopped: was everything found that differs now, and is exactly that found now?"""
+        there = self._at_rest()
         self.there += len(there)
         assert there.keys() <= planted, f"differs, and nobody planted it: {sorted(there.keys() - planted)[:10]}"
         keyed = {one: kind for one, kind in there.items() if one[0] != "journal"}
@@ -339,7 +329,38 @@ class Torture:
             journal = sum(table["difference_count"] for table in said["tables"] if table["table"] == "public.journal")
             assert journal == sum(one[0] == "journal" for one in there), f"{journal} rows of journal"
         assert quiet == keyed, f"at rest, found and there: {sorted(quiet.items() - keyed.items())[:5]} {sorted(keyed.items() - quiet.items())[:5]}"
-        self._heal(there)
+
+    def _repair(self, planted):
+        """Under the load, until a pass finds nothing. A row that the load has changed after it was found is left to the next."""
+        for _ in range(REPAIRS_MAX):
+            done = self.product.verb("repair", "run", *REPAIR, "--json", timeout=PATIENCE_S)
+            assert done.code in (0, verifying.DIFFERENT), done
+            self.repairs += 1
+            found, _ = self._under_load(planted)
+            if not found:
+                break
+        assert not found, f"not repaired by {REPAIRS_MAX} repairs: {sorted(found.items())[:10]}"
+        written = self.new.sql("SELECT relation, key_shown FROM switchback.repair_audit WHERE outcome = 'applied' AND id > %s", self.audited)
+        stray = {key_of(*row) for row in written} - planted
+        assert not stray, f"repaired, and nobody planted it: {sorted(stray)[:10]}"
+        self.repaired += len(written)
+        self.audited = self.new.value("SELECT coalesce(max(id), 0) FROM switchback.repair_audit")
+
+    def round(self, count, passes):
+        """Plant, compare under the load, stop it, compare again, look; then repair under it, and look once more."""
+        with self._load() as load:
+            wait_until(lambda: load.done > 50, PATIENCE_S, "some load")
+            for _ in range(passes):
+                self._under_load(set())
+            planted = self._plant(count)
+            under_load, answer = self._under_load(planted)
+        self._judge(planted, under_load, answer)
+        with self._load() as load:
+            wait_until(lambda: load.done > 50, PATIENCE_S, "some load")
+            self._repair(planted)
+        there = self._at_rest()
+        assert {table for table, _ in there} <= {"journal"}, f"differs after the repair: {sorted(there.items())[:10]}"
+        self.sessions[1].execute("DELETE FROM journal WHERE what = 'planted'")  # rows without a key are not repaired
         assert differing(*self.sessions) == {}
         quiet, said = self.verify()
         assert quiet == {} and said["verdict"] == "equal", said
@@ -349,7 +370,7 @@ class Torture:
         share = max(100, min(count, self.rows // 4))
         while self.planted.total() < count or self.compared < comparisons:
             self.round(share, 1 if self.planted.total() < count else 8)
-        assert self.dirty > 0 and self.there > 0
+        assert self.dirty > 0 and self.there > 0 and self.repaired > 0
 
 
 def make(clusters, switchback, seed, rows, kinds=None, majors=None):
@@ -357,5 +378,6 @@ def make(clusters, switchback, seed, rows, kinds=None, majors=None):
     old, new = clusters(majors[0], "old"), clusters(majors[1], "new")
     for server in (old, new):
         fill(server, rows)
-    product = verifying.running(switchback, old, new, verify={"chunk_rows": max(200, rows // 8)}, log={"level": "info"})
+    budget = {"max_rows": 1000000, "max_deletes": 1000000, "table_share_max_percent": 100}
+    product = verifying.running(switchback, old, new, verify={"chunk_rows": max(200, rows // 8)}, repair=budget, log={"level": "info"})
     return Torture(old, new, product, seed, rows, kinds)

@@ -36,7 +36,7 @@ def test_the_torture_notices(clusters, switchback):
         with pytest.raises(AssertionError, match="invented: .*long"):
             one.round(100, 0)
         one.product.wait_caught_up()
-        one._heal(reconcile_torture.differing(*one.sessions))
+        one._repair(set(reconcile_torture.differing(*one.sessions)))
         one._plant = plant
         one.verify = lambda *fault: [part if n else {key: kind for key, kind in part.items() if key[0] != "heavy"} for n, part in enumerate(verify(*fault))]
         with pytest.raises(AssertionError, match="missed under load: .*heavy"):
