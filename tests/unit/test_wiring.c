@@ -55,9 +55,8 @@ END_TEST
 
 START_TEST(origins_of_a_migration_are_its_own)
 {
-    static const char *const ours[] = {
-        "switchback_shop_forward", "switchback_shop_reverse", "switchback_shop_forward_side",
-        "switchback_shop_forward_copy_3", NULL};
+    static const char *const ours[] = {"switchback_shop_forward", "switchback_shop_reverse",
+        "switchback_shop_forward_side", "switchback_shop_forward_copy_3", NULL};
     static const char *const others[] = {"", "switchback_", "switchback_shop", "switchback_shop_",
         "switchback_sho_forward", "switchback_shop2_forward", "xswitchback_shop_forward",
         "switchback_shop_eu_forward", "switchback_shop_eu_forward_copy_3", "switchback_shop_forward_copy_",
