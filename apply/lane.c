@@ -428,7 +428,8 @@ static int obey(
     const struct sb_ring_at place = ring_at(frame);
     lane->flight = (struct sb_flight){.commit_lsn = frame->commit_lsn, .xid = frame->xid};
     if (signal->kind == SB_SIGNAL_IMAGE) {
-        sb_judge_pass(&lane->judge, frame);
+        if (!sb_judge_is_forked(&lane->judge, frame))
+            sb_judge_pass(&lane->judge, frame);
         return sb_repair_take(lane->repair, &place, signal->body, !lane->judge.active, lane->scratch, err);
     }
     sb_repair_desk_note(lane->repair, &place, NULL);

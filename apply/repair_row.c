@@ -240,7 +240,7 @@ static int try_row(struct sb_repair_job *job, uint32_t at, bool *ret_blocked, st
         return sb_writer_release(job->writer, err);
     if (!is_refusal(err))
         return -1;
-    *ret_blocked = is_blocked(err);
+    *ret_blocked = job->image->rows[at].present && is_blocked(err);
     note_refused(done, err);
     return sb_writer_rollback_to(job->writer, err);
 }

@@ -1,4 +1,5 @@
 /* switchback verify [--table PATTERN] [--explain] [--json]: is the target what the source is, row by row? */
+#include "cli/certificate.h"
 #include "cli/steps.h"
 #include "cli/verbs.h"
 #include "cli/words.h"
@@ -20,6 +21,8 @@ const struct sb_opt sb_opts_verify[] = {
     {"sample", 0, "PERCENT", NULL,
         "compare so many of the chunks only, drawn at random, and say what that proves"},
     {"seed", 0, "NUMBER", NULL, "draw chunks of the same numbers again"},
+    {"certificate", 0, "FILE", NULL,
+        "write down what was compared and how, for `switchback certificate check`"},
     {"json", 0, NULL, NULL, "print JSON"},
     {.name = NULL},
 };
@@ -268,14 +271,24 @@ int sb_verb_verify(const struct sb_cli *cli, struct sb_err *err)
         return sb_err_set(err, SB_E_USAGE, "\"%s\" is no pattern of tables", options.pattern);
     if (sample_of(cli, &options, err) != 0)
         return -1;
+    struct sb_certificate_file file = {.fd = -1};
+    const char *certificate = sb_opts_value(cli->opts, "certificate");
+    if (certificate != NULL && options.plan_only)
+        return sb_err_set(err, SB_E_USAGE, "--explain compares nothing, so there is nothing to certify");
+    options.records = certificate != NULL;
     struct sb_arena *arena = sb_arena_new("compare", ARENA_BYTES);
     if (arena == NULL)
         return sb_err_set(err, SB_E_NO_MEMORY, "no memory for an arena");
-    int code = sb_verify_run(cli->config, &options, arena, &outcome, err);
+    int code = certificate == NULL ? 0 : sb_certificate_open(certificate, &file, err);
+    if (code == 0)
+        code = sb_verify_run(cli->config, &options, arena, &outcome, err);
+    if (code == 0 && certificate != NULL)
+        code = sb_certificate_write(&file, cli->config, &options, &outcome, err);
     if (code == 0)
         code = show(cli, &outcome, options.plan_only, err);
     if (code == 0 && !options.plan_only)
         code = codes[outcome.verdict];
+    sb_certificate_clear(&file);
     sb_arena_free(arena);
     return code;
 }

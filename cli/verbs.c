@@ -22,6 +22,9 @@ const struct sb_verb sb_verbs[] = {
         "only capture: source to stream, in this process", NULL},
     {"apply", sb_verb_apply, NULL, sb_opts_direction, SB_VERB_CONFIG, "",
         "only apply: stream to target, in this process", NULL},
+    {"reconcile", sb_verb_reconcile, NULL, NULL, SB_VERB_CONFIG, "",
+        "only the stage that keeps on proving that both sides are equal, in this process",
+        "`switchback run` has it where reconcile.enabled says so."},
     {"copy", sb_verb_copy, NULL, sb_opts_copy, SB_VERB_CONFIG, "",
         "only the initial copy: source to target, in this process",
         "Ends when it is complete. Finished chunks stay "
@@ -36,6 +39,11 @@ const struct sb_verb sb_verbs[] = {
         "decided, or not one row was read. Keys of rows that differ are printed, values are not. `run` must "
         "be at "
         "work. See docs/RECONCILE.md."},
+    {"certificate", sb_verb_certificate, sb_subs_certificate, sb_opts_certificate, SB_VERB_ROOT, "",
+        "adding up what `verify --certificate` wrote",
+        "Needs the file alone: no server and no configuration. It finds every byte that was changed, and "
+        "every count or sum "
+        "that does not follow from the others; it does not know who wrote the file."},
     {"diff", sb_verb_diff, sb_subs_diff, sb_opts_diff, SB_VERB_CONFIG, "",
         "the differences that `verify` has proven",
         "Exit code 4 if one of those shown is not closed (open, repairing or held). Values are printed with "

@@ -121,6 +121,11 @@ void sb_wiring_stream(const struct sb_config *config, enum sb_direction directio
     };
 }
 
+void sb_wiring_board_path(const struct sb_config *config, char ret_path[SB_PATH_BYTES])
+{
+    snprintf(ret_path, SB_PATH_BYTES, "%s/reconcile.tables", config->state_dir);
+}
+
 void sb_wiring_schema_path(
     const struct sb_config *config, enum sb_direction direction, char ret_path[SB_PATH_BYTES])
 {

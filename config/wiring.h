@@ -44,6 +44,8 @@ void sb_wiring_copy_origin(
 void sb_wiring_stream(const struct sb_config *config, enum sb_direction direction,
     char ret_path[SB_PATH_BYTES], struct sb_stream_options *ret_options);
 void sb_wiring_page_path(const struct sb_config *config, char ret_path[SB_PATH_BYTES]);
+/* What the stage `reconcile` says of each table (reconcile/board.h). */
+void sb_wiring_board_path(const struct sb_config *config, char ret_path[SB_PATH_BYTES]);
 /* What pg_dump wrote of the source's structure; with ".new" behind it while it writes. */
 void sb_wiring_schema_path(
     const struct sb_config *config, enum sb_direction direction, char ret_path[SB_PATH_BYTES]);

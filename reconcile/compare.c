@@ -19,8 +19,9 @@ enum {
     KEY_MAX_BYTES = 64 * 1024 * 1024,
     ASIDE_MAX_BYTES = 64 * 1024,
     PENDING_MAX_BYTES = 256 * 1024 * 1024,
+    LINES_MAX_BYTES = 4 * 1024 * 1024,
     KEYSET_MAX_BYTES = 64 * 1024 * 1024,
-    BATCH_KEYS = 300,   /* read again under one pair of stamps */
+    BATCH_KEYS = SB_COMPARE_KEYS_MAX, /* read again under one pair of stamps */
     SUSPECTS_MAX = 500, /* of a chunk: whose columns are looked at while its snapshots are there */
     SLICE_BITS_MAX = 24,
     SUMS_LEAST = 8,  /* chunks, before sums are given up */
@@ -50,12 +51,15 @@ struct sb_compare {
     struct sb_window *window;
     struct sb_arena *kept; /* the caller's */
     struct sb_tally *tally;
+    struct sb_tally
+        *lines; /* rows as they came, until they meet one that is the same: most never need more */
     struct sb_arena *keyset_arena;
     struct sb_arena *pending_arena;
     struct pending *pending;
     size_t pending_count, pending_cap;
     struct sb_history history;
-    struct sb_buf sql[2], key, canonical, value, aside;
+    struct sb_buf sql[2], key, canonical, value, aside, line;
+    struct sb_value values[SB_COLS_MAX];
     struct sb_digest fields[SB_COLS_MAX];
     bool differs[SB_COLS_MAX];
     int64_t accepted[SB_COLS_MAX]; /* by rules, in what is being read */
@@ -63,12 +67,14 @@ struct sb_compare {
     const struct sb_verify_table *table;
     struct sb_verify_result *result;
     struct chunk chunk;
+    struct sb_chunk_record record;
     size_t range; /* its number, or that of the chunk of the key that is judged */
     struct sb_stamp stamp;
     struct sb_keyset suspects;
     uint64_t last_h; /* of the newest chunk */
     uint64_t first_applied_lsn;
     int64_t first_applied_us;
+    bool leaves_dirty; /* who asked knows dirty keys, and comes again */
     /* who asked about keys; NULL: nobody */
     sb_compare_key_fn *told;
     void *told_arg;
@@ -100,10 +106,15 @@ int sb_compare_new(const struct sb_compare_options *options, struct sb_sides *si
     sb_buf_init(&compare->canonical, KEY_MAX_BYTES);
     sb_buf_init(&compare->value, SB_VERIFY_VALUE_MAX_BYTES);
     sb_buf_init(&compare->aside, ASIDE_MAX_BYTES);
-    compare->tally = sb_tally_new(options->tally_max_bytes);
+    size_t lines_max =
+        options->tally_max_bytes / 4 < LINES_MAX_BYTES ? options->tally_max_bytes / 4 : LINES_MAX_BYTES;
+    sb_buf_init(&compare->line, lines_max);
+    compare->lines = sb_tally_new(lines_max);
+    compare->tally = sb_tally_new(options->tally_max_bytes - lines_max);
     compare->keyset_arena = sb_arena_new("keys read again", KEYSET_MAX_BYTES);
     compare->pending_arena = sb_arena_new("dirty keys", PENDING_MAX_BYTES);
-    if (compare->tally == NULL || compare->keyset_arena == NULL || compare->pending_arena == NULL) {
+    if (compare->tally == NULL || compare->lines == NULL || compare->keyset_arena == NULL ||
+        compare->pending_arena == NULL) {
         sb_compare_free(compare);
         return sb_err_set(err, SB_E_NO_MEMORY, "no memory for a compare");
     }
@@ -117,6 +128,7 @@ void sb_compare_free(struct sb_compare *compare)
     if (compare == NULL)
         return;
     sb_tally_free(compare->tally);
+    sb_tally_free(compare->lines);
     sb_arena_free(compare->keyset_arena);
     sb_arena_free(compare->pending_arena);
     sb_history_clear(&compare->history);
@@ -128,6 +140,7 @@ void sb_compare_free(struct sb_compare *compare)
     sb_buf_clear(&compare->canonical);
     sb_buf_clear(&compare->value);
     sb_buf_clear(&compare->aside);
+    sb_buf_clear(&compare->line);
     free(compare);
 }
 
@@ -139,7 +152,7 @@ uint64_t sb_compare_first_applied(const struct sb_compare *compare, int64_t *ret
 
 size_t sb_compare_tally_peak_bytes(const struct sb_compare *compare)
 {
-    return sb_tally_peak_bytes(compare->tally);
+    return sb_tally_peak_bytes(compare->tally) + sb_tally_peak_bytes(compare->lines);
 }
 
 /* -- differences ----------------------------------------------------------------------------------------- */
@@ -251,32 +264,115 @@ static bool slice_has(const struct chunk *chunk, const struct sb_digest *key)
     return high >> (32 - chunk->bits) == chunk->slice;
 }
 
-static int scan_row(void *arg, enum sb_side side, const struct sb_value *values, struct sb_err *err)
+/* The row's values are in compare->values then, and views into line. */
+static int split(struct sb_compare *compare, char *line, size_t len, struct sb_err *err)
 {
-    struct sb_compare *compare = arg;
-    struct sb_digest key, row;
-    read_row(compare, values, &key, &row);
-    if (!slice_has(&compare->chunk, &key))
+    if (sb_rowform_split(line, len, compare->values, compare->table->column_count))
         return 0;
-    if (compare->key.failed)
-        return sb_err_set(err, SB_E_LIMIT, "table %s: a key is larger than %d bytes",
-            compare->table->relation, KEY_MAX_BYTES);
-    if (side == SB_SIDE_SOURCE)
-        compare->result->source_rows++;
-    else
-        compare->result->target_rows++;
-    int rc = sb_tally_add_aside(compare->tally, &key, &row, sb_buf_view(&compare->key),
-        sb_buf_view(&compare->aside), side == SB_SIDE_SOURCE ? 1 : -1);
+    return sb_err_set(
+        err, SB_E_PROTOCOL, "table %s: a row has not the form it must have", compare->table->relation);
+}
+
+static int tally_answer(int rc, struct sb_err *err)
+{
     if (rc == SB_TALLY_FULL)
         return SB_SIDES_FULL;
     return rc == 0 ? 0 : sb_err_set(err, SB_E_NO_MEMORY, "no memory for the rows that are compared");
 }
 
-static int key_row(void *arg, enum sb_side side, const struct sb_value *values, struct sb_err *err)
+static void count_row(struct sb_compare *compare, const struct sb_digest *line, int64_t by)
+{
+    enum sb_side side = by > 0 ? SB_SIDE_SOURCE : SB_SIDE_TARGET;
+    if (side == SB_SIDE_SOURCE)
+        compare->result->source_rows++;
+    else
+        compare->result->target_rows++;
+    compare->record.rows[side]++;
+    compare->record.sum[side] += sb_sum_of(line);
+}
+
+/* by: as the tally's. digest: of the line as it came. */
+static int row_take(struct sb_compare *compare, char *line, size_t len, const struct sb_digest *digest,
+    int64_t by, struct sb_err *err)
+{
+    struct sb_digest key, row;
+    if (split(compare, line, len, err) != 0)
+        return -1;
+    read_row(compare, compare->values, &key, &row);
+    if (!slice_has(&compare->chunk, &key))
+        return 0;
+    if (compare->key.failed)
+        return sb_err_set(err, SB_E_LIMIT, "table %s: a key is larger than %d bytes",
+            compare->table->relation, KEY_MAX_BYTES);
+    if (compare->chunk.bits > 0)
+        count_row(compare, digest, by);
+    return tally_answer(sb_tally_add_line(compare->tally, &key, &row, sb_buf_view(&compare->key),
+                            sb_buf_view(&compare->aside), digest, by),
+        err);
+}
+
+struct settling {
+    struct sb_compare *compare;
+    struct sb_err *err;
+    bool failed; /* and err says how */
+};
+
+static int line_settle(void *arg, const struct sb_tally_rest *rest)
+{
+    struct settling *settling = arg;
+    struct sb_buf *line = &settling->compare->line;
+    int64_t rows = rest->truth + rest->follower;
+    int rc = 0;
+    for (int64_t i = 0; rc == 0 && i < rows; i++) {
+        sb_buf_reset(line); /* reading it changes it */
+        sb_buf_put_view(line, rest->key_bytes);
+        rc = line->failed ? sb_err_set(settling->err, SB_E_NO_MEMORY, "no memory for a row")
+                          : row_take(settling->compare, line->ptr, line->len, &rest->key,
+                                rest->truth > 0 ? 1 : -1, settling->err);
+    }
+    settling->failed = rc < 0;
+    return rc;
+}
+
+/* What has met nothing becomes rows with keys. 0, SB_SIDES_FULL, or -1. */
+static int lines_settle(struct sb_compare *compare, struct sb_err *err)
+{
+    struct settling settling = {.compare = compare, .err = err};
+    int rc = sb_tally_each(compare->lines, line_settle, &settling);
+    sb_tally_reset(compare->lines);
+    if (rc < 0 && !settling.failed)
+        return sb_err_set(err, SB_E_NO_MEMORY, "no memory for the rows that are compared");
+    return rc;
+}
+
+/* Two rows whose lines are the same are the same in everything: they cancel without being looked into. */
+static int scan_line(void *arg, enum sb_side side, char *line, size_t len, struct sb_err *err)
+{
+    struct sb_compare *compare = arg;
+    int64_t by = side == SB_SIDE_SOURCE ? 1 : -1;
+    struct sb_digest digest = sb_hash128(sb_view(line, len));
+    if (compare->chunk.bits > 0)
+        return row_take(compare, line, len, &digest, by, err);
+    count_row(compare, &digest, by);
+    int rc = sb_tally_add(compare->lines, &digest, &digest, sb_view(line, len), by);
+    if (rc == SB_TALLY_FULL) {
+        rc = lines_settle(compare, err);
+        if (rc != 0)
+            return rc;
+        rc = sb_tally_add(compare->lines, &digest, &digest, sb_view(line, len), by);
+    }
+    if (rc == SB_TALLY_FULL) /* larger than all the room there is */
+        return row_take(compare, line, len, &digest, by, err);
+    return tally_answer(rc, err);
+}
+
+static int key_line(void *arg, enum sb_side side, char *line, size_t len, struct sb_err *err)
 {
     struct sb_compare *compare = arg;
     struct sb_digest key, row;
-    read_row(compare, values, &key, &row);
+    if (split(compare, line, len, err) != 0)
+        return -1;
+    read_row(compare, compare->values, &key, &row);
     /* Keys that SQL calls equal and that are spelled otherwise are other keys. */
     struct sb_keyset_item *item = sb_keyset_find(&compare->suspects, &key);
     if (item == NULL)
@@ -289,9 +385,10 @@ static int key_row(void *arg, enum sb_side side, const struct sb_value *values, 
 
 enum { AGAIN = 100, STOP = 101 }; /* beside what sb_sides_begin answers */
 
-static int stop(struct sb_compare *compare, enum sb_verify_state state, const char *why)
+static int stop(struct sb_compare *compare, enum sb_verify_stop stop, const char *why)
 {
-    compare->result->state = state;
+    compare->result->state = SB_TABLE_NOT_COMPARED;
+    compare->result->stop = stop;
     compare->result->why = why;
     return STOP;
 }
@@ -310,10 +407,10 @@ static int take_stamp(struct sb_compare *compare, struct sb_err *err)
     case SB_SIDES_LOCKED:
         return AGAIN;
     case SB_SIDES_ALTERED:
-        return stop(compare, SB_TABLE_NOT_COMPARED, "it was altered while it was compared");
+        return stop(compare, SB_STOP_ALTERED, "it was altered while it was compared");
     case SB_SIDES_COPYING:
         return stop(
-            compare, SB_TABLE_NOT_COMPARED, "an initial copy is under way, or apply has not passed its end");
+            compare, SB_STOP_COPYING, "an initial copy is under way, or apply has not passed its end");
     default:
         return -1;
     }
@@ -329,7 +426,7 @@ static int pass_horizon(struct sb_compare *compare, struct sb_err *err)
     int rc = sb_follow_until(
         compare->follow, sb_stamp_horizon(&compare->stamp), compare->options.stream_wait_ms, err);
     if (rc == SB_FOLLOW_LATE)
-        return stop(compare, SB_TABLE_NOT_COMPARED,
+        return stop(compare, SB_STOP_STREAM,
             "the stream did not get to what the source had committed: is capture at work?");
     if (rc != 0)
         return -1;
@@ -380,6 +477,8 @@ static int pend(void *arg, const struct sb_digest *key, struct sb_view key_bytes
     if (!chunk_has(compare, key, key_bytes))
         return 0;
     compare->result->dirty++;
+    compare->record.dirty++;
+    compare->record.dirty_sum += sb_sum_of(key);
     return pending_add(compare, key, key_bytes, err);
 }
 
@@ -396,8 +495,8 @@ static int keys_read(struct sb_compare *compare, struct sb_err *err)
             return sb_err_set(err, SB_E_LIMIT, "table %s: keys to be read again do not fit into a statement",
                 compare->table->relation);
     }
-    return sb_sides_read(compare->sides, compare->table, sb_buf_str(&compare->sql[0]),
-        sb_buf_str(&compare->sql[1]), compare->options.age_max_ms, key_row, compare, err);
+    return sb_sides_read(compare->sides, sb_buf_str(&compare->sql[0]), sb_buf_str(&compare->sql[1]),
+        compare->options.age_max_ms, key_line, compare, err);
 }
 
 /* Read a batch of pending keys under stamps of its own. 0, AGAIN, STOP, or -1. */
@@ -605,6 +704,14 @@ struct taking {
 };
 enum { TAKING_FAILED = 1 };
 
+static void record_rest(struct sb_chunk_record *record, const struct sb_tally_rest *rest)
+{
+    record->differing[SB_SIDE_SOURCE] += rest->truth;
+    record->differing[SB_SIDE_TARGET] += rest->follower;
+    record->differing_sum[SB_SIDE_SOURCE] += rest->truth_sum;
+    record->differing_sum[SB_SIDE_TARGET] += rest->follower_sum;
+}
+
 /* What is left of a key that is not dirty. */
 static int rest_take(void *arg, const struct sb_tally_rest *rest)
 {
@@ -614,8 +721,11 @@ static int rest_take(void *arg, const struct sb_tally_rest *rest)
     if (table->key_count > 0 &&
         sb_window_is_dirty(compare->window, table->number, &rest->key, &compare->stamp.cut))
         return 0;
-    if (rest->truth > 0 && rest->follower > 0 && sb_accept_needs_values(table))
+    if (rest->truth > 0 && rest->follower > 0 && sb_accept_needs_values(table)) {
+        compare->record.put_off++;
         return pending_add(compare, &rest->key, rest->key_bytes, taking->err) == 0 ? 0 : TAKING_FAILED;
+    }
+    record_rest(&compare->record, rest);
     const struct sb_digest rows[] = {sb_accept_row(rest->truth_aside, &rest->truth_row),
         sb_accept_row(rest->follower_aside, &rest->follower_row)};
     struct sb_finding found = {.rows = 1,
@@ -634,6 +744,7 @@ static int rest_take(void *arg, const struct sb_tally_rest *rest)
             !sb_verify_field_equal(table, i, &item->rows[0].fields[i], &item->rows[1].fields[i]);
     if (both)
         found.differs = compare->differs;
+    compare->record.differences += found.rows;
     return difference(compare, &found, taking->err) == 0 ? 0 : TAKING_FAILED;
 }
 
@@ -642,6 +753,7 @@ static int owe(void *arg, const struct sb_digest *row, int by, struct sb_err *er
     struct sb_compare *compare = arg;
     if (!slice_has(&compare->chunk, row))
         return 0;
+    compare->record.owed++;
     int rc = sb_tally_add(compare->tally, row, row, sb_view(NULL, 0), -by);
     if (rc == 0)
         return 0;
@@ -651,12 +763,28 @@ static int owe(void *arg, const struct sb_digest *row, int by, struct sb_err *er
         compare->table->relation, compare->options.tally_max_bytes);
 }
 
+static int record_give(struct sb_compare *compare, struct sb_err *err)
+{
+    struct sb_chunk_record *record = &compare->record;
+    if (compare->options.judged == NULL)
+        return 0;
+    record->range = compare->chunk.range;
+    record->bits = compare->chunk.bits;
+    record->slice = compare->chunk.slice;
+    record->seen = &compare->stamp.cut.snapshot;
+    record->h = compare->stamp.h;
+    record->applied_lsn = compare->stamp.cut.applied_lsn;
+    return compare->options.judged(compare->options.judged_arg, compare->result, record, err);
+}
+
 static int judge(struct sb_compare *compare, struct sb_err *err)
 {
     const struct sb_verify_table *table = compare->table;
-    int rc = table->key_count > 0
-                 ? sb_window_dirty(compare->window, table->number, &compare->stamp.cut, pend, compare, err)
-                 : sb_window_owed(compare->window, table->number, &compare->stamp.cut, owe, compare, err);
+    int rc = 0;
+    if (table->key_count == 0)
+        rc = sb_window_owed(compare->window, table->number, &compare->stamp.cut, owe, compare, err);
+    else if (!compare->leaves_dirty)
+        rc = sb_window_dirty(compare->window, table->number, &compare->stamp.cut, pend, compare, err);
     if (rc != 0)
         return -1;
     struct taking taking = {.compare = compare, .err = err};
@@ -665,6 +793,9 @@ static int judge(struct sb_compare *compare, struct sb_err *err)
         return rc == TAKING_FAILED ? -1
                                    : sb_err_set(err, SB_E_NO_MEMORY, "no memory for the rows that differ");
     sb_accept_add(table, compare->accepted);
+    compare->record.by_rule_sum = sb_tally_met_sum(compare->tally);
+    if (record_give(compare, err) != 0)
+        return -1;
     sb_window_forget(compare->window, &compare->stamp.cut);
     compare->last_h = compare->stamp.h;
     return 0;
@@ -708,8 +839,10 @@ static int rows_read(struct sb_compare *compare, struct sb_err *err)
         sb_buf_reset(&compare->sql[side]);
         sb_verify_put_range(compare->table, (enum sb_side)side, compare->chunk.range, &compare->sql[side]);
     }
-    int rc = sb_sides_read(compare->sides, compare->table, sb_buf_str(&compare->sql[0]),
-        sb_buf_str(&compare->sql[1]), compare->options.age_max_ms, scan_row, compare, err);
+    int rc = sb_sides_read(compare->sides, sb_buf_str(&compare->sql[0]), sb_buf_str(&compare->sql[1]),
+        compare->options.age_max_ms, scan_line, compare, err);
+    if (rc == 0)
+        rc = lines_settle(compare, err);
     return rc == 0 ? suspects_read(compare, err) : rc;
 }
 
@@ -723,6 +856,8 @@ static int chunk_read(struct sb_compare *compare, struct sb_err *err)
     if (rc != 0)
         return rc;
     sb_tally_reset(compare->tally);
+    compare->record = (struct sb_chunk_record){.next = NULL};
+    sb_tally_reset(compare->lines);
     memset(compare->accepted, 0, sizeof compare->accepted);
     rc = sums_compare(compare, &equal, err);
     if (rc == 0 && !equal)
@@ -732,7 +867,7 @@ static int chunk_read(struct sb_compare *compare, struct sb_err *err)
     if (rc == 0)
         rc = pass_horizon(compare, err);
     else if (rc == SB_SIDES_LATE)
-        rc = stop(compare, SB_TABLE_NOT_COMPARED,
+        rc = stop(compare, SB_STOP_LATE,
             "reading it would have held a snapshot for longer than verify.xmin_age_max_s");
     if (rc != 0) { /* these do not count */
         result->source_rows = source_rows;
@@ -747,12 +882,12 @@ static int chunk_compare(struct sb_compare *compare, struct sb_err *err)
     struct patience patience = {.turns_max = TRIES_MAX, .pause_us = PAUSE_FIRST_US};
     int rc = chunk_read(compare, err);
     patience.passes = compare->stamp.h;
-    while (rc == AGAIN && keep_on(compare, &patience)) {
+    while (rc == AGAIN && !compare->leaves_dirty && keep_on(compare, &patience)) {
         compare->result->retaken++;
         rc = chunk_read(compare, err);
     }
     if (rc == AGAIN)
-        return stop(compare, SB_TABLE_NOT_COMPARED,
+        return stop(compare, SB_STOP_BUSY,
             "it was locked, or emptied on one side and not yet on the other, each time it was read");
     if (rc != 0)
         return rc;
@@ -768,8 +903,7 @@ static int chunk_whole(struct sb_compare *compare, struct chunk chunk, struct sb
     if (rc != SB_SIDES_FULL)
         return rc;
     if (chunk.bits == SLICE_BITS_MAX)
-        return stop(
-            compare, SB_TABLE_NOT_COMPARED, "a few of its rows do not fit into verify.memory_max_bytes");
+        return stop(compare, SB_STOP_MEMORY, "a few of its rows do not fit into verify.memory_max_bytes");
     compare->result->retaken++;
     chunk.bits++;
     chunk.slice <<= 1;
@@ -786,7 +920,7 @@ int sb_compare_table(struct sb_compare *compare, struct sb_verify_result *ret_re
     ret_result->state = SB_TABLE_EQUAL;
     ret_result->why = "";
     if (table->strategy == SB_STRATEGY_NONE) {
-        stop(compare, SB_TABLE_NOT_COMPARED, table->reason);
+        stop(compare, SB_STOP_PLAN, table->reason);
         return 0;
     }
     int rc = 0;
@@ -798,6 +932,47 @@ int sb_compare_table(struct sb_compare *compare, struct sb_verify_result *ret_re
     if (rc < 0)
         return sb_err_add(err, "table %s", table->shown);
     return 0;
+}
+
+int sb_compare_range(struct sb_compare *compare, struct sb_verify_result *ret_result,
+    const struct sb_key_range *range, struct sb_err *err)
+{
+    compare->table = ret_result->table;
+    compare->result = ret_result;
+    compare->leaves_dirty = true;
+    ret_result->state = SB_TABLE_EQUAL;
+    ret_result->stop = SB_STOP_NOT;
+    ret_result->why = "";
+    int rc = chunk_whole(compare, (struct chunk){.range = range}, err);
+    compare->leaves_dirty = false;
+    return rc < 0 ? sb_err_add(err, "table %s", ret_result->table->shown) : 0;
+}
+
+int sb_compare_look(struct sb_compare *compare, struct sb_verify_result *ret_result,
+    const struct sb_frontier_key *keys, size_t count, sb_compare_key_fn *fn, void *arg, struct sb_err *err)
+{
+    size_t kept = 0;
+    int rc = 0;
+    compare->result = ret_result;
+    ret_result->state = SB_TABLE_EQUAL;
+    ret_result->stop = SB_STOP_NOT;
+    ret_result->why = "";
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        rc = pending_add(compare, &keys[i].key, keys[i].bytes, err);
+    compare->told = fn;
+    compare->told_arg = arg;
+    if (rc == 0)
+        rc = batch_resolve(compare, 0, count, &kept, err);
+    compare->told = NULL;
+    compare->pending_count = 0;
+    sb_arena_reset(compare->pending_arena);
+    ret_result->undecided += (int64_t)kept;
+    return rc == 0 ? 0 : sb_err_add(err, "table %s", ret_result->table->shown);
+}
+
+const struct sb_stamp *sb_compare_stamp(const struct sb_compare *compare)
+{
+    return &compare->stamp;
 }
 
 void sb_compare_conclude(struct sb_verify_result *result)

@@ -4,6 +4,7 @@
 #ifndef SB_RECONCILE_REPORT_H
 #define SB_RECONCILE_REPORT_H
 
+#include "reconcile/chunk_record.h"
 #include "reconcile/plan.h"
 #include "reconcile/verdict.h"
 
@@ -25,21 +26,36 @@ struct sb_difference {
 enum sb_verify_state { SB_TABLE_EQUAL, SB_TABLE_DIFFERS, SB_TABLE_UNDECIDED, SB_TABLE_NOT_COMPARED };
 const char *sb_verify_state_name(enum sb_verify_state state); /* "equal" */
 
+/* Why a table is not compared, for programs. */
+enum sb_verify_stop {
+    SB_STOP_NOT,
+    SB_STOP_PLAN,    /* it is not to be compared at all */
+    SB_STOP_ALTERED, /* since it was planned */
+    SB_STOP_COPYING,
+    SB_STOP_BUSY,   /* locked, or emptied on one side and not yet on the other */
+    SB_STOP_LATE,   /* it would have held a snapshot for too long */
+    SB_STOP_STREAM, /* the stream does not get on */
+    SB_STOP_MEMORY,
+};
+
 struct sb_verify_result {
     const struct sb_verify_table *table;
     enum sb_verify_state state;
+    enum sb_verify_stop stop;
     const char *why;                  /* not compared, undecided: in words; else "" */
     bool whole;                       /* every chunk was judged; undecided keys are counted below */
     int64_t source_rows, target_rows; /* read by the scans that count */
     int64_t chunks, retaken;
-    int64_t sums_tried, sums_equal; /* chunks of which the servers' sums were asked for; were equal */
-    bool *bad;                      /* of each of the table's ranges: a difference was found in it */
-    int64_t dirty;                  /* keys that the window touched */
-    int64_t by_reread;              /* of these, decided by reading them again */
-    int64_t by_stream;              /* decided by the stream */
-    int64_t undecided;              /* not decided */
-    int64_t rounds;                 /* most rounds a key took */
-    int64_t differences;            /* rows */
+    int64_t sums_tried, sums_equal;  /* chunks of which the servers' sums were asked for; were equal */
+    bool *bad;                       /* of each of the table's ranges: a difference was found in it */
+    int64_t dirty;                   /* keys that the window touched */
+    int64_t by_reread;               /* of these, decided by reading them again */
+    int64_t by_stream;               /* decided by the stream */
+    int64_t undecided;               /* not decided */
+    int64_t rounds;                  /* most rounds a key took */
+    int64_t differences;             /* rows */
+    struct sb_chunk_record *records; /* of its chunks, the first first, if they were asked for */
+    struct sb_chunk_record *last_record;
     struct sb_difference *kept;
     size_t kept_count;
 };
@@ -76,7 +92,15 @@ struct sb_invariants {
 enum sb_verify_verdict { SB_VERIFY_EQUAL, SB_VERIFY_DIFFERENT, SB_VERIFY_INCOMPLETE };
 const char *sb_verify_verdict_name(enum sb_verify_verdict verdict); /* "equal" */
 
+struct sb_verify_server {
+    struct sb_server_id id;
+    int version; /* 150020 */
+};
+
 struct sb_verify_outcome {
+    struct sb_verify_server servers[2]; /* by enum sb_side */
+    struct sb_uuid stream;
+    uint64_t ownership_epoch;
     int64_t run; /* switchback.verify_run; 0: nothing was to be compared but the plan */
     enum sb_verify_verdict verdict;
     const char *why; /* incomplete as a whole, in words; else "" */

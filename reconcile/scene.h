@@ -25,6 +25,8 @@ struct sb_scene {
     struct sb_compare *compare;
     sb_finding_fn *found; /* who wants to hear of differences, set before sb_scene_follow; NULL: nobody */
     void *found_arg;
+    sb_compare_judged_fn *judged; /* the same, of chunks */
+    void *judged_arg;
     char purpose[SB_SCENE_PURPOSE_BYTES], path[SB_PATH_BYTES];
 };
 
@@ -32,6 +34,7 @@ struct sb_scene_progress {
     struct sb_position position;
     struct sb_uuid stream;
     int64_t offset; /* a hint */
+    int64_t us;     /* its commit time, by the source's clock */
     uint64_t ownership_epoch;
     bool copying, joined; /* the initial copy is pending; its last stamp has been passed */
 };
@@ -51,5 +54,8 @@ int sb_scene_wait_joined(
 /* Opens the stream and everything behind it; progress was read just before. SB-LOG-FOREIGN, and as
  * sb_anchor_find. */
 int sb_scene_follow(struct sb_scene *scene, const struct sb_scene_progress *progress, struct sb_err *err);
+/* The same from an anchor that is known to be one, if the stream still has it. */
+int sb_scene_follow_from(struct sb_scene *scene, const struct sb_scene_progress *progress,
+    const struct sb_anchor *anchor, struct sb_err *err);
 
 #endif

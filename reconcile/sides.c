@@ -2,8 +2,8 @@
 
 #include "core/clock.h"
 #include "core/fault.h"
+#include "core/loop.h"
 #include "schemas/digest.h"
-#include "schemas/rowform.h"
 
 #include <errno.h>
 #include <libpq-fe.h>
@@ -15,9 +15,9 @@ enum {
     SQL_MAX_BYTES = 16 * 1024 * 1024,
     STAMP_MAX_BYTES = 1024 * 1024,
     LOCK_TIMEOUT_MS = 5000,
-    TURN_ROWS = 256,    /* before the other side gets its turn */
-    AHEAD_ROWS = 20000, /* further than this no side gets */
-    POLL_MS = 200,      /* the age is looked at as often */
+    TURN_ROWS = 256,   /* before the other side gets its turn */
+    AHEAD_ROWS = 4000, /* further than this no side gets */
+    POLL_MS = 200,     /* the age is looked at as often */
 };
 
 struct sb_sides {
@@ -28,7 +28,7 @@ struct sb_sides {
     struct sb_buf sql;
     int64_t begun_ms; /* of the open transactions; 0: none */
     int64_t oldest_ms;
-    struct sb_value values[SB_COLS_MAX];
+    int64_t rows, bytes;
 };
 
 /* -- life ------------------------------------------------------------------------------------------------ */
@@ -98,6 +98,16 @@ struct sb_conn *sb_sides_conn(struct sb_sides *sides, enum sb_side side)
 const struct sb_server_id *sb_sides_source_id(const struct sb_sides *sides)
 {
     return &sides->id;
+}
+
+int64_t sb_sides_rows(const struct sb_sides *sides)
+{
+    return sides->rows;
+}
+
+int64_t sb_sides_bytes(const struct sb_sides *sides)
+{
+    return sides->bytes;
 }
 
 int64_t sb_sides_oldest_ms(const struct sb_sides *sides)
@@ -229,9 +239,8 @@ struct half {
 
 struct reading {
     struct sb_sides *sides;
-    const struct sb_verify_table *table;
     int64_t age_max_ms;
-    sb_sides_row_fn *fn;
+    sb_sides_line_fn *fn;
     void *arg;
     struct half halves[2];
 };
@@ -264,15 +273,6 @@ static int copy_end(struct half *half, struct sb_err *err)
     return 0;
 }
 
-static int row_take(struct reading *reading, struct half *half, char *line, int len, struct sb_err *err)
-{
-    half->rows++;
-    if (!sb_rowform_split(line, (size_t)len, reading->sides->values, reading->table->column_count))
-        return sb_err_set(err, SB_E_PROTOCOL, "table %s: a row of the %s has not the form it must have",
-            reading->table->relation, sb_side_name(half->side));
-    return reading->fn(reading->arg, half->side, reading->sides->values, err);
-}
-
 enum { PUMP_DRY = -2 };
 
 /* Some rows of one side: 0, PUMP_DRY if there is none now, what fn said, or -1. */
@@ -287,7 +287,10 @@ static int pump(struct reading *reading, struct half *half, struct sb_err *err)
             return copy_end(half, err);
         if (len < 0)
             return copy_error(half, NULL, err);
-        int rc = row_take(reading, half, line, len, err);
+        half->rows++;
+        reading->sides->rows += half->side == SB_SIDE_SOURCE;
+        reading->sides->bytes += len;
+        int rc = reading->fn(reading->arg, half->side, line, (size_t)len, err);
         PQfreemem(line);
         if (rc != 0)
             return rc;
@@ -354,11 +357,10 @@ static int give_up(struct half *half, struct sb_err *err)
     return 0;
 }
 
-int sb_sides_read(struct sb_sides *sides, const struct sb_verify_table *table, const char *source_sql,
-    const char *target_sql, int64_t age_max_ms, sb_sides_row_fn *fn, void *arg, struct sb_err *err)
+int sb_sides_read(struct sb_sides *sides, const char *source_sql, const char *target_sql, int64_t age_max_ms,
+    sb_sides_line_fn *fn, void *arg, struct sb_err *err)
 {
     struct reading reading = {.sides = sides,
-        .table = table,
         .fn = fn,
         .arg = arg,
         .halves = {{.conn = sides->source, .side = SB_SIDE_SOURCE},
@@ -372,6 +374,8 @@ int sb_sides_read(struct sb_sides *sides, const struct sb_verify_table *table, c
         rc = turn(&reading, err);
         if (rc == 0 && sb_clock_mono_ms() - sides->begun_ms > age_max_ms)
             rc = SB_SIDES_LATE;
+        if (rc == 0 && sb_loop_stop_pending())
+            rc = sb_err_set(err, SB_E_SHUTDOWN, "told to stop");
     }
     if (rc > 0 && (give_up(&reading.halves[0], err) != 0 || give_up(&reading.halves[1], err) != 0))
         return -1;

@@ -9,6 +9,8 @@
 #include "reconcile/scene.h"
 #include "reconcile/witness.h"
 
+enum { SNAPSHOT_MAX_BYTES = 16 * 1024 * 1024 };
+
 struct run {
     const struct sb_config *config;
     const struct sb_verify_options *options;
@@ -119,6 +121,8 @@ static int compared(struct run *run, struct sb_err *err)
     const char *why;
     if (sb_scene_wait_joined(&run->scene, &progress, &why, err) != 0)
         return -1;
+    run->outcome->stream = progress.stream;
+    run->outcome->ownership_epoch = progress.ownership_epoch;
     if (why != NULL) {
         run->outcome->why = why;
         for (size_t i = 0; i < run->outcome->count; i++)
@@ -133,6 +137,42 @@ static int compared(struct run *run, struct sb_err *err)
     if (run->options->pattern != NULL)
         return 0; /* a barrier is of all tables */
     return sb_invariants_evaluate(&run->scene, run->arena, &run->outcome->invariants, err);
+}
+
+/* Chunks for a certificate. */
+static int judged(
+    void *arg, struct sb_verify_result *result, const struct sb_chunk_record *record, struct sb_err *err)
+{
+    struct run *run = arg;
+    struct sb_buf text SB_CLEANUP(sb_buf_clear);
+    struct sb_chunk_record *kept = sb_arena_alloc(run->arena, sizeof *kept);
+    sb_buf_init(&text, SNAPSHOT_MAX_BYTES);
+    sb_snapshot_put(record->seen, &text);
+    if (kept == NULL || text.failed)
+        return no_room(run, err);
+    *kept = *record;
+    kept->seen = NULL;
+    kept->snapshot = sb_arena_str(run->arena, sb_buf_view(&text));
+    if (kept->snapshot == NULL)
+        return no_room(run, err);
+    if (result->records == NULL)
+        result->records = kept;
+    else
+        result->last_record->next = kept;
+    result->last_record = kept;
+    return 0;
+}
+
+static int identify(struct run *run, struct sb_err *err)
+{
+    for (int side = 0; side < 2; side++) {
+        struct sb_conn *conn = sb_sides_conn(run->scene.sides, (enum sb_side)side);
+        struct sb_verify_server *server = &run->outcome->servers[side];
+        server->version = sb_conn_version(conn);
+        if (sb_catalog_server_id(conn, &server->id, err) != 0)
+            return -1;
+    }
+    return 0;
 }
 
 /* From here on everybody can see that there is a run, and what became of it. */
@@ -151,6 +191,8 @@ static int begin(struct run *run, struct sb_err *err)
     run->outcome->run = run->row.id;
     run->scene.found = found;
     run->scene.found_arg = run;
+    run->scene.judged = run->options->records ? judged : NULL;
+    run->scene.judged_arg = run;
     return sb_differences_new(&options, &run->differences, err);
 }
 
@@ -161,7 +203,7 @@ static int verify(struct run *run, struct sb_err *err)
         return -1;
     if (run->options->plan_only)
         return 0;
-    if (begin(run, err) != 0 || compared(run, err) != 0)
+    if (identify(run, err) != 0 || begin(run, err) != 0 || compared(run, err) != 0)
         return -1;
     run->outcome->ended_us = sb_clock_wall_us();
     if (run->outcome->sample.taken && run->outcome->why[0] == '\0')

@@ -327,9 +327,9 @@ CREATE TABLE IF NOT EXISTS switchback.repair (
 );
 
 CREATE TABLE IF NOT EXISTS switchback.repair_item (
-    repair bigint NOT NULL REFERENCES switchback.repair,
+    repair bigint NOT NULL REFERENCES switchback.repair ON DELETE CASCADE,
     item bigint NOT NULL,              -- in the order in which they are done, from 1
-    difference bigint REFERENCES switchback.difference,
+    difference bigint REFERENCES switchback.difference ON DELETE SET NULL,
     relation text NOT NULL,
     key bytea NOT NULL,
     key_shown text NOT NULL,
@@ -384,3 +384,47 @@ CREATE TABLE IF NOT EXISTS switchback.apply_hold (
     held_at pg_lsn,                -- by apply: it stands behind this commit; NULL: it does not yet
     PRIMARY KEY (migration, direction)
 );
+-- What the stage `reconcile` has proven, a row for each table: what it goes on with after a restart.
+CREATE TABLE IF NOT EXISTS switchback.verified (
+    migration text NOT NULL,
+    direction text NOT NULL,
+    relation text NOT NULL,            -- "schema"."name", quoted
+    shape text NOT NULL,               -- of both sides' tables: of another shape, it is compared as a whole again
+    frontier_lsn pg_lsn NOT NULL,      -- every change up to this commit is proven; written every half a minute; 0/0: undefined
+    frontier_us bigint NOT NULL,       -- its commit time on the source, microseconds since 1970
+    needs_pass boolean NOT NULL,       -- the frontier stands still until all rows are compared
+    proven boolean NOT NULL,
+    passed_to pg_lsn NOT NULL,         -- the newest commit that the stream had brought when the newest pass ended
+    passing boolean NOT NULL,          -- a pass is under way: switchback.verified_chunk
+    passed_at timestamptz,             -- when the newest pass ended; NULL: none has
+    differences bigint NOT NULL,       -- keys that differ, as far as they are kept
+    PRIMARY KEY (migration, direction, relation)
+);
+
+-- Chunks of the newest pass that were compared and had no difference.
+CREATE TABLE IF NOT EXISTS switchback.verified_chunk (
+    migration text NOT NULL,
+    direction text NOT NULL,
+    relation text NOT NULL,
+    lower_bound bytea,                 -- canonical key (schemas/key); NULL: open
+    upper_bound bytea,                 -- exclusive
+    rows bigint NOT NULL,
+    done_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+CREATE INDEX IF NOT EXISTS verified_chunk_relation ON switchback.verified_chunk (migration, direction, relation);
+
+-- Where the stream is read from again: changes behind it are unproven by definition. Written together with the two above.
+CREATE TABLE IF NOT EXISTS switchback.verified_place (
+    migration text NOT NULL,
+    direction text NOT NULL,
+    stream_uuid uuid NOT NULL,
+    timeline integer NOT NULL,
+    epoch bigint NOT NULL,
+    sequence bigint NOT NULL,
+    commit_lsn pg_lsn NOT NULL,
+    chain bytea NOT NULL,
+    stream_offset bigint NOT NULL,     -- a hint
+    commit_us bigint NOT NULL,
+    written_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    PRIMARY KEY (migration, direction)
+) WITH (fillfactor = 10);

@@ -9,17 +9,11 @@ import time
 import pytest
 
 from sbtest import process
+from sbtest.verifying import DIFFERENT, EQUAL, verify
 from sbtest.wait import wait_until
 
-EQUAL, DIFFERENT, INCOMPLETE = 0, 4, 8
 ROWS = 3000
 COLUMNS = "id, kind, state, times, found_by, key_shown, columns, source_row, target_row, rows, closed_at, fault, evidence"
-
-
-def verify(product, *words, code):
-    done = product.verb("verify", "--json", *words, timeout=240)
-    assert done.code == code, done
-    return done.json()
 
 
 def ledger(server, relation='"public"."item"'):

@@ -5,13 +5,12 @@ import signal
 import pytest
 
 from sbtest import copyload, process
-from sbtest.verifying import DIFFERENT, EQUAL, running, verify
+from sbtest.repairing import INCOMPLETE, REFUSED, WORDS, repair, script
+from sbtest.verifying import DIFFERENT, EQUAL, of_table, running, verify
 from sbtest.wait import wait_until
 from sbtest.writers import Load
 
-DONE, INCOMPLETE, REFUSED = 0, 4, 8
 ROWS = 400
-WORDS = ("--include", "foreign,capture", "--reason", "planted by the test")  # whoever is said to be at fault
 
 TABLES = f"""
 CREATE TABLE item (id int PRIMARY KEY, note text, amount numeric, u int UNIQUE);
@@ -20,20 +19,6 @@ CREATE TABLE journal (line text);
 INSERT INTO journal SELECT 'line ' || g % 10 FROM generate_series(1, 100) g;
 ANALYZE
 """
-
-
-def script(server, text):
-    """As somebody who writes on the target by hand: past triggers and foreign keys."""
-    with server.connect() as session:
-        session.execute("SET session_replication_role = replica")
-        for statement in text.strip().split(";\n"):
-            session.execute(statement)
-
-
-def repair(product, *words, code=DONE, **more):
-    done = product.verb("repair", *words, "--json", timeout=120, **more)
-    assert done.code == code, done
-    return done.json()
 
 
 def states(server):
@@ -46,11 +31,6 @@ def outcomes(server, ident):
 
 def key(number):
     return f'{{"id": "{number}"}}'
-
-
-def of_table(answer, name):
-    (found,) = [table for table in answer["tables"] if table["table"] == name]
-    return found
 
 
 @pytest.fixture
@@ -189,7 +169,7 @@ def test_a_row_that_changes_under_the_image_is_asked_for_again(small):
     for number in (1, 3):
         wait_until(lambda: new.value("SELECT note FROM item WHERE id = %s", number) != f"note {number}", 30, "the change to be applied")
     frozen.signal(signal.SIGCONT)
-    assert frozen.wait(60) in (DONE, INCOMPLETE)
+    assert frozen.wait(60) == 0
     (ident,) = [row[0] for row in new.sql("SELECT id FROM switchback.repair")]
     tried = dict(new.sql("SELECT key_shown, tries FROM switchback.repair_item"))
     first = new.value("SELECT outcome FROM switchback.repair_audit WHERE key_shown = %s ORDER BY id LIMIT 1", key(1))
@@ -234,7 +214,7 @@ def test_one_at_a_time_and_only_while_apply_is_at_work(small):
     wait_until(lambda: process.stat(frozen.pid)[1] == "T", 60, "the repair to stand before its image")
     product.refuses("SB-REPAIR-BUSY", "repair", "run", code=75)
     frozen.signal(signal.SIGCONT)
-    assert frozen.wait(60) == DONE
+    assert frozen.wait(60) == 0
     script(new, "UPDATE item SET note = 'again' WHERE id IN (1, 2)")
     verify(product, code=DIFFERENT)
     product.ok("pause")

@@ -94,32 +94,36 @@ class Table:
 
 
 class Repairer:
-    """Sends images from the old side of a migration to the new one, and looks what became of them."""
+    """Sends images from the truth side of a direction to the follower, and looks what became of them."""
 
-    def __init__(self, product, db=None):
-        self.product, self.db, self.item = product, db or product.db, 0
-        self.old, self.new, self.migration = product.old, product.new, product.migration
-        self._follower = None
+    def __init__(self, product, direction="forward"):
+        self.product, self.db, self.item, self.direction = product, product.db, 0, direction
+        sides = (product.old, product.new)
+        self.truth, self.behind = sides if direction == "forward" else sides[::-1]
+        self.migration, self._follower = product.migration, None
 
     # -- the ring
 
-    def want(self, seconds=600):
+    def want(self, seconds=600, wait=True):
         """Ask apply to remember keys; returns once it does."""
-        self.new.sql(
-            "INSERT INTO switchback.repair_ring (migration, direction, wanted_until) VALUES (%s, 'forward', now() + %s * interval '1 s')"
-            " ON CONFLICT (migration, direction) DO UPDATE SET wanted_until = excluded.wanted_until", self.migration, seconds, db=self.db)
-        wait_until(self.whole_from, 30, "apply to remember keys")
+        self.behind.sql(
+            "INSERT INTO switchback.repair_ring (migration, direction, wanted_until) VALUES (%s, %s, now() + %s * interval '1 s')"
+            " ON CONFLICT (migration, direction) DO UPDATE SET wanted_until = excluded.wanted_until",
+            self.migration, self.direction, seconds, db=self.db)
+        if wait:
+            wait_until(self.whole_from, 30, "apply to remember keys")
 
     def whole_from(self):
-        rows = self.new.sql("SELECT whole_from::text FROM switchback.repair_ring WHERE migration = %s", self.migration, db=self.db)
+        rows = self.behind.sql("SELECT whole_from::text FROM switchback.repair_ring WHERE migration = %s AND direction = %s",
+                               self.migration, self.direction, db=self.db)
         return rows[0][0] if rows else None
 
     def floor(self):
         """A position: every commit at or before it is visible in every snapshot from now on. What had an id when the position
         was read has ended since."""
-        at, last = self.old.sql("SELECT pg_current_wal_insert_lsn()::text, pg_snapshot_xmax(pg_current_snapshot())::text::bigint", db=self.db)[0]
+        at, last = self.truth.sql("SELECT pg_current_wal_insert_lsn()::text, pg_snapshot_xmax(pg_current_snapshot())::text::bigint", db=self.db)[0]
         ended = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint >= %s"
-        wait_until(lambda: self.old.value(ended, last, db=self.db), 30, "older transactions to end")
+        wait_until(lambda: self.truth.value(ended, last, db=self.db), 30, "older transactions to end")
         return lsn(at)
 
     # -- images
@@ -128,7 +132,7 @@ class Repairer:
     def stamp(self, floor=None):
         """A transaction that has taken its snapshot. What is sent in it goes with its commit."""
         floor = self.floor() if floor is None else floor
-        with self.old.connect(self.db, autocommit=False) as session:
+        with self.truth.connect(self.db, autocommit=False) as session:
             session.execute("SET synchronous_commit = local")
             for statement in PINNED.split(";"):
                 session.execute(statement)
@@ -138,7 +142,7 @@ class Repairer:
 
     def follower(self, table, key):
         if self._follower is None or self._follower.closed:
-            self._follower = self.new.connect(self.db)
+            self._follower = self.behind.connect(self.db)
             for statement in PINNED.split(";"):
                 self._follower.execute(statement)
         return table.read(self._follower, key)
@@ -154,10 +158,10 @@ class Repairer:
 
     def outcomes(self, items, timeout=60):
         """Of these items, in their order; waits until each was judged."""
-        judged = "SELECT item, outcome FROM switchback.repair_audit WHERE migration = %s AND item = ANY (%s) ORDER BY id"
+        judged = "SELECT item, outcome FROM switchback.repair_audit WHERE migration = %s AND direction = %s AND item = ANY (%s) ORDER BY id"
 
         def all_judged():
-            found = dict(self.new.sql(judged, self.migration, list(items), db=self.db))
+            found = dict(self.behind.sql(judged, self.migration, self.direction, list(items), db=self.db))
             return [found[item] for item in items] if len(found) == len(set(items)) else None
 
         return wait_until(all_judged, timeout, f"items {items} of the repair to be judged")
@@ -170,9 +174,9 @@ class Repairer:
         SELECT id, migration, direction, repair, item, relation, key_shown, outcome, sqlstate, before, after, snapshot, commit_lsn::text,
             applied_at, previous, digest, jsonb_build_array(migration, direction, repair, item, relation, key_shown, outcome, sqlstate,
             before, after, snapshot, commit_lsn::text, (extract(epoch FROM applied_at) * 1000000)::bigint)::text
-        FROM switchback.repair_audit WHERE migration = %s AND direction = 'forward' ORDER BY id"""
+        FROM switchback.repair_audit WHERE migration = %s AND direction = %s ORDER BY id"""
         rows, previous = [], bytes(32)
-        for *row, text in self.new.sql(said, self.migration, db=self.db):
+        for *row, text in self.behind.sql(said, self.migration, self.direction, db=self.db):
             row = dict(zip(fields, row))
             assert row["previous"] == previous, f"row {row['id']} of the audit does not continue the one before"
             previous = row["digest"]
@@ -193,7 +197,7 @@ class Stamp:
 
     def send(self, table, rows, secret=None, **more):
         """Signed with the old side's key, or another secret."""
-        given = {"migration": self.repairer.migration, "table": table.name, "schema": table.schema, "columns": table.columns, "key": table.key,
+        given = {"migration": self.repairer.migration, "direction": self.repairer.direction, "table": table.name, "schema": table.schema, "columns": table.columns, "key": table.key,
                  "snapshot": self.snapshot, "floor": self.floor, **more}
         record = encode(rows, **given)
         if secret is None:

@@ -89,6 +89,7 @@ class Switchback:
             "copy": {"initial": False},  # tests of the copy turn it on
             # Tests of the way back turn it on; elsewhere what travels is the test's own transactions and nothing else.
             "reverse": {"enabled": False},
+            "reconcile": {"enabled": False},
         }
         (self.folder / "state").mkdir(mode=0o700)
         if broker is not None:
