@@ -54,16 +54,36 @@ static const char *text_keep(struct witness *witness, const struct sb_rows *rows
 
 /* -- what the servers have ------------------------------------------------------------------------------- */
 
+/* The way back's records are there once it was armed. */
+static int way_back_read(struct witness *witness, struct sb_err *err)
+{
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    if (sb_conn_query(witness->options->source,
+            "SELECT pg_catalog.to_regclass('switchback.conflict') IS NOT NULL", 0, NULL, &rows, err) != 0)
+        return -1;
+    witness->way_back = witness->options->config->reverse.enabled && sb_rows_bool(rows, 0, 0);
+    return 0;
+}
+
+static int lock_timeout_set(struct witness *witness, const char *sql, struct sb_err *err)
+{
+    return sb_conn_exec(witness->options->source, sql, err) == 0
+               ? sb_conn_exec(witness->options->target, sql, err)
+               : -1;
+}
+
 static int settings_read(struct witness *witness, struct sb_err *err)
 {
     SB_CLEANUP(sb_rows_freep)
     struct sb_rows *rows = NULL;
+    if (lock_timeout_set(witness, "SET lock_timeout = 5000", err) != 0)
+        return -1;
     if (sb_conn_query(witness->options->target,
             "SELECT pg_catalog.current_setting('track_commit_timestamp') = 'on'", 0, NULL, &rows, err) != 0)
         return -1;
     witness->timestamps = sb_rows_bool(rows, 0, 0);
-    witness->way_back = witness->options->config->reverse.enabled;
-    return 0;
+    return way_back_read(witness, err);
 }
 
 /* The differences of one batch, by their ids. */
@@ -422,15 +442,18 @@ static int tell_kept(struct witness *witness, struct sb_verify_result *result, s
 /* The verdict stands without it: a table that somebody has locked or altered meanwhile is not asked about. */
 static int ask(struct witness *witness, struct sb_verify_result *result, struct sb_err *err)
 {
-    if (settings_read(witness, err) == 0 && batches(witness, err) == 0 &&
-        tell_kept(witness, result, err) == 0)
-        return 0;
-    if (strncmp(err->sqlstate, "42", 2) != 0 && strcmp(err->sqlstate, "55P03") != 0)
+    int rc = settings_read(witness, err);
+    if (rc == 0)
+        rc = batches(witness, err);
+    if (rc == 0)
+        rc = tell_kept(witness, result, err);
+    if (rc != 0 && strncmp(err->sqlstate, "42", 2) != 0 && strcmp(err->sqlstate, "55P03") != 0)
         return sb_err_add(
             err, "could not ask who is at fault for the differences of table %s", witness->table->relation);
-    SB_WARN("could not ask who is at fault for differences", SB_STR("table", witness->table->shown),
-        SB_STR("error", err->text));
-    return 0;
+    if (rc != 0)
+        SB_WARN("could not ask who is at fault for differences", SB_STR("table", witness->table->shown),
+            SB_STR("error", err->text));
+    return lock_timeout_set(witness, "SET lock_timeout = 0", err);
 }
 
 static int asked(struct witness *witness, struct sb_verify_result *result, struct sb_err *err)

@@ -287,6 +287,37 @@ def test_the_servers_say_who_is_at_fault(clusters, switchback):
     assert faults(product, new) == found
 
 
+def test_a_table_that_is_locked_is_not_asked_about(pair):
+    _, new, product = pair
+    new.sql("DELETE FROM other")
+    frozen = product.start("verify", "--table", "public.other", fault="reconcile-after-rows:freeze:1")
+    wait_until(lambda: process.stat(frozen.pid)[1] == "T", 60, "verify to have read its rows")
+    with new.connect(autocommit=False) as session:
+        session.execute("LOCK TABLE other")
+        frozen.signal(signal.SIGCONT)
+        assert frozen.wait(60) == DIFFERENT
+    assert ledger(new, '"public"."other"')[key(1)]["evidence"] == ""
+    assert product.log_contains("could not ask who is at fault")
+    verify(product, code=DIFFERENT)
+    assert "no such row" in ledger(new, '"public"."other"')[key(1)]["evidence"]
+
+
+def test_a_way_back_that_is_not_armed_yet_is_no_witness(clusters, switchback):
+    old, new = clusters(15, "old"), clusters(16, "new", settings={"track_commit_timestamp": "on"})
+    for server in (old, new):
+        server.sql("CREATE TABLE item (id int PRIMARY KEY, note text)")
+        server.sql("INSERT INTO item VALUES (1, 'one')")
+    product = switchback(old, new, config={"reverse": {"enabled": True}})
+    product.ok("prepare")
+    for stage in ("capture", "apply"):
+        product.start(stage)
+    assert old.value("SELECT to_regclass('switchback.conflict')") is None, "the way back is armed"
+    product.wait_caught_up(60)
+    new.sql("UPDATE item SET note = 'x'")
+    found = faults(product, new)
+    assert found[key(1)][0] == "foreign", found
+
+
 def test_what_the_way_back_saw_is_evidence(armed):
     it = armed()
     it.settle()
