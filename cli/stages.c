@@ -6,6 +6,7 @@
 #include "cutover/sequences.h"
 #include "ops/arming.h"
 #include "ops/control.h"
+#include "reconcile/reconcile.h"
 
 /* Forward begins at once; reverse when it has been armed. */
 static int run_capture(const struct sb_config *config, enum sb_direction direction, struct sb_err *err)
@@ -41,6 +42,12 @@ struct sb_stage_spec sb_cli_sequences(void)
 {
     return (struct sb_stage_spec){
         .stage = SB_STAGE_SEQUENCES, .direction = SB_FORWARD, .run = sb_sequences_run, .finishes = true};
+}
+
+struct sb_stage_spec sb_cli_reconcile(void)
+{
+    return (struct sb_stage_spec){
+        .stage = SB_STAGE_RECONCILE, .direction = SB_FORWARD, .run = sb_reconcile_run};
 }
 
 const struct sb_opt sb_opts_direction[] = {

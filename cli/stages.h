@@ -8,6 +8,7 @@
 struct sb_stage_spec sb_cli_stage(bool capture, enum sb_direction direction);
 struct sb_stage_spec sb_cli_copy(enum sb_direction direction);
 struct sb_stage_spec sb_cli_sequences(void);
+struct sb_stage_spec sb_cli_reconcile(void);
 /* What --direction says (sb_opts_direction), forward if nothing; SB-USAGE. */
 int sb_cli_direction(const struct sb_cli *cli, enum sb_direction *ret_direction, struct sb_err *err);
 

@@ -5,11 +5,16 @@
 
 int sb_verb_run(const struct sb_cli *cli, struct sb_err *err)
 {
-    struct sb_stage_spec specs[] = {sb_cli_stage(true, SB_FORWARD), sb_cli_stage(false, SB_FORWARD),
-        sb_cli_copy(SB_FORWARD), sb_cli_sequences(), sb_cli_stage(true, SB_REVERSE),
-        sb_cli_stage(false, SB_REVERSE)};
-    enum { ALL = sizeof specs / sizeof *specs, REVERSE = 2 };
-    return sb_supervise(cli->config, specs, cli->config->reverse.enabled ? ALL : ALL - REVERSE, err);
+    struct sb_stage_spec specs[SB_SUPERVISOR_CHILDREN_MAX] = {sb_cli_stage(true, SB_FORWARD),
+        sb_cli_stage(false, SB_FORWARD), sb_cli_copy(SB_FORWARD), sb_cli_sequences()};
+    size_t count = 4;
+    if (cli->config->reconcile.enabled)
+        specs[count++] = sb_cli_reconcile();
+    if (cli->config->reverse.enabled) {
+        specs[count++] = sb_cli_stage(true, SB_REVERSE);
+        specs[count++] = sb_cli_stage(false, SB_REVERSE);
+    }
+    return sb_supervise(cli->config, specs, count, err);
 }
 
 static int alone(bool capture, const struct sb_cli *cli, struct sb_err *err)
@@ -24,6 +29,12 @@ static int alone(bool capture, const struct sb_cli *cli, struct sb_err *err)
 int sb_verb_capture(const struct sb_cli *cli, struct sb_err *err)
 {
     return alone(true, cli, err);
+}
+
+int sb_verb_reconcile(const struct sb_cli *cli, struct sb_err *err)
+{
+    struct sb_stage_spec spec = sb_cli_reconcile();
+    return sb_stage_alone(&spec, cli->config, err);
 }
 
 int sb_verb_apply(const struct sb_cli *cli, struct sb_err *err)

@@ -14,7 +14,7 @@ const struct sb_opt sb_opts_status[] = {
     {.name = NULL},
 };
 
-enum { STATUS_MAX_BYTES = 1024 * 1024 };
+enum { STATUS_MAX_BYTES = 16 * 1024 * 1024 };
 
 /* 0 read; 1 nothing was ever started here, *ret_reading is empty; -1. Opened anew each time: a supervisor
  * that starts makes a new page. */
@@ -31,9 +31,23 @@ static int take(const struct sb_config *config, struct sb_reading *ret_reading, 
     return 0;
 }
 
-static int print(const struct sb_cli *cli, const struct sb_status *status, bool redraw, struct sb_err *err)
+/* What the stage `reconcile` says of each table; a file that cannot be read is not shown. */
+static void board_read(const struct sb_cli *cli, const struct sb_status *status, struct sb_board *ret_board)
+{
+    char path[SB_PATH_BYTES];
+    struct sb_err ignored;
+    *ret_board = (struct sb_board){.count = 0};
+    sb_wiring_board_path(cli->config, path);
+    if (status->reconcile.shown)
+        sb_board_read(path, ret_board, &ignored);
+}
+
+static int print(const struct sb_cli *cli, struct sb_status *status, bool redraw, struct sb_err *err)
 {
     struct sb_buf out;
+    struct sb_board board;
+    board_read(cli, status, &board);
+    status->reconcile.board = &board;
     sb_buf_init(&out, STATUS_MAX_BYTES);
     if (redraw)
         sb_buf_put_str(&out, "\033[H\033[J"); /* home, and clear from there */
@@ -43,6 +57,8 @@ static int print(const struct sb_cli *cli, const struct sb_status *status, bool 
         sb_render_text(status, &out);
     int result = sb_cli_print(&out, err);
     sb_buf_clear(&out);
+    status->reconcile.board = NULL;
+    sb_board_clear(&board);
     return result;
 }
 

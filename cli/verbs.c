@@ -22,6 +22,9 @@ const struct sb_verb sb_verbs[] = {
         "only capture: source to stream, in this process", NULL},
     {"apply", sb_verb_apply, NULL, sb_opts_direction, SB_VERB_CONFIG, "",
         "only apply: stream to target, in this process", NULL},
+    {"reconcile", sb_verb_reconcile, NULL, NULL, SB_VERB_CONFIG, "",
+        "only the stage that keeps on proving that both sides are equal, in this process",
+        "`switchback run` has it where reconcile.enabled says so."},
     {"copy", sb_verb_copy, NULL, sb_opts_copy, SB_VERB_CONFIG, "",
         "only the initial copy: source to target, in this process",
         "Ends when it is complete. Finished chunks stay "

@@ -74,8 +74,8 @@ int sb_cli_print(const struct sb_buf *out, struct sb_err *err);
 
 sb_verb_fn sb_verb_apply, sb_verb_capture, sb_verb_certificate, sb_verb_check, sb_verb_completion,
     sb_verb_config, sb_verb_conflicts, sb_verb_copy, sb_verb_ddl, sb_verb_diff, sb_verb_explain, sb_verb_help,
-    sb_verb_pause, sb_verb_poison, sb_verb_prepare, sb_verb_remove, sb_verb_repair, sb_verb_resume,
-    sb_verb_run, sb_verb_status, sb_verb_stream, sb_verb_verify, sb_verb_version;
+    sb_verb_pause, sb_verb_poison, sb_verb_prepare, sb_verb_reconcile, sb_verb_remove, sb_verb_repair,
+    sb_verb_resume, sb_verb_run, sb_verb_status, sb_verb_stream, sb_verb_verify, sb_verb_version;
 
 extern const struct sb_sub sb_subs_certificate[], sb_subs_completion[], sb_subs_config[], sb_subs_conflicts[],
     sb_subs_ddl[], sb_subs_diff[], sb_subs_poison[], sb_subs_repair[], sb_subs_stream[];

@@ -123,6 +123,13 @@ struct sb_config {
         int64_t apply_wait_s;
     } repair;
     struct {
+        bool enabled;
+        int64_t pass_interval_s;  /* 0: only where a pass is needed */
+        int64_t max_rate_rows_s;  /* 0: no limit */
+        int64_t max_rate_bytes_s; /* 0: no limit */
+        int64_t ledger_max_bytes;
+    } reconcile;
+    struct {
         const char *listen; /* "127.0.0.1:9187"; empty: no HTTP */
     } http;
     struct {

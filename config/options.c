@@ -42,6 +42,7 @@ const struct sb_section sb_sections[] = {
                    "of one and the "
                    "same commit (docs/RECONCILE.md). Names without a schema are looked up in `public`."},
     {"repair", "Making rows equal that are proven to differ (docs/RECONCILE.md)."},
+    {"reconcile", "The stage that keeps on proving that both sides are equal (docs/RECONCILE.md)."},
     {"http", "The read-only HTTP server of `switchback run`: metrics, health and status."},
     {"log", "The log on standard error."},
 };
@@ -487,6 +488,13 @@ const struct sb_option sb_options[] = {
         .help =
             "The longest that `switchback verify` holds one snapshot, which keeps vacuum from cleaning up. A "
             "table that cannot be cut into ranges and takes longer is not compared, and named."},
+    {.path = "verify.sums",
+        .type = SB_OPTION_BOOL,
+        .field = FIELD(verify.sums),
+        .value = "false",
+        .help = "Let the servers sum hashes of their rows first, and read only ranges of which the sums "
+                "differ. For links "
+                "where bandwidth is scarce: the servers work more, and little crosses the network."},
     {.path = "repair.max_rows",
         .type = SB_OPTION_NUMBER,
         .field = FIELD(repair.max_rows),
@@ -552,13 +560,6 @@ const struct sb_option sb_options[] = {
         .unit = "s",
         .help = "How long a repair waits for apply while it does not get on, before it stops."},
 
-    {.path = "verify.sums",
-        .type = SB_OPTION_BOOL,
-        .field = FIELD(verify.sums),
-        .value = "false",
-        .help = "Let the servers sum hashes of their rows first, and read only ranges of which the sums "
-                "differ. For links "
-                "where bandwidth is scarce: the servers work more, and little crosses the network."},
     {.path = "invariants.same",
         .type = SB_OPTION_QUERIES,
         .field = FIELD(invariants.same),
@@ -588,6 +589,51 @@ const struct sb_option sb_options[] = {
         .help =
             "The longest that apply is held so that both sides stand at one commit. It is held for moments, "
             "not while queries run."},
+    {.path = "reconcile.enabled",
+        .type = SB_OPTION_BOOL,
+        .field = FIELD(reconcile.enabled),
+        .value = "false",
+        .help =
+            "Whether `switchback run` compares both sides all the time: every row once, then what changes, "
+            "so that it is always known up to which commit the target is proven equal. It reads all "
+            "tables on both sides under the bounds of `verify`."},
+    {.path = "reconcile.pass_interval_s",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(reconcile.pass_interval_s),
+        .value = "86400",
+        .min = 0,
+        .max = 31536000,
+        .unit = "s",
+        .help =
+            "How often rows that no change touches are compared again, which finds what somebody else did to "
+            "them on the target; 0: only once, and where changes are not known row by row."},
+    {.path = "reconcile.max_rate_rows_s",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(reconcile.max_rate_rows_s),
+        .value = "0",
+        .min = 0,
+        .max = INT64_C(1000000000),
+        .unit = "rows/s",
+        .help = "The most rows that passes read on each side, on average; 0: no limit."},
+    {.path = "reconcile.max_rate_bytes_s",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(reconcile.max_rate_bytes_s),
+        .value = "0",
+        .min = 0,
+        .max = TIB,
+        .unit = "bytes/s",
+        .help = "The most bytes that passes read on both sides together, on average; 0: no limit."},
+    {.path = "reconcile.ledger_max_bytes",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(reconcile.ledger_max_bytes),
+        .value = "134217728",
+        .min = 64 * KIB,
+        .max = TIB,
+        .unit = "bytes",
+        .help = "Memory for keys that were changed and are not proven yet. If they do not fit, the table "
+                "with the "
+                "most of them is compared as a whole instead."},
+
     {.path = "http.listen",
         .type = SB_OPTION_LISTEN,
         .field = FIELD(http.listen),

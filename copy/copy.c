@@ -394,12 +394,6 @@ static void on_signal(void *arg, int signo)
 
 /* -- running --------------------------------------------------------------------------------------------- */
 
-static bool stop_pending(void)
-{
-    sigset_t pending;
-    return sigpending(&pending) == 0 && (sigismember(&pending, SIGTERM) || sigismember(&pending, SIGINT));
-}
-
 static int open_pipes(struct copy *copy, struct sb_err *err)
 {
     size_t wanted = (size_t)copy->config->copy.jobs;
@@ -451,7 +445,7 @@ static int make_plan(struct copy *copy, struct sb_err *err)
 {
     sb_arena_reset(copy->arena);
     if (sb_copy_plan_make(&copy->claim, sb_witness_conn(copy->witness), copy->config, &copy->names,
-            stop_pending, copy->arena, &copy->plan, err) != 0)
+            copy->status.beside, sb_loop_stop_pending, copy->arena, &copy->plan, err) != 0)
         return -1;
     /* Behind the list of published tables: one that was published a moment ago needs the barrier, too. */
     if (sb_witness_barrier(copy->witness, &copy->options.barrier, err) != 0)
@@ -524,7 +518,7 @@ static int begin(struct copy *copy, struct sb_err *err)
         .claim = &copy->claim};
     if (sb_conn_open(&copy->options.source, copy->purpose, SB_CONN_LOCAL_COMMIT, &conn, err) != 0 ||
         sb_witness_new(conn, &copy->witness, err) != 0 || check_prepared(copy, err) != 0 ||
-        sb_copy_claim(&copy->claim, err) != 0)
+        sb_copy_claim(&copy->claim, err) != 0 || sb_copy_status_read(&copy->claim, &copy->status, err) != 0)
         return -1;
     SB_FAULT("copy-after-claim");
     return 0;
@@ -550,7 +544,7 @@ static struct sb_schema schema_of(const struct copy *copy)
         .direction = copy->direction,
         .claim = &copy->claim,
         .source = sb_witness_conn(copy->witness),
-        .stop = stop_pending};
+        .stop = sb_loop_stop_pending};
 }
 
 static void tell_schema(struct copy *copy, enum sb_stage_state state, const char *words)
@@ -567,7 +561,7 @@ static void tell_schema(struct copy *copy, enum sb_stage_state state, const char
 /* Between two looks at servers that are waited for. */
 static int go_on(struct copy *copy, struct sb_err *err)
 {
-    if (stop_pending())
+    if (sb_loop_stop_pending())
         return sb_err_set(err, SB_E_SHUTDOWN, "told to stop: what is made of the structure stays");
     return ping_if_due(copy, sb_clock_mono_ms(), err);
 }
@@ -608,8 +602,8 @@ static int applied_read(struct copy *copy, uint64_t *ret_lsn, struct sb_err *err
     struct sb_rows *rows = NULL;
     const char *params[] = {copy->claim.migration, copy->claim.direction};
     if (sb_conn_query(copy->claim.target,
-            "SELECT min(commit_lsn) FROM switchback.progress WHERE migration = $1 AND direction = $2", 2,
-            params, &rows, err) != 0)
+            "SELECT commit_lsn FROM switchback.progress WHERE migration = $1 AND direction = $2 AND lane = 0",
+            2, params, &rows, err) != 0)
         return sb_err_add(err, "could not read the progress row");
     *ret_lsn = sb_rows_lsn(rows, 0, 0);
     return 0;

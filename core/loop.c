@@ -217,6 +217,12 @@ int sb_loop_stop_signal(void)
     return stop_signal;
 }
 
+bool sb_loop_stop_pending(void)
+{
+    sigset_t pending;
+    return sigpending(&pending) == 0 && (sigismember(&pending, SIGTERM) || sigismember(&pending, SIGINT));
+}
+
 static void run_signals(struct sb_loop *loop, struct sb_watch *watch)
 {
     struct signalfd_siginfo info;

@@ -42,6 +42,8 @@ int sb_loop_signals(
 /* The SIGTERM or SIGINT that a loop of this process has taken, 0 if none: a stage that fails while it drains
  * must still be known to have been asked to stop. Safe in a signal handler. */
 int sb_loop_stop_signal(void);
+/* Does a SIGTERM or SIGINT, which are blocked, wait to be taken? For what waits without a loop. */
+bool sb_loop_stop_pending(void);
 void sb_loop_after_turn(struct sb_loop *loop, sb_loop_timer_fn *fn, void *arg);
 /* Do not wait in the next turn: there is more to do. */
 void sb_loop_again(struct sb_loop *loop);

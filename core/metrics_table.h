@@ -70,6 +70,8 @@ SB_METRIC(SB_M_APPLY_CANARY_TIME_US, "switchback_apply_canary_time_us", "gauge",
     "When the newest canary was written on the target, microseconds since 1970")
 SB_METRIC(SB_M_APPLY_COPIED, "switchback_apply_copied_changes_total", "counter",
     "Changes skipped because the initial copy has them already")
+SB_METRIC(SB_M_APPLY_ASIDE, "switchback_apply_tables_aside", "gauge",
+    "Tables that are copied (again) while apply goes on with the others")
 SB_METRIC(SB_M_APPLY_UNSIGNED, "switchback_apply_unsigned_messages_total", "counter",
     "Messages that look like DDL or an image of rows and are not signed by the source: left out")
 SB_METRIC(SB_M_REPAIR_APPLIED, "switchback_repair_rows_applied_total", "counter",
@@ -89,7 +91,7 @@ SB_METRIC(SB_M_REPAIR_SKIPPED_OWNER, "switchback_repair_rows_skipped_owner_total
 SB_METRIC(SB_M_REPAIR_SKIPPED_REFUSED, "switchback_repair_rows_skipped_refused_total", "counter",
     "Rows of repairs that the target refused")
 SB_METRIC(SB_M_COPY_WAITS, "switchback_copy_waits_total", "counter",
-    "Times that apply had to wait for rows to be copied")
+    "Times that rows had to be copied because of apply, which waits or goes on beside")
 SB_METRIC(SB_M_COPY_TABLES, "switchback_copy_tables", "gauge", "Tables of the initial copy")
 SB_METRIC(SB_M_COPY_TABLES_DONE, "switchback_copy_tables_done", "gauge", "Of them copied as a whole")
 SB_METRIC(SB_M_COPY_CHUNKS, "switchback_copy_chunks", "gauge", "Chunks of the initial copy")
@@ -115,6 +117,41 @@ SB_METRIC(SB_M_SEQUENCES_HEADROOM, "switchback_sequences_least_headroom_values",
     "Values that are left on the side that does not own, of the sequence with the fewest")
 SB_METRIC(SB_M_SEQUENCES_TIME_US, "switchback_sequences_round_time_us", "gauge",
     "When all sequences were last looked at, microseconds since 1970")
+SB_METRIC(SB_M_RECONCILE_FRONTIER_LSN, "switchback_reconcile_frontier_lsn", "gauge",
+    "Commit position up to which all tables are proven equal on the target")
+SB_METRIC(SB_M_RECONCILE_FRONTIER_TIME_US, "switchback_reconcile_frontier_commit_time_us", "gauge",
+    "Its commit time on the source, microseconds since 1970")
+SB_METRIC(SB_M_RECONCILE_CLOCK_AHEAD_US, "switchback_reconcile_source_clock_ahead_us", "gauge",
+    "How far the source's clock is ahead of this machine's, microseconds")
+SB_METRIC(
+    SB_M_RECONCILE_TABLES, "switchback_reconcile_tables", "gauge", "Tables that are compared all the time")
+SB_METRIC(SB_M_RECONCILE_TABLES_PROVEN, "switchback_reconcile_tables_proven", "gauge",
+    "Of them, those whose frontier moves: compared as a whole, and without a difference")
+SB_METRIC(SB_M_RECONCILE_TABLES_NOT_COMPARED, "switchback_reconcile_tables_not_compared", "gauge",
+    "Tables of the migration that cannot be compared: `switchback verify --explain` says why")
+SB_METRIC(SB_M_RECONCILE_KEYS, "switchback_reconcile_keys_judged_total", "counter",
+    "Changed keys that were compared and decided")
+SB_METRIC(SB_M_RECONCILE_UNDECIDED, "switchback_reconcile_keys_undecided_total", "counter",
+    "Times that a changed key could not be decided yet")
+SB_METRIC(SB_M_RECONCILE_ROWS, "switchback_reconcile_rows_compared_total", "counter",
+    "Rows of the source that were compared")
+SB_METRIC(SB_M_RECONCILE_CHUNKS, "switchback_reconcile_chunks_compared_total", "counter",
+    "Chunks of passes that were compared")
+SB_METRIC(SB_M_RECONCILE_UNPROVEN, "switchback_reconcile_unproven_changes", "gauge",
+    "Changes of keys that are not proven yet")
+SB_METRIC(SB_M_RECONCILE_FOUND, "switchback_reconcile_differences_found_total", "counter",
+    "Proven differences found")
+SB_METRIC(SB_M_RECONCILE_OPEN, "switchback_reconcile_open_differences", "gauge",
+    "Keys that differ, and tables without a key that do")
+SB_METRIC(SB_M_RECONCILE_OVERFLOWS, "switchback_reconcile_overflows_total", "counter",
+    "Times that changes did not fit into memory, so that tables had to be compared as a whole again")
+SB_METRIC(SB_M_RECONCILE_SNAPSHOT_MS, "switchback_reconcile_snapshot_age_max_ms", "gauge",
+    "The longest that a snapshot was held, milliseconds")
+SB_METRIC(SB_M_RECONCILE_PASS_TIME_US, "switchback_reconcile_oldest_pass_time_us", "gauge",
+    "When the table that waits longest for its next pass was last compared as a whole, microseconds since "
+    "1970")
+SB_METRIC(SB_M_RECONCILE_TIME_US, "switchback_reconcile_look_time_us", "gauge",
+    "When both sides were last looked at, microseconds since 1970")
 SB_METRIC(SB_M_APPLY_OPEN_TXN_ROWS, "switchback_apply_open_transaction_rows", "gauge",
     "Rows written in an open large transaction")
 SB_METRIC(SB_M_LOG_DROPPED, "switchback_log_dropped_lines_total", "counter",

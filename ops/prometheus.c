@@ -21,6 +21,7 @@ enum derived {
     DERIVED_ARMED,
     DERIVED_CANARY_ROUND,
     DERIVED_CANARY_LAST,
+    DERIVED_RECONCILE_LAG,
     DERIVED_COUNT
 };
 
@@ -48,6 +49,10 @@ static const struct sb_metric_info derived_infos[DERIVED_COUNT] = {
         "How long the newest canary of a direction took there and back, until its echo was dropped as ours"},
     [DERIVED_CANARY_LAST] = {"switchback_canary_last_success_timestamp_seconds", "gauge",
         "When that was; absent until one has come back"},
+    [DERIVED_RECONCILE_LAG] = {"switchback_reconcile_lag_seconds", "gauge",
+        "Since the commit up to which all tables are proven equal, by the source's clock; +Inf until there "
+        "is "
+        "one"},
 };
 
 /* -- the format -------------------------------------------------------------------------------------------
@@ -122,6 +127,8 @@ static bool belongs(enum sb_stage stage, enum sb_metric metric, int64_t value)
         return is_copy(stage);
     if (strncmp(name, "sequences_", 10) == 0)
         return stage == SB_STAGE_SEQUENCES;
+    if (strncmp(name, "reconcile_", 10) == 0)
+        return stage == SB_STAGE_RECONCILE;
     if (metric == SB_M_STREAM_BYTES || metric == SB_M_STREAM_OLDEST_OFFSET ||
         metric == SB_M_STREAM_NEXT_OFFSET)
         return is_capture(stage) || (is_apply(stage) && value != 0);
@@ -146,6 +153,8 @@ static bool is_known(const struct sb_reading_stage *one, enum sb_metric metric)
         return one->values[SB_M_SOURCE_WAL_LSN] != 0;
     if (strncmp(name, "switchback_sequences_", strlen("switchback_sequences_")) == 0)
         return one->values[SB_M_SEQUENCES_TIME_US] != 0;
+    if (strncmp(name, "switchback_reconcile_", strlen("switchback_reconcile_")) == 0)
+        return one->values[SB_M_RECONCILE_TIME_US] != 0;
     return true;
 }
 
@@ -243,6 +252,7 @@ static void put_of_direction(struct sb_buf *out, enum derived which, const struc
     case DERIVED_INSECURE:
     case DERIVED_OWNER:
     case DERIVED_ARMED:
+    case DERIVED_RECONCILE_LAG:
     case DERIVED_COUNT:
         return;
     }
@@ -256,6 +266,22 @@ static void put_owner(struct sb_buf *out, const struct sb_status *status)
         sb_prometheus_put_label(out, "side", sides[side]);
         sb_buf_putf(out, "} %d\n", (int)status->owner == side);
     }
+}
+
+/* A stage that was never started has nothing to be late with. */
+static void put_reconcile(struct sb_buf *out, enum derived which, const struct sb_status_reconcile *reconcile)
+{
+    bool started = reconcile->stage.state != SB_STATE_ABSENT || reconcile->stage.gone;
+    if (!started)
+        return;
+    if (which == DERIVED_STATE)
+        put_states(out, &reconcile->stage);
+    if (which == DERIVED_RESTARTS)
+        put_restarts(out, &reconcile->stage);
+    if (which == DERIVED_RECONCILE_LAG && reconcile->lag_us == SB_UNKNOWN)
+        sb_buf_putf(out, "%s +Inf\n", derived_infos[which].name);
+    else if (which == DERIVED_RECONCILE_LAG)
+        sb_buf_putf(out, "%s %.6f\n", derived_infos[which].name, (double)reconcile->lag_us / 1e6);
 }
 
 static void put_derived(struct sb_buf *out, enum derived which, const struct sb_status *status)
@@ -273,6 +299,7 @@ static void put_derived(struct sb_buf *out, enum derived which, const struct sb_
         sb_buf_putf(out, "%s %d\n", info->name, status->armed);
     if (which == DERIVED_OWNER)
         put_owner(out, status);
+    put_reconcile(out, which, &status->reconcile);
     for (size_t i = 0; i < status->count; i++)
         put_of_direction(out, which, &status->directions[i]);
 }

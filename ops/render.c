@@ -45,6 +45,8 @@ const char *sb_render_seconds(double seconds, char out[SB_FIGURE_BYTES])
     return out;
 }
 
+enum { LATE_US = 60000000 }; /* a table whose frontier is older is named */
+
 static double seconds_of(int64_t us)
 {
     return us == SB_UNKNOWN ? -1 : (double)us / 1e6;
@@ -152,6 +154,9 @@ static void text_canary(
 
 static void text_rogues(const struct sb_status_direction *dir, struct sb_buf *out)
 {
+    if (dir->aside > 0)
+        sb_buf_putf(
+            out, "  tables aside     %" PRId64 ", copied while apply goes on with the others\n", dir->aside);
     if (dir->observes || dir->rogue_writes > 0)
         sb_buf_putf(out, "  rogue writes     %" PRId64 " in %" PRId64 " transactions%s\n", dir->rogue_writes,
             dir->rogue_transactions,
@@ -228,6 +233,56 @@ static void text_sequences(const struct sb_status *status, struct sb_buf *out)
         sb_buf_putf(out, "    %s\n", sequences->stage.report->why);
 }
 
+/* Tables of which there is something to say. */
+static void text_board(const struct sb_status_reconcile *reconcile, struct sb_buf *out)
+{
+    char figure[SB_FIGURE_BYTES];
+    for (size_t i = 0; reconcile->board != NULL && i < reconcile->board->count; i++) {
+        const struct sb_board_table *table = &reconcile->board->tables[i];
+        int64_t lag_us = reconcile->now_us - table->frontier_us;
+        if (table->why[0] == '\0' && table->proven && table->differences == 0 && lag_us < LATE_US)
+            continue;
+        sb_buf_putf(out, "    %s: ", table->name);
+        if (!table->compared)
+            sb_buf_put_str(out, "not compared");
+        else if (table->frontier_lsn == 0)
+            sb_buf_put_str(out, "not proven yet");
+        else
+            sb_buf_putf(out, "proven up to %s ago", sb_render_seconds((double)lag_us / 1e6, figure));
+        if (table->passing)
+            sb_buf_putf(
+                out, ", %" PRId64 " of %" PRId64 " chunks compared", table->chunks_done, table->chunks);
+        if (table->differences > 0)
+            sb_buf_putf(out, ", %" PRId64 " keys differ", table->differences);
+        sb_buf_putf(out, "%s%s\n", table->why[0] == '\0' ? "" : ": ", table->why);
+    }
+}
+
+static void text_reconcile(const struct sb_status *status, struct sb_buf *out)
+{
+    const struct sb_status_reconcile *reconcile = &status->reconcile;
+    char lsn[SB_LSN_TEXT_BYTES], lag[SB_FIGURE_BYTES];
+    if (reconcile->stage.state == SB_STATE_ABSENT && !reconcile->stage.gone && !reconcile->shown)
+        return;
+    sb_buf_put_str(out, "\nproven equal: ");
+    if (reconcile->lag_us == SB_UNKNOWN)
+        sb_buf_put_str(out, "not yet");
+    else
+        sb_buf_putf(out, "up to %s, %s ago", sb_lsn_text(reconcile->frontier_lsn, lsn),
+            sb_render_seconds((double)reconcile->lag_us / 1e6, lag));
+    sb_buf_putf(out,
+        "; %" PRId64 " of %" PRId64 " tables are proven, %" PRId64 " are not compared, %" PRId64
+        " changes wait\n",
+        reconcile->tables_proven, reconcile->tables, reconcile->tables_not_compared, reconcile->unproven);
+    if (reconcile->open_differences > 0)
+        sb_buf_putf(out, "  %" PRId64 " differences are open: `switchback diff list` shows them\n",
+            reconcile->open_differences);
+    text_stage(status, &reconcile->stage, out);
+    if (reconcile->stage.report->why[0] != '\0')
+        sb_buf_putf(out, "    %s\n", reconcile->stage.report->why);
+    text_board(reconcile, out);
+}
+
 void sb_render_text(const struct sb_status *status, struct sb_buf *out)
 {
     char at[SB_TIME_TEXT_BYTES];
@@ -243,6 +298,7 @@ void sb_render_text(const struct sb_status *status, struct sb_buf *out)
     for (size_t i = 0; i < status->count; i++)
         text_direction(status, &status->directions[i], out);
     text_sequences(status, out);
+    text_reconcile(status, out);
 }
 
 /* -- JSON ------------------------------------------------------------------------------------------------ */
@@ -348,12 +404,12 @@ static json_t *json_direction(const struct sb_status_direction *dir)
         json_pack("{s:o, s:o}", "capture", json_stage(&dir->capture), "apply", json_stage(&dir->apply));
     if (dir->copy.stage.state != SB_STATE_ABSENT || dir->copy.stage.gone)
         json_object_set_new(stages, "copy", json_stage(&dir->copy.stage));
-    return json_pack("{s:s, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:b, s:o, s:o}",
+    return json_pack("{s:s, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:o, s:b, s:o, s:o}",
         "direction", sb_direction_name(dir->direction), "healthy", dir->healthy, "why", dir->why, "positions",
         json_positions(dir), "lag", json_lags(dir), "rate", json_rates(dir), "catch_up", eta, "initial_copy",
         json_initial_copy(&dir->copy), "slot", slot, "conflicts", (json_int_t)dir->conflicts,
-        "skipped_transactions", (json_int_t)dir->skipped, "stages", stages, "observes", dir->observes,
-        "canary", json_canary(&dir->canary), "rogue",
+        "skipped_transactions", (json_int_t)dir->skipped, "tables_aside", (json_int_t)dir->aside, "stages",
+        stages, "observes", dir->observes, "canary", json_canary(&dir->canary), "rogue",
         json_pack("{s:I, s:I}", "writes", (json_int_t)dir->rogue_writes, "transactions",
             (json_int_t)dir->rogue_transactions));
 }
@@ -368,6 +424,41 @@ static json_t *json_sequences(const struct sb_status_sequences *sequences)
         "least_ahead_values", (json_int_t)sequences->ahead, "least_headroom_values",
         (json_int_t)sequences->headroom, "looked_at", json_time(sequences->looked_us), "stage",
         json_stage(&sequences->stage));
+}
+
+static json_t *json_board(const struct sb_status_reconcile *reconcile)
+{
+    if (reconcile->board == NULL)
+        return json_null();
+    json_t *tables = json_array();
+    for (size_t i = 0; i < reconcile->board->count; i++) {
+        const struct sb_board_table *table = &reconcile->board->tables[i];
+        bool defined = table->frontier_lsn != 0;
+        json_array_append_new(
+            tables, json_pack("{s:o, s:b, s:b, s:o, s:o, s:b, s:I, s:I, s:I, s:I, s:o, s:o}", "table",
+                        json_text(table->name), "compared", table->compared, "proven", table->proven,
+                        "frontier_lsn", json_lsn(table->frontier_lsn), "lag_seconds",
+                        json_seconds(defined ? reconcile->now_us - table->frontier_us : SB_UNKNOWN),
+                        "passing", table->passing, "chunks_done", (json_int_t)table->chunks_done, "chunks",
+                        (json_int_t)table->chunks, "unproven_changes", (json_int_t)table->unproven,
+                        "differences", (json_int_t)table->differences, "passed_at",
+                        json_time(table->passed_us), "why", json_text(table->why)));
+    }
+    return tables;
+}
+
+static json_t *json_reconcile(const struct sb_status_reconcile *reconcile)
+{
+    if (!reconcile->shown)
+        return json_pack("{s:o}", "stage", json_stage(&reconcile->stage));
+    return json_pack("{s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "frontier_lsn",
+        json_lsn(reconcile->frontier_lsn), "frontier_commit_time", json_time(reconcile->frontier_us),
+        "lag_seconds", json_seconds(reconcile->lag_us), "tables", (json_int_t)reconcile->tables,
+        "tables_proven", (json_int_t)reconcile->tables_proven, "tables_not_compared",
+        (json_int_t)reconcile->tables_not_compared, "open_differences",
+        (json_int_t)reconcile->open_differences, "unproven_changes", (json_int_t)reconcile->unproven,
+        "looked_at", json_time(reconcile->looked_us), "by_table", json_board(reconcile), "stage",
+        json_stage(&reconcile->stage));
 }
 
 static int dump_to(const char *bytes, size_t len, void *arg)
@@ -387,12 +478,12 @@ void sb_render_json(const struct sb_status *status, struct sb_buf *out)
         status->armed  ? NULL
         : back == NULL ? "no stage of it was started here"
                        : back->why);
-    json_t *root = json_pack("{s:o, s:b, s:b, s:b, s:b, s:s, s:I, s:o, s:o, s:o, s:o}", "time",
+    json_t *root = json_pack("{s:o, s:b, s:b, s:b, s:b, s:s, s:I, s:o, s:o, s:o, s:o, s:o}", "time",
         json_time(status->wall_us), "running", status->runs, "standing", sb_status_standing(status), "ready",
         sb_status_ready(status), "insecure", status->insecure, "owner", owner_name(status->owner),
         "ownership_epoch", (json_int_t)status->ownership_epoch, "way_back", way, "supervisor",
         json_stage(&status->supervisor), "directions", directions, "sequences",
-        json_sequences(&status->sequences));
+        json_sequences(&status->sequences), "reconcile", json_reconcile(&status->reconcile));
     if (root == NULL || json_dump_callback(root, dump_to, out, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) != 0)
         out->failed = true;
     sb_buf_put_str(out, "\n");

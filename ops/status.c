@@ -83,6 +83,7 @@ static void fill_canary(struct sb_status_direction *dir, const struct sb_reading
     dir->canary.echoed_us = seen[SB_M_CAPTURE_ECHO_TIME_US];
     dir->canary.round_us = dir->canary.echoed > 0 ? seen[SB_M_CAPTURE_ECHO_US] : SB_UNKNOWN;
     dir->observes = applied[SB_M_APPLY_OBSERVES] != 0;
+    dir->aside = applied[SB_M_APPLY_ASIDE];
     dir->rogue_writes = applied[SB_M_APPLY_ROGUE_WRITES];
     dir->rogue_transactions = applied[SB_M_APPLY_ROGUE_TRANSACTIONS];
 }
@@ -283,6 +284,29 @@ static void fill_sequences(struct sb_status_sequences *sequences, const struct s
         .looked_us = values[SB_M_SEQUENCES_TIME_US]};
 }
 
+/* -- what is proven -------------------------------------------------------------------------------------- */
+
+static void fill_reconcile(struct sb_status_reconcile *reconcile, const struct sb_reading *now)
+{
+    const int64_t *values = now->stages[SB_STAGE_RECONCILE].values;
+    *reconcile = (struct sb_status_reconcile){.stage = stage_of(now, SB_STAGE_RECONCILE),
+        .shown = values[SB_M_RECONCILE_TIME_US] != 0,
+        .frontier_lsn = (uint64_t)values[SB_M_RECONCILE_FRONTIER_LSN],
+        .frontier_us = values[SB_M_RECONCILE_FRONTIER_TIME_US],
+        .lag_us = SB_UNKNOWN,
+        .tables = values[SB_M_RECONCILE_TABLES],
+        .tables_proven = values[SB_M_RECONCILE_TABLES_PROVEN],
+        .tables_not_compared = values[SB_M_RECONCILE_TABLES_NOT_COMPARED],
+        .open_differences = values[SB_M_RECONCILE_OPEN],
+        .unproven = values[SB_M_RECONCILE_UNPROVEN],
+        .looked_us = values[SB_M_RECONCILE_TIME_US],
+        .now_us = now->wall_us + values[SB_M_RECONCILE_CLOCK_AHEAD_US]};
+    if (reconcile->frontier_us == 0)
+        return;
+    int64_t lag_us = reconcile->now_us - reconcile->frontier_us;
+    reconcile->lag_us = lag_us > 0 ? lag_us : 0;
+}
+
 /* -- the whole ------------------------------------------------------------------------------------------- */
 
 static void fill_direction(struct sb_status_direction *dir, const struct sb_reading *before,
@@ -326,6 +350,7 @@ void sb_status_compute(const struct sb_reading *before, const struct sb_reading 
     ret_status->insecure = insecure;
     ret_status->supervisor = stage_of(now, SB_STAGE_SUPERVISOR);
     fill_sequences(&ret_status->sequences, now);
+    fill_reconcile(&ret_status->reconcile, now);
     for (int stage = 0; stage < SB_STAGE_COUNT; stage++)
         ret_status->runs =
             ret_status->runs || (now->stages[stage].report.pid != 0 && now->stages[stage].alive);

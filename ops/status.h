@@ -14,6 +14,7 @@
 
 #include "config/wiring.h"
 #include "ops/reading.h"
+#include "reconcile/board.h"
 
 struct sb_status_stage {
     enum sb_stage stage;
@@ -56,6 +57,7 @@ struct sb_status_direction {
     int64_t slot_retained_bytes, slot_safe_bytes, slot_loss_s; /* -1: unknown or no limit */
     int64_t conflicts, skipped;
     bool observes;                            /* the target owns: nothing is written there */
+    int64_t aside;                            /* tables that are copied while apply goes on with the others */
     int64_t rogue_writes, rogue_transactions; /* found by the observer */
     struct sb_status_canary {                 /* of this direction */
         int64_t sent;
@@ -77,6 +79,19 @@ struct sb_status_sequences { /* of the side that does not own the data (docs/SEQ
     int64_t looked_us; /* when */
 };
 
+struct sb_status_reconcile { /* what the stage has proven (docs/RECONCILE.md) */
+    struct sb_status_stage stage;
+    bool shown; /* both sides were looked at in the life of this page */
+    uint64_t frontier_lsn;
+    int64_t frontier_us; /* its commit time on the source; 0: undefined */
+    int64_t lag_us;      /* since then, by the source's clock; SB_UNKNOWN: undefined */
+    int64_t tables, tables_proven, tables_not_compared;
+    int64_t open_differences, unproven;
+    int64_t looked_us;            /* when */
+    int64_t now_us;               /* by the source's clock */
+    const struct sb_board *board; /* of each table, if whoever shows it has read it; NULL: not */
+};
+
 struct sb_status {
     int64_t wall_us;
     bool runs; /* any process lives */
@@ -86,6 +101,7 @@ struct sb_status {
     int64_t ownership_epoch; /* 0: unknown */
     bool armed;              /* both stages of the way back run */
     struct sb_status_sequences sequences;
+    struct sb_status_reconcile reconcile;
     size_t count; /* forward always, reverse once a stage of it was started */
     struct sb_status_direction directions[2];
 };

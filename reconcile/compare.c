@@ -21,7 +21,7 @@ enum {
     PENDING_MAX_BYTES = 256 * 1024 * 1024,
     LINES_MAX_BYTES = 4 * 1024 * 1024,
     KEYSET_MAX_BYTES = 64 * 1024 * 1024,
-    BATCH_KEYS = 300,   /* read again under one pair of stamps */
+    BATCH_KEYS = SB_COMPARE_KEYS_MAX, /* read again under one pair of stamps */
     SUSPECTS_MAX = 500, /* of a chunk: whose columns are looked at while its snapshots are there */
     SLICE_BITS_MAX = 24,
     SUMS_LEAST = 8,  /* chunks, before sums are given up */
@@ -74,6 +74,7 @@ struct sb_compare {
     uint64_t last_h; /* of the newest chunk */
     uint64_t first_applied_lsn;
     int64_t first_applied_us;
+    bool leaves_dirty; /* who asked knows dirty keys, and comes again */
     /* who asked about keys; NULL: nobody */
     sb_compare_key_fn *told;
     void *told_arg;
@@ -384,9 +385,10 @@ static int key_line(void *arg, enum sb_side side, char *line, size_t len, struct
 
 enum { AGAIN = 100, STOP = 101 }; /* beside what sb_sides_begin answers */
 
-static int stop(struct sb_compare *compare, enum sb_verify_state state, const char *why)
+static int stop(struct sb_compare *compare, enum sb_verify_stop stop, const char *why)
 {
-    compare->result->state = state;
+    compare->result->state = SB_TABLE_NOT_COMPARED;
+    compare->result->stop = stop;
     compare->result->why = why;
     return STOP;
 }
@@ -405,10 +407,10 @@ static int take_stamp(struct sb_compare *compare, struct sb_err *err)
     case SB_SIDES_LOCKED:
         return AGAIN;
     case SB_SIDES_ALTERED:
-        return stop(compare, SB_TABLE_NOT_COMPARED, "it was altered while it was compared");
+        return stop(compare, SB_STOP_ALTERED, "it was altered while it was compared");
     case SB_SIDES_COPYING:
         return stop(
-            compare, SB_TABLE_NOT_COMPARED, "an initial copy is under way, or apply has not passed its end");
+            compare, SB_STOP_COPYING, "an initial copy is under way, or apply has not passed its end");
     default:
         return -1;
     }
@@ -424,7 +426,7 @@ static int pass_horizon(struct sb_compare *compare, struct sb_err *err)
     int rc = sb_follow_until(
         compare->follow, sb_stamp_horizon(&compare->stamp), compare->options.stream_wait_ms, err);
     if (rc == SB_FOLLOW_LATE)
-        return stop(compare, SB_TABLE_NOT_COMPARED,
+        return stop(compare, SB_STOP_STREAM,
             "the stream did not get to what the source had committed: is capture at work?");
     if (rc != 0)
         return -1;
@@ -778,9 +780,11 @@ static int record_give(struct sb_compare *compare, struct sb_err *err)
 static int judge(struct sb_compare *compare, struct sb_err *err)
 {
     const struct sb_verify_table *table = compare->table;
-    int rc = table->key_count > 0
-                 ? sb_window_dirty(compare->window, table->number, &compare->stamp.cut, pend, compare, err)
-                 : sb_window_owed(compare->window, table->number, &compare->stamp.cut, owe, compare, err);
+    int rc = 0;
+    if (table->key_count == 0)
+        rc = sb_window_owed(compare->window, table->number, &compare->stamp.cut, owe, compare, err);
+    else if (!compare->leaves_dirty)
+        rc = sb_window_dirty(compare->window, table->number, &compare->stamp.cut, pend, compare, err);
     if (rc != 0)
         return -1;
     struct taking taking = {.compare = compare, .err = err};
@@ -863,7 +867,7 @@ static int chunk_read(struct sb_compare *compare, struct sb_err *err)
     if (rc == 0)
         rc = pass_horizon(compare, err);
     else if (rc == SB_SIDES_LATE)
-        rc = stop(compare, SB_TABLE_NOT_COMPARED,
+        rc = stop(compare, SB_STOP_LATE,
             "reading it would have held a snapshot for longer than verify.xmin_age_max_s");
     if (rc != 0) { /* these do not count */
         result->source_rows = source_rows;
@@ -878,12 +882,12 @@ static int chunk_compare(struct sb_compare *compare, struct sb_err *err)
     struct patience patience = {.turns_max = TRIES_MAX, .pause_us = PAUSE_FIRST_US};
     int rc = chunk_read(compare, err);
     patience.passes = compare->stamp.h;
-    while (rc == AGAIN && keep_on(compare, &patience)) {
+    while (rc == AGAIN && !compare->leaves_dirty && keep_on(compare, &patience)) {
         compare->result->retaken++;
         rc = chunk_read(compare, err);
     }
     if (rc == AGAIN)
-        return stop(compare, SB_TABLE_NOT_COMPARED,
+        return stop(compare, SB_STOP_BUSY,
             "it was locked, or emptied on one side and not yet on the other, each time it was read");
     if (rc != 0)
         return rc;
@@ -899,8 +903,7 @@ static int chunk_whole(struct sb_compare *compare, struct chunk chunk, struct sb
     if (rc != SB_SIDES_FULL)
         return rc;
     if (chunk.bits == SLICE_BITS_MAX)
-        return stop(
-            compare, SB_TABLE_NOT_COMPARED, "a few of its rows do not fit into verify.memory_max_bytes");
+        return stop(compare, SB_STOP_MEMORY, "a few of its rows do not fit into verify.memory_max_bytes");
     compare->result->retaken++;
     chunk.bits++;
     chunk.slice <<= 1;
@@ -917,7 +920,7 @@ int sb_compare_table(struct sb_compare *compare, struct sb_verify_result *ret_re
     ret_result->state = SB_TABLE_EQUAL;
     ret_result->why = "";
     if (table->strategy == SB_STRATEGY_NONE) {
-        stop(compare, SB_TABLE_NOT_COMPARED, table->reason);
+        stop(compare, SB_STOP_PLAN, table->reason);
         return 0;
     }
     int rc = 0;
@@ -929,6 +932,47 @@ int sb_compare_table(struct sb_compare *compare, struct sb_verify_result *ret_re
     if (rc < 0)
         return sb_err_add(err, "table %s", table->shown);
     return 0;
+}
+
+int sb_compare_range(struct sb_compare *compare, struct sb_verify_result *ret_result,
+    const struct sb_key_range *range, struct sb_err *err)
+{
+    compare->table = ret_result->table;
+    compare->result = ret_result;
+    compare->leaves_dirty = true;
+    ret_result->state = SB_TABLE_EQUAL;
+    ret_result->stop = SB_STOP_NOT;
+    ret_result->why = "";
+    int rc = chunk_whole(compare, (struct chunk){.range = range}, err);
+    compare->leaves_dirty = false;
+    return rc < 0 ? sb_err_add(err, "table %s", ret_result->table->shown) : 0;
+}
+
+int sb_compare_look(struct sb_compare *compare, struct sb_verify_result *ret_result,
+    const struct sb_frontier_key *keys, size_t count, sb_compare_key_fn *fn, void *arg, struct sb_err *err)
+{
+    size_t kept = 0;
+    int rc = 0;
+    compare->result = ret_result;
+    ret_result->state = SB_TABLE_EQUAL;
+    ret_result->stop = SB_STOP_NOT;
+    ret_result->why = "";
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        rc = pending_add(compare, &keys[i].key, keys[i].bytes, err);
+    compare->told = fn;
+    compare->told_arg = arg;
+    if (rc == 0)
+        rc = batch_resolve(compare, 0, count, &kept, err);
+    compare->told = NULL;
+    compare->pending_count = 0;
+    sb_arena_reset(compare->pending_arena);
+    ret_result->undecided += (int64_t)kept;
+    return rc == 0 ? 0 : sb_err_add(err, "table %s", ret_result->table->shown);
+}
+
+const struct sb_stamp *sb_compare_stamp(const struct sb_compare *compare)
+{
+    return &compare->stamp;
 }
 
 void sb_compare_conclude(struct sb_verify_result *result)

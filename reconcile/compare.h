@@ -17,6 +17,7 @@
 #include "reconcile/chunk_record.h"
 #include "reconcile/finding.h"
 #include "reconcile/follow.h"
+#include "reconcile/frontier.h"
 #include "reconcile/report.h"
 #include "reconcile/sides.h"
 
@@ -53,6 +54,20 @@ typedef int sb_compare_key_fn(
  * compared. */
 int sb_compare_keys(struct sb_compare *compare, struct sb_verify_result *ret_result,
     const struct sb_view *keys, size_t count, sb_compare_key_fn *fn, void *arg, struct sb_err *err);
+
+/* -- for who knows by itself which keys are dirty (reconcile/frontier), and comes again for them ------------
+ */
+
+/* One range of the table, with patience for nothing. */
+int sb_compare_range(struct sb_compare *compare, struct sb_verify_result *ret_result,
+    const struct sb_key_range *range, struct sb_err *err);
+enum { SB_COMPARE_KEYS_MAX = 300 };
+/* Some keys of the table, so many at most, once under one pair of stamps. What is not decided is counted. */
+int sb_compare_look(struct sb_compare *compare, struct sb_verify_result *ret_result,
+    const struct sb_frontier_key *keys, size_t count, sb_compare_key_fn *fn, void *arg, struct sb_err *err);
+/* Under which the newest chunk or batch was judged; valid in what is called back meanwhile. */
+const struct sb_stamp *sb_compare_stamp(const struct sb_compare *compare);
+
 void sb_compare_conclude(struct sb_verify_result *result);
 /* Of the first stamp; 0: none was taken. */
 uint64_t sb_compare_first_applied(const struct sb_compare *compare, int64_t *ret_applied_us);

@@ -2,6 +2,7 @@
 
 #include "core/clock.h"
 #include "core/log.h"
+#include "core/loop.h"
 #include "core/map.h"
 #include "pg/ident.h"
 #include "schemas/digest.h"
@@ -29,6 +30,7 @@ struct sb_follow {
     struct sb_stream *stream;
     struct sb_walk *walk;
     struct sb_window *window;
+    struct sb_frontier *frontier; /* NULL: nobody asked */
     uint32_t timeline;
     struct sb_map *tables;   /* by quoted name */
     struct sb_map *mappings; /* by the relation's address, which stays as long as the walk */
@@ -102,6 +104,11 @@ void sb_follow_free(struct sb_follow *follow)
     sb_buf_clear(&follow->old_key);
     sb_buf_clear(&follow->value);
     free(follow);
+}
+
+void sb_follow_report(struct sb_follow *follow, struct sb_frontier *frontier)
+{
+    follow->frontier = frontier;
 }
 
 uint64_t sb_follow_transactions(const struct sb_follow *follow)
@@ -188,6 +195,8 @@ static bool fields_fill(struct sb_follow *follow, const struct mapping *mapping,
 
 static int all(struct sb_follow *follow, const struct mapping *mapping, bool emptied, struct sb_err *err)
 {
+    if (follow->frontier != NULL)
+        sb_frontier_all(follow->frontier, mapping->table->number, emptied);
     return sb_window_all(follow->window, mapping->table->number, emptied, err);
 }
 
@@ -209,6 +218,8 @@ static int touch(struct sb_follow *follow, const struct mapping *mapping, const 
         .present = present,
         .fields = follow->fields,
         .field_count = mapping->table->column_count};
+    if (follow->frontier != NULL)
+        sb_frontier_touch(follow->frontier, touch.table, &touch.key, touch.key_bytes);
     return sb_window_touch(follow->window, &touch, err);
 }
 
@@ -237,6 +248,8 @@ static int row(struct sb_follow *follow, const struct mapping *mapping, const st
     if (!fields_fill(follow, mapping, values, full))
         return all(follow, mapping, false, err);
     struct sb_digest digest = sb_rowform_row(follow->fields, mapping->table->column_count);
+    if (follow->frontier != NULL)
+        sb_frontier_row(follow->frontier, mapping->table->number);
     return sb_window_row(follow->window, mapping->table->number, &digest, by, err);
 }
 
@@ -285,11 +298,19 @@ static int take_commit(struct sb_follow *follow, const struct sb_walk_record *re
             record->frame.timeline, follow->timeline);
     follow->transactions++;
     follow->seen_lsn = record->frame.commit_lsn;
+    if (follow->frontier != NULL) {
+        const struct sb_place place = {.position = sb_proof_position(sb_walk_proof(follow->walk)),
+            .offset = record->offset,
+            .us = record->commit.commit_us};
+        sb_frontier_commit(follow->frontier, record->commit.xid, &place);
+    }
     return sb_window_commit(follow->window, record->commit.commit_lsn, record->commit.xid, err);
 }
 
 static int take(struct sb_follow *follow, const struct sb_walk_record *record, struct sb_err *err)
 {
+    if (record->verdict == SB_VERDICT_ABANDON && follow->frontier != NULL)
+        sb_frontier_abandon(follow->frontier);
     if (record->verdict == SB_VERDICT_ABANDON)
         sb_window_abandon(follow->window);
     if (record->verdict == SB_VERDICT_DROP || record->verdict == SB_VERDICT_REPEAT)
@@ -305,18 +326,41 @@ static void pause_for_more(struct sb_follow *follow)
     poll(&file, file.fd < 0 ? 0 : 1, POLL_MS);
 }
 
+/* 0; SB_STREAM_END: nothing more now; -1. */
+static int follow_one(struct sb_follow *follow, struct sb_err *err)
+{
+    struct sb_walk_record record;
+    int rc = sb_walk_next(follow->walk, &record, err);
+    if (rc != 0)
+        return rc;
+    return take(follow, &record, err);
+}
+
 int sb_follow_until(struct sb_follow *follow, uint64_t lsn, int64_t timeout_ms, struct sb_err *err)
 {
     int64_t deadline_ms = sb_clock_mono_ms() + timeout_ms;
     while (follow->seen_lsn < lsn) {
-        struct sb_walk_record record;
-        int rc = sb_walk_next(follow->walk, &record, err);
+        int rc = follow_one(follow, err);
+        if (rc == SB_STREAM_END && sb_loop_stop_pending())
+            return sb_err_set(err, SB_E_SHUTDOWN, "told to stop");
         if (rc == SB_STREAM_END && sb_clock_mono_ms() >= deadline_ms)
             return SB_FOLLOW_LATE;
         if (rc == SB_STREAM_END)
             pause_for_more(follow);
-        else if (rc != 0 || take(follow, &record, err) != 0)
+        else if (rc != 0)
             return -1;
     }
     return 0;
+}
+
+int sb_follow_some(struct sb_follow *follow, uint64_t lsn, size_t records_max, struct sb_err *err)
+{
+    for (size_t i = 0; i < records_max && follow->seen_lsn < lsn; i++) {
+        int rc = follow_one(follow, err);
+        if (rc == SB_STREAM_END)
+            return SB_FOLLOW_LATE;
+        if (rc != 0)
+            return -1;
+    }
+    return follow->seen_lsn < lsn ? SB_FOLLOW_LATE : 0;
 }

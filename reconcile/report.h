@@ -26,9 +26,22 @@ struct sb_difference {
 enum sb_verify_state { SB_TABLE_EQUAL, SB_TABLE_DIFFERS, SB_TABLE_UNDECIDED, SB_TABLE_NOT_COMPARED };
 const char *sb_verify_state_name(enum sb_verify_state state); /* "equal" */
 
+/* Why a table is not compared, for programs. */
+enum sb_verify_stop {
+    SB_STOP_NOT,
+    SB_STOP_PLAN,    /* it is not to be compared at all */
+    SB_STOP_ALTERED, /* since it was planned */
+    SB_STOP_COPYING,
+    SB_STOP_BUSY,   /* locked, or emptied on one side and not yet on the other */
+    SB_STOP_LATE,   /* it would have held a snapshot for too long */
+    SB_STOP_STREAM, /* the stream does not get on */
+    SB_STOP_MEMORY,
+};
+
 struct sb_verify_result {
     const struct sb_verify_table *table;
     enum sb_verify_state state;
+    enum sb_verify_stop stop;
     const char *why;                  /* not compared, undecided: in words; else "" */
     bool whole;                       /* every chunk was judged; undecided keys are counted below */
     int64_t source_rows, target_rows; /* read by the scans that count */

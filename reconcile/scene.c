@@ -59,6 +59,7 @@ static int progress_parse(const struct sb_rows *rows, struct sb_scene_progress *
     out->copying = sb_rows_bool(rows, 0, 6);
     out->joined = sb_rows_bool(rows, 0, 7);
     out->ownership_epoch = sb_rows_u64(rows, 0, 8);
+    out->us = sb_rows_i64(rows, 0, 9);
     return 0;
 }
 
@@ -69,8 +70,9 @@ int sb_scene_progress(struct sb_scene *scene, struct sb_scene_progress *ret_prog
     const char *params[] = {scene->config->migration, sb_direction_name(scene->direction)};
     if (sb_conn_query(sb_sides_conn(scene->sides, SB_SIDE_TARGET),
             "SELECT p.stream_uuid, p.epoch, p.sequence, p.commit_lsn, pg_catalog.encode(p.chain, 'hex'), "
-            "p.stream_offset, coalesce(c.state = 'pending', false), coalesce(p.commit_lsn >= c.last_h, "
-            "true), p.ownership_epoch "
+            "p.stream_offset, coalesce(c.state = 'pending' AND NOT c.beside, false), coalesce(p.commit_lsn "
+            ">= c.last_h, "
+            "true), p.ownership_epoch, p.commit_us "
             "FROM "
             "switchback.progress p LEFT JOIN switchback.copy c USING (migration, direction) WHERE migration "
             "= $1 AND "
@@ -124,7 +126,7 @@ static int compare_open(struct sb_scene *scene, struct sb_err *err)
         &options, scene->sides, scene->follow, scene->window, scene->arena, &scene->compare, err);
 }
 
-int sb_scene_follow(struct sb_scene *scene, const struct sb_scene_progress *progress, struct sb_err *err)
+static int stream_open(struct sb_scene *scene, const struct sb_scene_progress *progress, struct sb_err *err)
 {
     struct sb_stream_options options;
     sb_wiring_stream(scene->config, scene->direction, scene->path, &options);
@@ -136,10 +138,31 @@ int sb_scene_follow(struct sb_scene *scene, const struct sb_scene_progress *prog
     scene->window = sb_window_new((size_t)scene->config->verify.window_max_bytes);
     if (scene->window == NULL)
         return sb_err_set(err, SB_E_NO_MEMORY, "no memory for what the stream says");
-    if (sb_anchor_find(sb_sides_conn(scene->sides, SB_SIDE_SOURCE), scene->stream, &progress->position,
-            progress->offset, &scene->anchor, err) != 0 ||
-        sb_follow_new(scene->stream, &scene->anchor, sb_sides_source_id(scene->sides)->timeline, &scene->plan,
+    return 0;
+}
+
+static int follow_anchor(struct sb_scene *scene, struct sb_err *err)
+{
+    if (sb_follow_new(scene->stream, &scene->anchor, sb_sides_source_id(scene->sides)->timeline, &scene->plan,
             scene->window, &scene->follow, err) != 0)
         return -1;
     return compare_open(scene, err);
+}
+
+int sb_scene_follow(struct sb_scene *scene, const struct sb_scene_progress *progress, struct sb_err *err)
+{
+    if (stream_open(scene, progress, err) != 0 ||
+        sb_anchor_find(sb_sides_conn(scene->sides, SB_SIDE_SOURCE), scene->stream, &progress->position,
+            progress->offset, &scene->anchor, err) != 0)
+        return -1;
+    return follow_anchor(scene, err);
+}
+
+int sb_scene_follow_from(struct sb_scene *scene, const struct sb_scene_progress *progress,
+    const struct sb_anchor *anchor, struct sb_err *err)
+{
+    if (stream_open(scene, progress, err) != 0)
+        return -1;
+    scene->anchor = *anchor;
+    return follow_anchor(scene, err);
 }

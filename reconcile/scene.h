@@ -34,6 +34,7 @@ struct sb_scene_progress {
     struct sb_position position;
     struct sb_uuid stream;
     int64_t offset; /* a hint */
+    int64_t us;     /* its commit time, by the source's clock */
     uint64_t ownership_epoch;
     bool copying, joined; /* the initial copy is pending; its last stamp has been passed */
 };
@@ -53,5 +54,8 @@ int sb_scene_wait_joined(
 /* Opens the stream and everything behind it; progress was read just before. SB-LOG-FOREIGN, and as
  * sb_anchor_find. */
 int sb_scene_follow(struct sb_scene *scene, const struct sb_scene_progress *progress, struct sb_err *err);
+/* The same from an anchor that is known to be one, if the stream still has it. */
+int sb_scene_follow_from(struct sb_scene *scene, const struct sb_scene_progress *progress,
+    const struct sb_anchor *anchor, struct sb_err *err);
 
 #endif

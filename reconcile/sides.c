@@ -2,6 +2,7 @@
 
 #include "core/clock.h"
 #include "core/fault.h"
+#include "core/loop.h"
 #include "schemas/digest.h"
 
 #include <errno.h>
@@ -27,6 +28,7 @@ struct sb_sides {
     struct sb_buf sql;
     int64_t begun_ms; /* of the open transactions; 0: none */
     int64_t oldest_ms;
+    int64_t rows, bytes;
 };
 
 /* -- life ------------------------------------------------------------------------------------------------ */
@@ -96,6 +98,16 @@ struct sb_conn *sb_sides_conn(struct sb_sides *sides, enum sb_side side)
 const struct sb_server_id *sb_sides_source_id(const struct sb_sides *sides)
 {
     return &sides->id;
+}
+
+int64_t sb_sides_rows(const struct sb_sides *sides)
+{
+    return sides->rows;
+}
+
+int64_t sb_sides_bytes(const struct sb_sides *sides)
+{
+    return sides->bytes;
 }
 
 int64_t sb_sides_oldest_ms(const struct sb_sides *sides)
@@ -276,6 +288,8 @@ static int pump(struct reading *reading, struct half *half, struct sb_err *err)
         if (len < 0)
             return copy_error(half, NULL, err);
         half->rows++;
+        reading->sides->rows += half->side == SB_SIDE_SOURCE;
+        reading->sides->bytes += len;
         int rc = reading->fn(reading->arg, half->side, line, (size_t)len, err);
         PQfreemem(line);
         if (rc != 0)
@@ -360,6 +374,8 @@ int sb_sides_read(struct sb_sides *sides, const char *source_sql, const char *ta
         rc = turn(&reading, err);
         if (rc == 0 && sb_clock_mono_ms() - sides->begun_ms > age_max_ms)
             rc = SB_SIDES_LATE;
+        if (rc == 0 && sb_loop_stop_pending())
+            rc = sb_err_set(err, SB_E_SHUTDOWN, "told to stop");
     }
     if (rc > 0 && (give_up(&reading.halves[0], err) != 0 || give_up(&reading.halves[1], err) != 0))
         return -1;

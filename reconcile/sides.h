@@ -74,6 +74,8 @@ int sb_sides_end(struct sb_sides *sides, struct sb_err *err);
 /* The message. */
 int sb_sides_mark(struct sb_sides *sides, struct sb_err *err);
 
+int64_t sb_sides_rows(const struct sb_sides *sides);      /* read so far, of the source */
+int64_t sb_sides_bytes(const struct sb_sides *sides);     /* of them, and of the target's */
 int64_t sb_sides_oldest_ms(const struct sb_sides *sides); /* the longest that a transaction was open */
 
 #endif

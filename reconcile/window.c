@@ -195,6 +195,11 @@ void sb_window_free(struct sb_window *window)
     free(window);
 }
 
+size_t sb_window_bytes(const struct sb_window *window)
+{
+    return window->bytes;
+}
+
 size_t sb_window_peak_bytes(const struct sb_window *window)
 {
     return window->peak_bytes;

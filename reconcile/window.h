@@ -41,6 +41,7 @@ struct sb_window;
 
 struct sb_window *sb_window_new(size_t max_bytes); /* NULL: no memory */
 void sb_window_free(struct sb_window *window);     /* NULL is fine */
+size_t sb_window_bytes(const struct sb_window *window);
 size_t sb_window_peak_bytes(const struct sb_window *window);
 
 /* -- what the stream says, in its order; a transaction's touches count once it is committed
