@@ -1,6 +1,7 @@
 #include "apply/apply.h"
 
 #include "apply/copied.h"
+#include "apply/hold.h"
 #include "apply/lane.h"
 #include "apply/recopy.h"
 #include "core/clock.h"
@@ -24,6 +25,7 @@ enum {
     GATHER_MS = 100,     /* how old a batch may get at the stream's end while records flood in */
     COPY_ASK_MS = 25,    /* is the initial copy over? */
     COPY_SAY_MS = 1000,  /* how far it is */
+    HOLD_MS = 10,        /* while somebody waits for it to stand still */
     RATE_MS = 20,        /* the least time over which their rate is judged */
     FLOOD_RECORDS_A_MS = 50,
     PUBLISH_TICKS = 5,
@@ -45,6 +47,8 @@ struct stage {
     struct sb_watch *stream_watch;
     struct sb_watch *gather_timer;
     bool paused;
+    struct sb_hold hold; /* both sides are looked at as of one commit */
+    struct sb_watch *hold_timer;
     bool recopy;            /* a new incarnation is to see to rows that are copied again */
     int64_t survey_ms;      /* when the lane met a suspect */
     bool drained;           /* the last read said there is nothing more */
@@ -123,6 +127,22 @@ static bool is_at_hold(const struct stage *stage)
            sb_lane_progress(stage->lane)->position.commit_lsn >= stage->hold_lsn;
 }
 
+/* It is asked to stand here. */
+static bool stands_still(const struct stage *stage)
+{
+    return stage->hold.wanted && sb_lane_progress(stage->lane)->position.commit_lsn >= stage->hold.at;
+}
+
+/* What is whole is written, and whoever asked is told where that is. */
+static int stand_still(struct stage *stage, struct sb_err *err)
+{
+    if (flush(stage, err) != 0)
+        return -1;
+    stage->hold.said = true;
+    return sb_hold_say(stage->conn, stage->config, stage->direction,
+        sb_lane_progress(stage->lane)->position.commit_lsn, err);
+}
+
 /* All that was copied is passed: the structure is completed now, and nobody writes to the tables meanwhile.
  */
 static void hold_if_passed(struct stage *stage)
@@ -175,6 +195,8 @@ static int read_some(struct stage *stage, struct sb_err *err)
             begin_anew(stage);
             return 0;
         }
+        if (stage->hold.wanted && sb_lane_gathered_lsn(stage->lane) >= stage->hold.at)
+            return stand_still(stage, err);
         if (is_at_hold(stage))
             return 0; /* nobody else writes from here on, so nor does what is gathered */
     }
@@ -194,7 +216,7 @@ static void on_turn(void *arg)
 {
     struct stage *stage = arg;
     struct sb_err err;
-    if (stage->paused || stage->recopy)
+    if (stage->paused || stage->recopy || stands_still(stage))
         return;
     if (read_some(stage, &err) != 0) {
         fail(stage, &err);
@@ -260,6 +282,44 @@ static int follow_pause(struct stage *stage, struct sb_err *err)
                                             : 0;
 }
 
+/* While it is held, the timer looks whether there is more to do, and the stream does not wake it. */
+static int hold_changed(struct stage *stage, struct sb_err *err)
+{
+    int64_t interval_ms = stage->hold.wanted ? HOLD_MS : 0;
+    sb_loop_timer_set(stage->loop, stage->hold_timer, interval_ms, interval_ms);
+    if (sb_stream_fd(stage->stream) < 0)
+        return 0;
+    return sb_loop_file_events(stage->loop, stage->stream_watch, stage->hold.wanted ? 0 : SB_LOOP_READ, err);
+}
+
+/* Never in the middle of a large transaction, whose beginning is not to be seen. */
+static int follow_hold(struct stage *stage, struct sb_err *err)
+{
+    struct sb_hold hold;
+    bool held = stage->hold.wanted;
+    if (stage->paused || stage->recopy || sb_lane_surveys(stage->lane) ||
+        (!held && sb_lane_is_large(stage->lane)))
+        return 0;
+    if (sb_hold_read(stage->conn, stage->config, stage->direction, &hold, err) != 0)
+        return -1;
+    stage->hold = hold;
+    if (hold.wanted != held && hold_changed(stage, err) != 0)
+        return -1;
+    if (hold.wanted && !hold.said && sb_lane_gathered_lsn(stage->lane) >= hold.at)
+        return stand_still(stage, err);
+    if (held && !stands_still(stage))
+        sb_loop_again(stage->loop);
+    return 0;
+}
+
+static void on_hold(void *arg)
+{
+    struct stage *stage = arg;
+    struct sb_err err;
+    if (stage->hold.wanted && follow_hold(stage, &err) != 0)
+        fail(stage, &err);
+}
+
 /* Somebody wishes rows to be copied again: what is whole is written, and the next incarnation sees to it. */
 static int follow_wishes(struct stage *stage, struct sb_err *err)
 {
@@ -312,8 +372,9 @@ static void on_tick(void *arg)
 {
     struct stage *stage = arg;
     struct sb_err err;
-    if (follow_pause(stage, &err) != 0 || follow_wishes(stage, &err) != 0 ||
-        sb_lane_pass(stage->lane, &err) != 0 || check_large(stage, &err) != 0)
+    if (follow_pause(stage, &err) != 0 || follow_hold(stage, &err) != 0 || follow_wishes(stage, &err) != 0 ||
+        sb_lane_pass(stage->lane, &err) != 0 || sb_lane_follow_repair(stage->lane, &err) != 0 ||
+        check_large(stage, &err) != 0)
         fail(stage, &err);
     else
         publish(stage);
@@ -541,7 +602,8 @@ static int watch_all(struct stage *stage, struct sb_err *err)
     stage->stream_watch = fd >= 0 ? sb_loop_file(stage->loop, fd, SB_LOOP_READ, on_stream, stage, err)
                                   : sb_loop_timer(stage->loop, POLL_MS, on_poll, stage, err);
     stage->gather_timer = sb_loop_timer(stage->loop, 0, on_poll, stage, err);
-    if (stage->stream_watch == NULL || stage->gather_timer == NULL)
+    stage->hold_timer = sb_loop_timer(stage->loop, 0, on_hold, stage, err);
+    if (stage->stream_watch == NULL || stage->gather_timer == NULL || stage->hold_timer == NULL)
         return -1;
     sb_loop_after_turn(stage->loop, on_turn, stage);
     sb_loop_again(stage->loop);
@@ -604,7 +666,8 @@ static int run_once(
         return rc;
     }
     rc = -1;
-    if (connect_all(&stage, err) == 0 && watch_all(&stage, err) == 0 && follow_pause(&stage, err) == 0) {
+    if (connect_all(&stage, err) == 0 && watch_all(&stage, err) == 0 && follow_pause(&stage, err) == 0 &&
+        sb_lane_follow_repair(stage.lane, err) == 0) {
         if (!stage.paused)
             sb_report_state(SB_STATE_RUNNING, NULL);
         stage.reading = true;

@@ -6,6 +6,7 @@
 #include "apply/signature.h"
 #include "core/fault.h"
 #include "core/log.h"
+#include "core/metrics.h"
 #include "pg/ident.h"
 
 #include <stdio.h>
@@ -333,6 +334,7 @@ int sb_ddl_take(struct sb_ddl_desk *desk, const struct sb_flight *flight, uint64
                                                      desk->direction, signature, json, &is_signed, err) != 0)
         return -1;
     if (!is_signed) {
+        sb_metric_add(SB_M_APPLY_UNSIGNED, 1);
         SB_WARN("a message that looks like DDL is not signed by the source's event triggers: left out",
             SB_LSN("commit_lsn", flight->commit_lsn), SB_NUM("xid", flight->xid));
         return 0;

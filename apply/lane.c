@@ -5,6 +5,7 @@
 #include "apply/delivery.h"
 #include "apply/judge.h"
 #include "apply/recopy.h"
+#include "apply/repair.h"
 #include "apply/strangers.h"
 #include "apply/tables.h"
 #include "core/log.h"
@@ -28,6 +29,7 @@ struct sb_lane {
     struct sb_batch *batch; /* the delivery's */
     struct sb_tables *tables;
     struct sb_ddl_desk *ddl;
+    struct sb_repair_desk *repair;
     struct sb_judge judge;
     struct sb_codec *codec;
     struct sb_proof *proof;
@@ -40,6 +42,7 @@ struct sb_lane {
     struct sb_strangers *strangers;
     struct sb_buf stranger; /* a table that was met and is to be copied first; empty: none */
     bool passed;            /* the stamps, and it is written down */
+    uint64_t newest_lsn;    /* of the commit that the newest record belongs to */
     uint64_t taken;
 };
 
@@ -53,12 +56,14 @@ static int lane_build(
         return -1;
     const struct sb_progress *progress = sb_delivery_progress(lane->delivery);
     lane->batch = sb_delivery_batch(lane->delivery);
+    lane->newest_lsn = progress->position.commit_lsn;
     sb_buf_init(&lane->stranger, NAME_MAX_BYTES);
     if (sb_judge_init(&lane->judge, conn, progress, err) != 0 ||
         sb_strangers_new(conn, progress, &lane->strangers, err) != 0 ||
         sb_tables_new(conn, sb_delivery_writer(lane->delivery), lane->config->ddl.policy != SB_DDL_IGNORE,
             &lane->tables, err) != 0 ||
         sb_ddl_desk_new(lane->config, direction, conn, lane->delivery, lane->tables, &lane->ddl, err) != 0 ||
+        sb_repair_desk_new(lane->config, direction, conn, lane->delivery, &lane->repair, err) != 0 ||
         sb_codec_new(&lane->codec, err) != 0)
         return -1;
     lane->proof = sb_proof_new(&progress->stream, 0, &progress->position, err);
@@ -93,6 +98,7 @@ void sb_lane_free(struct sb_lane *lane)
     if (lane == NULL)
         return;
     sb_ddl_desk_free(lane->ddl);
+    sb_repair_desk_free(lane->repair);
     sb_tables_free(lane->tables);
     sb_delivery_free(lane->delivery);
     sb_judge_clear(&lane->judge);
@@ -124,6 +130,13 @@ bool sb_lane_has_whole(const struct sb_lane *lane)
 bool sb_lane_is_large(const struct sb_lane *lane)
 {
     return sb_delivery_is_large(lane->delivery);
+}
+
+uint64_t sb_lane_gathered_lsn(const struct sb_lane *lane)
+{
+    const struct sb_batch *batch = lane->batch;
+    return batch->txn_count == 0 ? sb_lane_progress(lane)->position.commit_lsn
+                                 : batch->txns[batch->txn_count - 1].position.commit_lsn;
 }
 
 uint64_t sb_lane_taken(const struct sb_lane *lane)
@@ -246,6 +259,11 @@ int sb_lane_pass(struct sb_lane *lane, struct sb_err *err)
     return sb_copied_pass(lane->conn, progress, err);
 }
 
+int sb_lane_follow_repair(struct sb_lane *lane, struct sb_err *err)
+{
+    return sb_repair_desk_follow(lane->repair, lane->newest_lsn, err);
+}
+
 int sb_lane_ask_again(struct sb_lane *lane, struct sb_err *err)
 {
     if (lane->forked) {
@@ -303,6 +321,12 @@ static int meets_stranger(struct sb_lane *lane, const struct sb_change *chg, str
     return 0;
 }
 
+static struct sb_ring_at ring_at(const struct sb_frame *frame)
+{
+    return (struct sb_ring_at){
+        .commit_lsn = frame->commit_lsn, .xid = frame->xid, .timeline = frame->timeline};
+}
+
 static int take_change(struct sb_lane *lane, const struct sb_record *whole, bool repeat, struct sb_err *err)
 {
     struct sb_batch_change change = {.ordinal = whole->frame.ordinal};
@@ -315,6 +339,9 @@ static int take_change(struct sb_lane *lane, const struct sb_record *whole, bool
         return -1;
     if (repeat)
         return 0;
+    const struct sb_ring_at place = ring_at(&whole->frame);
+    lane->newest_lsn = place.commit_lsn;
+    sb_repair_desk_note(lane->repair, &place, &change.chg);
     if (lane->suspects != NULL && sb_lane_survey_is_over(lane))
         return 0;
     if (lane->suspects != NULL)
@@ -350,6 +377,23 @@ static void note_canary(struct sb_lane *lane, const struct sb_signal *signal)
         lane->canary = (struct sb_canary){signal->epoch, signal->number, signal->sent_us};
 }
 
+/* A message that asks for something, of the transaction in flight. */
+static int obey(
+    struct sb_lane *lane, const struct sb_frame *frame, const struct sb_signal *signal, struct sb_err *err)
+{
+    const struct sb_ring_at place = ring_at(frame);
+    lane->flight = (struct sb_flight){.commit_lsn = frame->commit_lsn, .xid = frame->xid};
+    if (signal->kind == SB_SIGNAL_IMAGE) {
+        if (!sb_judge_is_forked(&lane->judge, frame))
+            sb_judge_pass(&lane->judge, frame);
+        return sb_repair_take(lane->repair, &place, signal->body, !lane->judge.active, lane->scratch, err);
+    }
+    sb_repair_desk_note(lane->repair, &place, NULL);
+    if (sb_delivery_observes(lane->delivery))
+        return 0;
+    return sb_ddl_take(lane->ddl, &lane->flight, frame->ordinal, signal->body, lane->scratch, err);
+}
+
 static int take_message(struct sb_lane *lane, const struct sb_record *whole, bool repeat, struct sb_err *err)
 {
     struct sb_message msg;
@@ -362,10 +406,10 @@ static int take_message(struct sb_lane *lane, const struct sb_record *whole, boo
     if (repeat)
         return 0;
     note_canary(lane, &signal);
-    if (sb_delivery_observes(lane->delivery) || lane->suspects != NULL || signal.kind != SB_SIGNAL_DDL)
+    lane->newest_lsn = whole->frame.commit_lsn;
+    if (lane->suspects != NULL || (signal.kind != SB_SIGNAL_DDL && signal.kind != SB_SIGNAL_IMAGE))
         return 0;
-    lane->flight = (struct sb_flight){.commit_lsn = whole->frame.commit_lsn, .xid = whole->frame.xid};
-    return sb_ddl_take(lane->ddl, &lane->flight, whole->frame.ordinal, signal.body, lane->scratch, err);
+    return obey(lane, &whole->frame, &signal, err);
 }
 
 static int take_open(struct sb_lane *lane, const struct sb_record *whole, struct sb_err *err)
@@ -390,6 +434,7 @@ static int take_commit(struct sb_lane *lane, const struct sb_record *whole, stru
         sb_batch_abandon(lane->batch);
         return 0;
     }
+    lane->newest_lsn = commit.commit_lsn;
     if (lane->suspects == NULL && sb_judge_is_forked(&lane->judge, &whole->frame)) {
         lane->forked = true;
         return survey_begin(lane, &whole->frame, NULL, err);

@@ -51,6 +51,8 @@ bool sb_lane_surveys(const struct sb_lane *lane);
 /* There is nothing more to look for: it is full; or all of it is asked for, because the source has failed
  * over while stamps were in force; or a table was met that has to be copied first (apply/strangers). */
 bool sb_lane_survey_is_over(const struct sb_lane *lane);
+/* About once a second: does somebody repair, so that touched keys are to be remembered (apply/repair)? */
+int sb_lane_follow_repair(struct sb_lane *lane, struct sb_err *err);
 /* Beyond the last stamp: write down, once, that they are passed. */
 int sb_lane_pass(struct sb_lane *lane, struct sb_err *err);
 /* Ask for what was found to be copied again (apply/recopy); the lane is finished then. */
@@ -61,6 +63,8 @@ bool sb_lane_stops_for_copy(const struct sb_lane *lane);
 
 bool sb_lane_has_whole(const struct sb_lane *lane); /* there are transactions to flush */
 bool sb_lane_is_large(const struct sb_lane *lane);  /* a target transaction is open for one in flight */
+/* The newest commit that is applied or gathered. */
+uint64_t sb_lane_gathered_lsn(const struct sb_lane *lane);
 uint64_t sb_lane_taken(
     const struct sb_lane *lane); /* records taken so far: tells whether a large one moves */
 

@@ -206,12 +206,15 @@ static int chunk_cut(
             "OR c.upper_bound > k.k) RETURNING c.*, k.k, k.n, c.lower_bound IS NULL OR c.lower_bound < k.k "
             "AS "
             "below) INSERT INTO switchback.chunk (migration, direction, relation, lower_bound, upper_bound, "
-            "snapshot, flushed_past, timeline, rows, digest, schema_id, copied_at, passed) SELECT migration, "
+            "snapshot, flushed_past, timeline, rows, digest, schema_id, copied_at, passed, written_by) "
+            "SELECT migration, "
             "direction, relation, lower_bound, k, snapshot, flushed_past, timeline, rows, digest, schema_id, "
-            "copied_at, passed FROM gone WHERE below UNION ALL SELECT migration, direction, relation, n, "
+            "copied_at, passed, written_by FROM gone WHERE below UNION ALL SELECT migration, direction, "
+            "relation, n, "
             "upper_bound, "
             "snapshot, flushed_past, timeline, CASE WHEN below THEN 0 ELSE rows END, digest, schema_id, "
-            "copied_at, passed FROM gone WHERE n IS NOT NULL AND (upper_bound IS NULL OR upper_bound > n)",
+            "copied_at, passed, written_by FROM gone WHERE n IS NOT NULL AND (upper_bound IS NULL OR "
+            "upper_bound > n)",
             5, params, NULL, err) != 0)
         return -1;
     return sb_conn_query(recopy->conn,

@@ -317,6 +317,19 @@ void sb_sql_one_delete(const struct sb_apply_rel *rel, struct sb_buf *sql)
     put_match(rel, 0, sql);
 }
 
+void sb_sql_one_read(const struct sb_apply_rel *rel, struct sb_buf *sql)
+{
+    for (uint16_t i = 0; i < rel->rel->col_count; i++) {
+        sb_buf_put_str(sql, i == 0 ? "SELECT t." : ", t.");
+        sb_ident_put(sql, rel->cols[i].name);
+    }
+    sb_buf_put_str(sql, " FROM ");
+    put_rows(rel, sql);
+    sb_buf_put_str(sql, " AS t");
+    put_match(rel, 0, sql);
+    sb_buf_put_str(sql, " FOR UPDATE");
+}
+
 void sb_sql_one_json(const struct sb_apply_rel *rel, struct sb_buf *sql)
 {
     sb_buf_put_str(sql, "SELECT pg_catalog.to_jsonb(t) FROM ");

@@ -48,6 +48,8 @@ bool sb_sql_one_update(const struct sb_apply_rel *rel, const bool *present, stru
 bool sb_sql_one_fixed(const struct sb_apply_rel *rel, const struct sb_value *after, struct sb_buf *sql);
 bool sb_sql_is_fixed(const struct sb_apply_rel *rel, const struct sb_value *after, uint16_t col);
 void sb_sql_one_delete(const struct sb_apply_rel *rel, struct sb_buf *sql);
+/* The written columns of the row by key, which is locked. $1.. as one_delete. */
+void sb_sql_one_read(const struct sb_apply_rel *rel, struct sb_buf *sql);
 /* Whole row as json by key (or whole), for the conflict record. */
 void sb_sql_one_json(const struct sb_apply_rel *rel, struct sb_buf *sql);
 /* Columns of the old row that one_update, one_delete and one_json match by: the key, or all written ones. */

@@ -1,4 +1,5 @@
 /* switchback verify [--table PATTERN] [--explain] [--json]: is the target what the source is, row by row? */
+#include "cli/certificate.h"
 #include "cli/steps.h"
 #include "cli/verbs.h"
 #include "cli/words.h"
@@ -20,6 +21,8 @@ const struct sb_opt sb_opts_verify[] = {
     {"sample", 0, "PERCENT", NULL,
         "compare so many of the chunks only, drawn at random, and say what that proves"},
     {"seed", 0, "NUMBER", NULL, "draw chunks of the same numbers again"},
+    {"certificate", 0, "FILE", NULL,
+        "write down what was compared and how, for `switchback certificate check`"},
     {"json", 0, NULL, NULL, "print JSON"},
     {.name = NULL},
 };
@@ -53,7 +56,11 @@ static void difference_print(const struct sb_difference *difference)
         printf(" in ");
         sb_words_put(stdout, difference->columns);
     }
-    printf("%s\n", difference->source_differs ? "; the source is not what the stream says" : "");
+    if (difference->fault != NULL && difference->evidence[0] != '\0') {
+        printf("; fault %s: ", difference->fault);
+        sb_words_put(stdout, difference->evidence);
+    }
+    printf("\n");
 }
 
 static void result_print(const struct sb_verify_result *result)
@@ -92,11 +99,30 @@ static void rules_print(const struct sb_verify_outcome *outcome)
     }
 }
 
+static void invariants_print(const struct sb_invariants *invariants)
+{
+    for (size_t i = 0; i < invariants->count; i++) {
+        const struct sb_invariant *one = &invariants->results[i];
+        printf("%-12s  invariant ", sb_invariant_state_name(one->state));
+        sb_words_put(stdout, one->name);
+        if (one->why[0] != '\0') {
+            printf(": ");
+            sb_words_put(stdout, one->why);
+        } else if (one->same)
+            printf("  %" PRId64 " and %" PRId64 " rows, %" PRId64 " without their like", one->source_rows,
+                one->target_rows, one->differing);
+        else
+            printf("  %" PRId64 " and %" PRId64 " rows", one->source_rows, one->target_rows);
+        printf("\n");
+    }
+}
+
 static void outcome_print(const struct sb_verify_outcome *outcome)
 {
     char when[SB_TIME_TEXT_BYTES], lsn[SB_LSN_TEXT_BYTES];
     for (size_t i = 0; i < outcome->count; i++)
         result_print(&outcome->results[i]);
+    invariants_print(&outcome->invariants);
     rules_print(outcome);
     printf("%s: %" PRId64 " keys compared", sb_verify_verdict_name(outcome->verdict),
         sb_verify_total(outcome, sb_verify_keys_compared));
@@ -113,10 +139,11 @@ static json_t *difference_json(const struct sb_difference *difference)
 {
     char h[SB_LSN_TEXT_BYTES], applied[SB_LSN_TEXT_BYTES];
     json_t *key = difference->key == NULL ? NULL : json_loads(difference->key, 0, NULL);
-    return json_pack("{s:s, s:I, s:o, s:s, s:s?, s:b, s:b, s:s, s:s}", "kind",
-        sb_verdict_kind_name(difference->kind), "rows", (json_int_t)difference->rows, "key",
-        key == NULL ? json_null() : key, "digest", difference->row, "columns", difference->columns,
-        "by_stream", difference->by_stream, "source_differs", difference->source_differs, "horizon",
+    return json_pack("{s:I, s:s, s:I, s:o, s:s, s:s?, s:b, s:b, s:s?, s:s?, s:s, s:s}", "id",
+        (json_int_t)difference->id, "kind", sb_verdict_kind_name(difference->kind), "rows",
+        (json_int_t)difference->rows, "key", key == NULL ? json_null() : key, "digest", difference->row,
+        "columns", difference->columns, "by_stream", difference->by_stream, "source_differs",
+        difference->source_differs, "fault", difference->fault, "evidence", difference->evidence, "horizon",
         sb_lsn_text(difference->h, h), "applied", sb_lsn_text(difference->applied_lsn, applied));
 }
 
@@ -133,14 +160,16 @@ static json_t *result_json(const struct sb_verify_result *result)
     json_t *object = table_json(result->table), *kept = json_array();
     for (size_t i = 0; i < result->kept_count; i++)
         json_array_append_new(kept, difference_json(&result->kept[i]));
-    json_t *found = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
-        "state", sb_verify_state_name(result->state), "why", result->why, "source_rows",
-        (json_int_t)result->source_rows, "target_rows", (json_int_t)result->target_rows, "chunks",
-        (json_int_t)result->chunks, "retaken", (json_int_t)result->retaken, "dirty",
-        (json_int_t)result->dirty, "by_reread", (json_int_t)result->by_reread, "by_stream",
-        (json_int_t)result->by_stream, "undecided", (json_int_t)result->undecided, "rounds",
-        (json_int_t)result->rounds, "keys_compared", (json_int_t)sb_verify_keys_compared(result),
-        "difference_count", (json_int_t)result->differences, "differences", kept);
+    json_t *found =
+        json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "state",
+            sb_verify_state_name(result->state), "why", result->why, "source_rows",
+            (json_int_t)result->source_rows, "target_rows", (json_int_t)result->target_rows, "chunks",
+            (json_int_t)result->chunks, "retaken", (json_int_t)result->retaken, "sums_tried",
+            (json_int_t)result->sums_tried, "sums_equal", (json_int_t)result->sums_equal, "dirty",
+            (json_int_t)result->dirty, "by_reread", (json_int_t)result->by_reread, "by_stream",
+            (json_int_t)result->by_stream, "undecided", (json_int_t)result->undecided, "rounds",
+            (json_int_t)result->rounds, "keys_compared", (json_int_t)sb_verify_keys_compared(result),
+            "difference_count", (json_int_t)result->differences, "differences", kept);
     json_object_update(object, found);
     json_decref(found);
     return object;
@@ -155,6 +184,23 @@ static json_t *rules_json(const struct sb_verify_outcome *outcome)
                                          (json_int_t)use->columns, "values", (json_int_t)use->values));
     }
     return rules;
+}
+
+static json_t *invariants_json(const struct sb_invariants *invariants)
+{
+    char lsn[SB_LSN_TEXT_BYTES];
+    json_t *results = json_array();
+    for (size_t i = 0; i < invariants->count; i++) {
+        const struct sb_invariant *one = &invariants->results[i];
+        json_array_append_new(results,
+            json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I}", "name", one->name, "kind",
+                one->same ? "same" : "none", "state", sb_invariant_state_name(one->state), "why", one->why,
+                "source_rows", (json_int_t)one->source_rows, "target_rows", (json_int_t)one->target_rows,
+                "differing", (json_int_t)one->differing, "took_ms", (json_int_t)one->took_ms));
+    }
+    return json_pack("{s:s, s:I, s:I, s:o}", "commit_lsn", sb_lsn_text(invariants->commit_lsn, lsn),
+        "held_ms", (json_int_t)invariants->held_ms, "snapshots", (json_int_t)invariants->snapshots, "results",
+        results);
 }
 
 static json_t *sample_json(const struct sb_verify_sample *sample)
@@ -175,16 +221,17 @@ static json_t *outcome_json(const struct sb_verify_outcome *outcome, bool plan_o
             tables, plan_only ? table_json(outcome->results[i].table) : result_json(&outcome->results[i]));
     if (plan_only)
         return json_pack("{s:o, s:o}", "rules", rules_json(outcome), "tables", tables);
-    return json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "run",
-        (json_int_t)outcome->run, "verdict", sb_verify_verdict_name(outcome->verdict), "why", outcome->why,
-        "started", sb_clock_text(outcome->started_us, started), "applied_lsn",
+    return json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o}",
+        "run", (json_int_t)outcome->run, "verdict", sb_verify_verdict_name(outcome->verdict), "why",
+        outcome->why, "started", sb_clock_text(outcome->started_us, started), "applied_lsn",
         sb_lsn_text(outcome->first_applied_lsn, lsn), "applied_at",
         sb_clock_text(outcome->first_applied_us, applied), "keys_compared",
         (json_int_t)sb_verify_total(outcome, sb_verify_keys_compared), "snapshot_ms_max",
         (json_int_t)outcome->oldest_ms, "stream_transactions", (json_int_t)outcome->transactions,
         "held_back_by", (json_int_t)outcome->held_back_by, "window_peak_bytes",
         (json_int_t)outcome->window_peak_bytes, "memory_peak_bytes", (json_int_t)outcome->tally_peak_bytes,
-        "sample", sample_json(&outcome->sample), "rules", rules_json(outcome), "tables", tables);
+        "invariants", invariants_json(&outcome->invariants), "sample", sample_json(&outcome->sample), "rules",
+        rules_json(outcome), "tables", tables);
 }
 
 static int show(
@@ -224,14 +271,24 @@ int sb_verb_verify(const struct sb_cli *cli, struct sb_err *err)
         return sb_err_set(err, SB_E_USAGE, "\"%s\" is no pattern of tables", options.pattern);
     if (sample_of(cli, &options, err) != 0)
         return -1;
+    struct sb_certificate_file file = {.fd = -1};
+    const char *certificate = sb_opts_value(cli->opts, "certificate");
+    if (certificate != NULL && options.plan_only)
+        return sb_err_set(err, SB_E_USAGE, "--explain compares nothing, so there is nothing to certify");
+    options.records = certificate != NULL;
     struct sb_arena *arena = sb_arena_new("compare", ARENA_BYTES);
     if (arena == NULL)
         return sb_err_set(err, SB_E_NO_MEMORY, "no memory for an arena");
-    int code = sb_verify_run(cli->config, &options, arena, &outcome, err);
+    int code = certificate == NULL ? 0 : sb_certificate_open(certificate, &file, err);
+    if (code == 0)
+        code = sb_verify_run(cli->config, &options, arena, &outcome, err);
+    if (code == 0 && certificate != NULL)
+        code = sb_certificate_write(&file, cli->config, &options, &outcome, err);
     if (code == 0)
         code = show(cli, &outcome, options.plan_only, err);
     if (code == 0 && !options.plan_only)
         code = codes[outcome.verdict];
+    sb_certificate_clear(&file);
     sb_arena_free(arena);
     return code;
 }

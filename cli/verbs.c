@@ -39,6 +39,28 @@ const struct sb_verb sb_verbs[] = {
         "decided, or not one row was read. Keys of rows that differ are printed, values are not. `run` must "
         "be at "
         "work. See docs/RECONCILE.md."},
+    {"certificate", sb_verb_certificate, sb_subs_certificate, sb_opts_certificate, SB_VERB_ROOT, "",
+        "adding up what `verify --certificate` wrote",
+        "Needs the file alone: no server and no configuration. It finds every byte that was changed, and "
+        "every count or sum "
+        "that does not follow from the others; it does not know who wrote the file."},
+    {"diff", sb_verb_diff, sb_subs_diff, sb_opts_diff, SB_VERB_CONFIG, "",
+        "the differences that `verify` has proven",
+        "Exit code 4 if one of those shown is not closed (open, repairing or held). Values are printed with "
+        "--values only. "
+        "`diff show` reads both sides one after the other: what is being written may look different. See "
+        "docs/RECONCILE.md."},
+    {"repair", sb_verb_repair, sb_subs_repair, sb_opts_repair, SB_VERB_CONFIG, "",
+        "make rows of the target equal that `verify` has proven to differ",
+        "`repair run` plans and repairs inside the budget of the configuration, or does the plan with that "
+        "ID; rows are "
+        "read on the source and written by apply, which goes on, and are compared again. Exit code 0 if all "
+        "of them "
+        "compare equal (or there was nothing to do), 4 if some do not, 8 if the plan is over its budget or "
+        "one cause "
+        "explains most of it. `repair undo` puts back what a repair has replaced. `repair audit` exits with "
+        "1 if the "
+        "record of what was changed was altered. `run` must be at work. See docs/RECONCILE.md."},
     {"pause", sb_verb_pause, NULL, sb_opts_direction, SB_VERB_CONFIG, "", "let apply wait; capture goes on",
         NULL},
     {"resume", sb_verb_resume, NULL, sb_opts_direction, SB_VERB_CONFIG, "",

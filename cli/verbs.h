@@ -72,16 +72,16 @@ void sb_help_man(struct sb_buf *out);      /* docs/switchback.1 */
 /* To stdout; SB-NO-MEMORY if the buffer failed. */
 int sb_cli_print(const struct sb_buf *out, struct sb_err *err);
 
-sb_verb_fn sb_verb_apply, sb_verb_capture, sb_verb_check, sb_verb_completion, sb_verb_config,
-    sb_verb_conflicts, sb_verb_copy, sb_verb_ddl, sb_verb_explain, sb_verb_help, sb_verb_pause,
-    sb_verb_poison, sb_verb_prepare, sb_verb_reconcile, sb_verb_remove, sb_verb_resume, sb_verb_run,
-    sb_verb_status, sb_verb_stream, sb_verb_verify, sb_verb_version;
+sb_verb_fn sb_verb_apply, sb_verb_capture, sb_verb_certificate, sb_verb_check, sb_verb_completion,
+    sb_verb_config, sb_verb_conflicts, sb_verb_copy, sb_verb_ddl, sb_verb_diff, sb_verb_explain, sb_verb_help,
+    sb_verb_pause, sb_verb_poison, sb_verb_prepare, sb_verb_reconcile, sb_verb_remove, sb_verb_repair,
+    sb_verb_resume, sb_verb_run, sb_verb_status, sb_verb_stream, sb_verb_verify, sb_verb_version;
 
-extern const struct sb_sub sb_subs_completion[], sb_subs_config[], sb_subs_conflicts[], sb_subs_ddl[],
-    sb_subs_poison[], sb_subs_stream[];
-extern const struct sb_opt sb_opts_check[], sb_opts_config[], sb_opts_conflicts[], sb_opts_copy[],
-    sb_opts_ddl[], sb_opts_direction[], sb_opts_explain[], sb_opts_help[], sb_opts_poison[],
-    sb_opts_prepare[], sb_opts_remove[], sb_opts_status[], sb_opts_stream[], sb_opts_verify[],
-    sb_opts_version[];
+extern const struct sb_sub sb_subs_certificate[], sb_subs_completion[], sb_subs_config[], sb_subs_conflicts[],
+    sb_subs_ddl[], sb_subs_diff[], sb_subs_poison[], sb_subs_repair[], sb_subs_stream[];
+extern const struct sb_opt sb_opts_certificate[], sb_opts_check[], sb_opts_config[], sb_opts_conflicts[],
+    sb_opts_copy[], sb_opts_ddl[], sb_opts_diff[], sb_opts_direction[], sb_opts_explain[], sb_opts_help[],
+    sb_opts_poison[], sb_opts_prepare[], sb_opts_remove[], sb_opts_repair[], sb_opts_status[],
+    sb_opts_stream[], sb_opts_verify[], sb_opts_version[];
 
 #endif

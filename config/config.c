@@ -414,6 +414,31 @@ static int set_pairs(struct loading *in, const struct sb_option *option, const s
     return 0;
 }
 
+/* Names and SQL, as they are written. */
+static int set_queries(struct loading *in, const struct sb_option *option, const struct sb_yaml_node *node)
+{
+    struct sb_config_pairs *queries = field_of(in, option);
+    if (node->kind == SB_YAML_LIST || (node->kind == SB_YAML_SCALAR && !node->empty)) {
+        fail(in, node->line, option->path, "must be names with a query each");
+        return sb_err_hint(in->err, "Write one a line: order-totals: \"SELECT sum(total) FROM orders\".");
+    }
+    if (check_count(in, option, node) < 0)
+        return -1;
+    queries->items = sb_arena_zalloc(in->arena, (node->count + 1) * sizeof *queries->items);
+    if (queries->items == NULL)
+        return fail_memory(in);
+    for (const struct sb_yaml_node *item = node->first; item != NULL; item = item->next) {
+        struct sb_config_pair *query = &queries->items[queries->count++];
+        if (item->kind != SB_YAML_SCALAR || item->empty)
+            return fail(in, item->line, option->path, "a query must be one text");
+        query->name = keep(in, item->key);
+        query->value = keep(in, item->text);
+        if (query->name == NULL || query->value == NULL)
+            return -1;
+    }
+    return 0;
+}
+
 /* -- the tree ----------------------------------------------------------------------------------------------
  */
 
@@ -424,6 +449,8 @@ static int load_option(struct loading *in, const struct sb_option *option, const
     case SB_OPTION_PATTERNS:
     case SB_OPTION_RULES:
         return set_list(in, option, node);
+    case SB_OPTION_QUERIES:
+        return set_queries(in, option, node);
     case SB_OPTION_PAIRS:
         return set_pairs(in, option, node);
     default:

@@ -88,6 +88,7 @@ struct sb_config {
         enum sb_config_conflict conflict;
         int64_t open_transaction_idle_max_s;
         int64_t lock_timeout_ms;
+        int64_t repair_ring_max_bytes;
     } apply;
     struct {
         bool enabled;
@@ -105,6 +106,7 @@ struct sb_config {
         int64_t window_max_bytes;
         int64_t stream_wait_s;
         int64_t xmin_age_max_s;
+        bool sums;
     } verify;
     struct {
         bool enabled;
@@ -113,6 +115,20 @@ struct sb_config {
         int64_t max_rate_bytes_s; /* 0: no limit */
         int64_t ledger_max_bytes;
     } reconcile;
+    struct {
+        struct sb_config_pairs same, none; /* a name and SQL each */
+        int64_t statement_timeout_s;
+        int64_t hold_max_s;
+    } invariants;
+    struct {
+        int64_t max_rows;
+        int64_t max_deletes;
+        int64_t table_share_max_percent;
+        int64_t pattern_min_rows;
+        int64_t batch_max_rows;
+        int64_t max_rate_rows_s; /* 0: no limit */
+        int64_t apply_wait_s;
+    } repair;
     struct {
         const char *listen; /* "127.0.0.1:9187"; empty: no HTTP */
     } http;

@@ -39,6 +39,10 @@ const struct sb_section sb_sections[] = {
     {"ddl", "DDL of the source, at its place among the changes (docs/DDL.md)."},
     {"verify", "Comparing both sides row by row (docs/RECONCILE.md)."},
     {"reconcile", "The stage that keeps on proving that both sides are equal (docs/RECONCILE.md)."},
+    {"invariants", "What must hold of your data, in SQL: `switchback verify` evaluates it on both sides as "
+                   "of one and the "
+                   "same commit (docs/RECONCILE.md). Names without a schema are looked up in `public`."},
+    {"repair", "Making rows equal that are proven to differ (docs/RECONCILE.md)."},
     {"http", "The read-only HTTP server of `switchback run`: metrics, health and status."},
     {"log", "The log on standard error."},
 };
@@ -378,6 +382,17 @@ const struct sb_option sb_options[] = {
         .help =
             "How long a write waits for a lock that somebody else holds on the target, before it is rolled "
             "back and tried again."},
+    {.path = "apply.repair_ring_max_bytes",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(apply.repair_ring_max_bytes),
+        .value = "67108864",
+        .min = 64 * KIB,
+        .max = 16 * GIB,
+        .unit = "bytes",
+        .help =
+            "Memory for the keys that passed through apply while somebody repairs; without a repair none is "
+            "taken. A key takes about 56 bytes. Rows of a repair that were read before what is remembered "
+            "are left out and read again (skipped_ring)."},
 
     {.path = "reverse.enabled",
         .type = SB_OPTION_BOOL,
@@ -473,6 +488,70 @@ const struct sb_option sb_options[] = {
         .help =
             "The longest that `switchback verify` holds one snapshot, which keeps vacuum from cleaning up. A "
             "table that cannot be cut into ranges and takes longer is not compared, and named."},
+    {.path = "repair.max_rows",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(repair.max_rows),
+        .value = "10000",
+        .min = 1,
+        .max = INT64_C(10000000),
+        .unit = "rows",
+        .help = "The most rows that one `switchback repair run` writes or deletes. A plan of more is "
+                "refused: so many "
+                "differences have a cause that is to be found first."},
+    {.path = "repair.max_deletes",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(repair.max_deletes),
+        .value = "1000",
+        .min = 0,
+        .max = INT64_C(10000000),
+        .unit = "deletes",
+        .help = "The most rows of the target that one repair deletes, within `repair.max_rows`."},
+    {.path = "repair.table_share_max_percent",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(repair.table_share_max_percent),
+        .value = "10",
+        .min = 1,
+        .max = 100,
+        .unit = "percent",
+        .help =
+            "The largest share of a table's rows that one repair touches, counted once there are more than "
+            "`repair.pattern_min_rows` of them."},
+    {.path = "repair.pattern_min_rows",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(repair.pattern_min_rows),
+        .value = "100",
+        .min = 1,
+        .max = INT64_C(10000000),
+        .unit = "rows",
+        .help = "From so many differences of one table on it is asked whether most of them have one cause: "
+                "the same "
+                "column, the same kind, the same transaction. If so, a repair is refused unless "
+                "`--despite-pattern` "
+                "says otherwise."},
+    {.path = "repair.batch_max_rows",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(repair.batch_max_rows),
+        .value = "1000",
+        .min = 1,
+        .max = 1000,
+        .unit = "rows",
+        .help = "How many rows of one table go through the stream before they are compared again."},
+    {.path = "repair.max_rate_rows_s",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(repair.max_rate_rows_s),
+        .value = "0",
+        .min = 0,
+        .max = INT64_C(1000000000),
+        .unit = "rows/s",
+        .help = "The pace of a repair; 0 for as fast as apply takes it."},
+    {.path = "repair.apply_wait_s",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(repair.apply_wait_s),
+        .value = "60",
+        .min = 1,
+        .max = 86400,
+        .unit = "s",
+        .help = "How long a repair waits for apply while it does not get on, before it stops."},
 
     {.path = "reconcile.enabled",
         .type = SB_OPTION_BOOL,
@@ -519,6 +598,42 @@ const struct sb_option sb_options[] = {
                 "with the "
                 "most of them is compared as a whole instead."},
 
+    {.path = "verify.sums",
+        .type = SB_OPTION_BOOL,
+        .field = FIELD(verify.sums),
+        .value = "false",
+        .help = "Let the servers sum hashes of their rows first, and read only ranges of which the sums "
+                "differ. For links "
+                "where bandwidth is scarce: the servers work more, and little crosses the network."},
+    {.path = "invariants.same",
+        .type = SB_OPTION_QUERIES,
+        .field = FIELD(invariants.same),
+        .max = 100,
+        .help =
+            "Queries, each under a name of yours, that must give the same rows on both sides, in any order."},
+    {.path = "invariants.none",
+        .type = SB_OPTION_QUERIES,
+        .field = FIELD(invariants.none),
+        .max = 100,
+        .help = "Queries, each under a name of yours, that must give no row on either side."},
+    {.path = "invariants.statement_timeout_s",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(invariants.statement_timeout_s),
+        .value = "300",
+        .min = 1,
+        .max = 86400,
+        .unit = "s",
+        .help = "The longest that a query may take; one that takes longer was not evaluated, and is named."},
+    {.path = "invariants.hold_max_s",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(invariants.hold_max_s),
+        .value = "30",
+        .min = 1,
+        .max = 600,
+        .unit = "s",
+        .help =
+            "The longest that apply is held so that both sides stand at one commit. It is held for moments, "
+            "not while queries run."},
     {.path = "http.listen",
         .type = SB_OPTION_LISTEN,
         .field = FIELD(http.listen),

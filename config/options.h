@@ -21,6 +21,7 @@ enum sb_option_type {      /* and what its field is */
     SB_OPTION_WORD,        /* const char *: one of its choices */
     SB_OPTION_PATTERNS,    /* struct sb_config_list, of tables */
     SB_OPTION_RULES,       /* struct sb_config_list, of acceptable differences (schemas/rule.h) */
+    SB_OPTION_QUERIES,     /* struct sb_config_pairs: a name and SQL each */
     SB_OPTION_PAIRS,       /* struct sb_config_pairs: anything below it passes through */
 };
 

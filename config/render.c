@@ -47,6 +47,14 @@ static json_t *json_pairs(const struct sb_config_pairs *pairs)
     return items;
 }
 
+static json_t *json_queries(const struct sb_config_pairs *queries)
+{
+    json_t *items = json_object();
+    for (size_t i = 0; i < queries->count; i++)
+        json_object_set_new(items, queries->items[i].name, json_text(queries->items[i].value));
+    return items;
+}
+
 static json_t *json_value(const struct sb_option *option, const struct sb_config *config)
 {
     const void *field = sb_option_field(option, config);
@@ -62,6 +70,8 @@ static json_t *json_value(const struct sb_option *option, const struct sb_config
     case SB_OPTION_PATTERNS:
     case SB_OPTION_RULES:
         return json_list(field);
+    case SB_OPTION_QUERIES:
+        return json_queries(field);
     case SB_OPTION_PAIRS:
         return json_pairs(field);
     default:
@@ -215,6 +225,9 @@ static void put_type(struct sb_buf *out, const struct sb_option *option)
     case SB_OPTION_RULES:
         sb_buf_putf(out, "list of rules, %" PRId64 " to %" PRId64, option->min, option->max);
         break;
+    case SB_OPTION_QUERIES:
+        sb_buf_putf(out, "names and queries, at most %" PRId64, option->max);
+        break;
     case SB_OPTION_PAIRS:
         sb_buf_putf(out, "names and values, at most %" PRId64, option->max);
         break;
@@ -318,6 +331,10 @@ static void example_option(struct sb_buf *out, const struct sb_option *option)
     const char *dot = strrchr(option->path, '.');
     const char *indent = dot == NULL && option->type != SB_OPTION_PAIRS ? "" : "  ";
     put_comment(out, indent, option->help);
+    if (option->type == SB_OPTION_QUERIES) {
+        sb_buf_putf(out, "%s# %s:\n%s#   name: \"SELECT ...\"\n", indent, dot + 1, indent);
+        return;
+    }
     if (option->type == SB_OPTION_PAIRS) {
         sb_buf_put_str(out, "  # bootstrap.servers: kafka1.example.org:9093,kafka2.example.org:9093\n"
                             "  # security.protocol: sasl_ssl\n"

@@ -150,6 +150,12 @@ SB_ERR(SB_E_COPY_INCOMPLETE, "SB-COPY-INCOMPLETE", SB_CLASS_DATA, 65,
     "the copied image of a table cannot be joined with the stream",
     "`switchback copy --again TABLE` copies it again, then `switchback resume`.")
 /* -- the way back -------------------------------------------------------------------------------------------- */
+SB_ERR(SB_E_REPAIR_BUSY, "SB-REPAIR-BUSY", SB_CLASS_RETRY, 75,
+    "another repair of this migration is at work",
+    "Wait until it has ended; `switchback repair list` shows it. One whose program was killed lets go by itself.")
+SB_ERR(SB_E_REPAIR_VOID, "SB-REPAIR-VOID", SB_CLASS_DATA, 65,
+    "a repair cannot be run or undone: it is over, or what it rests on is not so any more",
+    "Run `switchback verify`, then plan anew: `switchback repair plan`.")
 SB_ERR(SB_E_LOOP, "SB-LOOP", SB_CLASS_DATA, 65,
     "a change that switchback wrote itself was captured as if somebody else had made it",
     "Nothing of it was sent. See docs/WAY-BACK.md: the message names the transaction; find out who wrote it.")

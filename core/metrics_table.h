@@ -70,6 +70,24 @@ SB_METRIC(SB_M_APPLY_CANARY_TIME_US, "switchback_apply_canary_time_us", "gauge",
     "When the newest canary was written on the target, microseconds since 1970")
 SB_METRIC(SB_M_APPLY_COPIED, "switchback_apply_copied_changes_total", "counter",
     "Changes skipped because the initial copy has them already")
+SB_METRIC(SB_M_APPLY_UNSIGNED, "switchback_apply_unsigned_messages_total", "counter",
+    "Messages that look like DDL or an image of rows and are not signed by the source: left out")
+SB_METRIC(SB_M_REPAIR_APPLIED, "switchback_repair_rows_applied_total", "counter",
+    "Rows of repairs written on the target")
+SB_METRIC(SB_M_REPAIR_NOOP_EQUAL, "switchback_repair_rows_noop_equal_total", "counter",
+    "Rows of repairs that were equal already")
+SB_METRIC(SB_M_REPAIR_SKIPPED_NEWER, "switchback_repair_rows_skipped_newer_total", "counter",
+    "Rows of repairs left out because a newer change touched them")
+SB_METRIC(SB_M_REPAIR_SKIPPED_RING, "switchback_repair_rows_skipped_ring_total", "counter",
+    "Rows of repairs left out because too much was forgotten to judge them")
+SB_METRIC(SB_M_REPAIR_SKIPPED_GUARD, "switchback_repair_rows_skipped_guard_total", "counter",
+    "Rows of repairs left out because the target's row was no longer the one that was found")
+SB_METRIC(SB_M_REPAIR_SKIPPED_SCHEMA, "switchback_repair_rows_skipped_schema_total", "counter",
+    "Rows of repairs left out because the target has no such table or columns")
+SB_METRIC(SB_M_REPAIR_SKIPPED_OWNER, "switchback_repair_rows_skipped_owner_total", "counter",
+    "Rows of repairs left out because the data has another owner than when they were read")
+SB_METRIC(SB_M_REPAIR_SKIPPED_REFUSED, "switchback_repair_rows_skipped_refused_total", "counter",
+    "Rows of repairs that the target refused")
 SB_METRIC(SB_M_COPY_WAITS, "switchback_copy_waits_total", "counter",
     "Times that apply had to wait for rows to be copied")
 SB_METRIC(SB_M_COPY_TABLES, "switchback_copy_tables", "gauge", "Tables of the initial copy")

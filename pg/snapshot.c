@@ -1,5 +1,7 @@
 #include "pg/snapshot.h"
 
+#include <inttypes.h>
+
 uint64_t sb_xid_widen(uint32_t xid32, uint64_t next_xid)
 {
     if (xid32 < 3)
@@ -76,4 +78,11 @@ bool sb_snapshot_sees(const struct sb_snapshot *snapshot, uint64_t xid)
             high = mid;
     }
     return true;
+}
+
+void sb_snapshot_put(const struct sb_snapshot *snapshot, struct sb_buf *out)
+{
+    sb_buf_putf(out, "%" PRIu64 ":%" PRIu64 ":", snapshot->xmin, snapshot->xmax);
+    for (size_t i = 0; i < snapshot->xip_count; i++)
+        sb_buf_putf(out, "%s%" PRIu64, i == 0 ? "" : ",", snapshot->xip[i]);
 }

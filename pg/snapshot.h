@@ -28,6 +28,7 @@ struct sb_snapshot {
 /* Reads pg_current_snapshot()'s text "10:20:10,14,15". False if it is malformed or not in order. xip lives in
  * arena. */
 bool sb_snapshot_parse(const char *text, struct sb_arena *arena, struct sb_snapshot *ret_snapshot);
+void sb_snapshot_put(const struct sb_snapshot *snapshot, struct sb_buf *out); /* the text again */
 bool sb_snapshot_sees(const struct sb_snapshot *snapshot, uint64_t xid);
 
 #endif

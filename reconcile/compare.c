@@ -5,6 +5,7 @@
 #include "pg/ident.h"
 #include "reconcile/accept.h"
 #include "reconcile/keyset.h"
+#include "reconcile/sums.h"
 #include "reconcile/tally.h"
 #include "schemas/digest.h"
 #include "schemas/rowform.h"
@@ -18,10 +19,12 @@ enum {
     KEY_MAX_BYTES = 64 * 1024 * 1024,
     ASIDE_MAX_BYTES = 64 * 1024,
     PENDING_MAX_BYTES = 256 * 1024 * 1024,
+    LINES_MAX_BYTES = 4 * 1024 * 1024,
     KEYSET_MAX_BYTES = 64 * 1024 * 1024,
     BATCH_KEYS = SB_COMPARE_KEYS_MAX, /* read again under one pair of stamps */
     SUSPECTS_MAX = 500, /* of a chunk: whose columns are looked at while its snapshots are there */
     SLICE_BITS_MAX = 24,
+    SUMS_LEAST = 8,  /* chunks, before sums are given up */
     ROUNDS_MAX = 30, /* once progress has passed everything that made keys dirty */
     TRIES_MAX = 20,  /* the same, of a chunk */
     PAUSE_FIRST_US = 10000,
@@ -48,12 +51,15 @@ struct sb_compare {
     struct sb_window *window;
     struct sb_arena *kept; /* the caller's */
     struct sb_tally *tally;
+    struct sb_tally
+        *lines; /* rows as they came, until they meet one that is the same: most never need more */
     struct sb_arena *keyset_arena;
     struct sb_arena *pending_arena;
     struct pending *pending;
     size_t pending_count, pending_cap;
     struct sb_history history;
-    struct sb_buf sql[2], key, canonical, value, aside;
+    struct sb_buf sql[2], key, canonical, value, aside, line;
+    struct sb_value values[SB_COLS_MAX];
     struct sb_digest fields[SB_COLS_MAX];
     bool differs[SB_COLS_MAX];
     int64_t accepted[SB_COLS_MAX]; /* by rules, in what is being read */
@@ -61,6 +67,7 @@ struct sb_compare {
     const struct sb_verify_table *table;
     struct sb_verify_result *result;
     struct chunk chunk;
+    struct sb_chunk_record record;
     size_t range; /* its number, or that of the chunk of the key that is judged */
     struct sb_stamp stamp;
     struct sb_keyset suspects;
@@ -99,10 +106,15 @@ int sb_compare_new(const struct sb_compare_options *options, struct sb_sides *si
     sb_buf_init(&compare->canonical, KEY_MAX_BYTES);
     sb_buf_init(&compare->value, SB_VERIFY_VALUE_MAX_BYTES);
     sb_buf_init(&compare->aside, ASIDE_MAX_BYTES);
-    compare->tally = sb_tally_new(options->tally_max_bytes);
+    size_t lines_max =
+        options->tally_max_bytes / 4 < LINES_MAX_BYTES ? options->tally_max_bytes / 4 : LINES_MAX_BYTES;
+    sb_buf_init(&compare->line, lines_max);
+    compare->lines = sb_tally_new(lines_max);
+    compare->tally = sb_tally_new(options->tally_max_bytes - lines_max);
     compare->keyset_arena = sb_arena_new("keys read again", KEYSET_MAX_BYTES);
     compare->pending_arena = sb_arena_new("dirty keys", PENDING_MAX_BYTES);
-    if (compare->tally == NULL || compare->keyset_arena == NULL || compare->pending_arena == NULL) {
+    if (compare->tally == NULL || compare->lines == NULL || compare->keyset_arena == NULL ||
+        compare->pending_arena == NULL) {
         sb_compare_free(compare);
         return sb_err_set(err, SB_E_NO_MEMORY, "no memory for a compare");
     }
@@ -116,6 +128,7 @@ void sb_compare_free(struct sb_compare *compare)
     if (compare == NULL)
         return;
     sb_tally_free(compare->tally);
+    sb_tally_free(compare->lines);
     sb_arena_free(compare->keyset_arena);
     sb_arena_free(compare->pending_arena);
     sb_history_clear(&compare->history);
@@ -127,6 +140,7 @@ void sb_compare_free(struct sb_compare *compare)
     sb_buf_clear(&compare->canonical);
     sb_buf_clear(&compare->value);
     sb_buf_clear(&compare->aside);
+    sb_buf_clear(&compare->line);
     free(compare);
 }
 
@@ -138,7 +152,7 @@ uint64_t sb_compare_first_applied(const struct sb_compare *compare, int64_t *ret
 
 size_t sb_compare_tally_peak_bytes(const struct sb_compare *compare)
 {
-    return sb_tally_peak_bytes(compare->tally);
+    return sb_tally_peak_bytes(compare->tally) + sb_tally_peak_bytes(compare->lines);
 }
 
 /* -- differences ----------------------------------------------------------------------------------------- */
@@ -250,32 +264,115 @@ static bool slice_has(const struct chunk *chunk, const struct sb_digest *key)
     return high >> (32 - chunk->bits) == chunk->slice;
 }
 
-static int scan_row(void *arg, enum sb_side side, const struct sb_value *values, struct sb_err *err)
+/* The row's values are in compare->values then, and views into line. */
+static int split(struct sb_compare *compare, char *line, size_t len, struct sb_err *err)
 {
-    struct sb_compare *compare = arg;
-    struct sb_digest key, row;
-    read_row(compare, values, &key, &row);
-    if (!slice_has(&compare->chunk, &key))
+    if (sb_rowform_split(line, len, compare->values, compare->table->column_count))
         return 0;
-    if (compare->key.failed)
-        return sb_err_set(err, SB_E_LIMIT, "table %s: a key is larger than %d bytes",
-            compare->table->relation, KEY_MAX_BYTES);
-    if (side == SB_SIDE_SOURCE)
-        compare->result->source_rows++;
-    else
-        compare->result->target_rows++;
-    int rc = sb_tally_add_aside(compare->tally, &key, &row, sb_buf_view(&compare->key),
-        sb_buf_view(&compare->aside), side == SB_SIDE_SOURCE ? 1 : -1);
+    return sb_err_set(
+        err, SB_E_PROTOCOL, "table %s: a row has not the form it must have", compare->table->relation);
+}
+
+static int tally_answer(int rc, struct sb_err *err)
+{
     if (rc == SB_TALLY_FULL)
         return SB_SIDES_FULL;
     return rc == 0 ? 0 : sb_err_set(err, SB_E_NO_MEMORY, "no memory for the rows that are compared");
 }
 
-static int key_row(void *arg, enum sb_side side, const struct sb_value *values, struct sb_err *err)
+static void count_row(struct sb_compare *compare, const struct sb_digest *line, int64_t by)
+{
+    enum sb_side side = by > 0 ? SB_SIDE_SOURCE : SB_SIDE_TARGET;
+    if (side == SB_SIDE_SOURCE)
+        compare->result->source_rows++;
+    else
+        compare->result->target_rows++;
+    compare->record.rows[side]++;
+    compare->record.sum[side] += sb_sum_of(line);
+}
+
+/* by: as the tally's. digest: of the line as it came. */
+static int row_take(struct sb_compare *compare, char *line, size_t len, const struct sb_digest *digest,
+    int64_t by, struct sb_err *err)
+{
+    struct sb_digest key, row;
+    if (split(compare, line, len, err) != 0)
+        return -1;
+    read_row(compare, compare->values, &key, &row);
+    if (!slice_has(&compare->chunk, &key))
+        return 0;
+    if (compare->key.failed)
+        return sb_err_set(err, SB_E_LIMIT, "table %s: a key is larger than %d bytes",
+            compare->table->relation, KEY_MAX_BYTES);
+    if (compare->chunk.bits > 0)
+        count_row(compare, digest, by);
+    return tally_answer(sb_tally_add_line(compare->tally, &key, &row, sb_buf_view(&compare->key),
+                            sb_buf_view(&compare->aside), digest, by),
+        err);
+}
+
+struct settling {
+    struct sb_compare *compare;
+    struct sb_err *err;
+    bool failed; /* and err says how */
+};
+
+static int line_settle(void *arg, const struct sb_tally_rest *rest)
+{
+    struct settling *settling = arg;
+    struct sb_buf *line = &settling->compare->line;
+    int64_t rows = rest->truth + rest->follower;
+    int rc = 0;
+    for (int64_t i = 0; rc == 0 && i < rows; i++) {
+        sb_buf_reset(line); /* reading it changes it */
+        sb_buf_put_view(line, rest->key_bytes);
+        rc = line->failed ? sb_err_set(settling->err, SB_E_NO_MEMORY, "no memory for a row")
+                          : row_take(settling->compare, line->ptr, line->len, &rest->key,
+                                rest->truth > 0 ? 1 : -1, settling->err);
+    }
+    settling->failed = rc < 0;
+    return rc;
+}
+
+/* What has met nothing becomes rows with keys. 0, SB_SIDES_FULL, or -1. */
+static int lines_settle(struct sb_compare *compare, struct sb_err *err)
+{
+    struct settling settling = {.compare = compare, .err = err};
+    int rc = sb_tally_each(compare->lines, line_settle, &settling);
+    sb_tally_reset(compare->lines);
+    if (rc < 0 && !settling.failed)
+        return sb_err_set(err, SB_E_NO_MEMORY, "no memory for the rows that are compared");
+    return rc;
+}
+
+/* Two rows whose lines are the same are the same in everything: they cancel without being looked into. */
+static int scan_line(void *arg, enum sb_side side, char *line, size_t len, struct sb_err *err)
+{
+    struct sb_compare *compare = arg;
+    int64_t by = side == SB_SIDE_SOURCE ? 1 : -1;
+    struct sb_digest digest = sb_hash128(sb_view(line, len));
+    if (compare->chunk.bits > 0)
+        return row_take(compare, line, len, &digest, by, err);
+    count_row(compare, &digest, by);
+    int rc = sb_tally_add(compare->lines, &digest, &digest, sb_view(line, len), by);
+    if (rc == SB_TALLY_FULL) {
+        rc = lines_settle(compare, err);
+        if (rc != 0)
+            return rc;
+        rc = sb_tally_add(compare->lines, &digest, &digest, sb_view(line, len), by);
+    }
+    if (rc == SB_TALLY_FULL) /* larger than all the room there is */
+        return row_take(compare, line, len, &digest, by, err);
+    return tally_answer(rc, err);
+}
+
+static int key_line(void *arg, enum sb_side side, char *line, size_t len, struct sb_err *err)
 {
     struct sb_compare *compare = arg;
     struct sb_digest key, row;
-    read_row(compare, values, &key, &row);
+    if (split(compare, line, len, err) != 0)
+        return -1;
+    read_row(compare, compare->values, &key, &row);
     /* Keys that SQL calls equal and that are spelled otherwise are other keys. */
     struct sb_keyset_item *item = sb_keyset_find(&compare->suspects, &key);
     if (item == NULL)
@@ -380,6 +477,8 @@ static int pend(void *arg, const struct sb_digest *key, struct sb_view key_bytes
     if (!chunk_has(compare, key, key_bytes))
         return 0;
     compare->result->dirty++;
+    compare->record.dirty++;
+    compare->record.dirty_sum += sb_sum_of(key);
     return pending_add(compare, key, key_bytes, err);
 }
 
@@ -396,8 +495,8 @@ static int keys_read(struct sb_compare *compare, struct sb_err *err)
             return sb_err_set(err, SB_E_LIMIT, "table %s: keys to be read again do not fit into a statement",
                 compare->table->relation);
     }
-    return sb_sides_read(compare->sides, compare->table, sb_buf_str(&compare->sql[0]),
-        sb_buf_str(&compare->sql[1]), compare->options.age_max_ms, key_row, compare, err);
+    return sb_sides_read(compare->sides, sb_buf_str(&compare->sql[0]), sb_buf_str(&compare->sql[1]),
+        compare->options.age_max_ms, key_line, compare, err);
 }
 
 /* Read a batch of pending keys under stamps of its own. 0, AGAIN, STOP, or -1. */
@@ -605,6 +704,14 @@ struct taking {
 };
 enum { TAKING_FAILED = 1 };
 
+static void record_rest(struct sb_chunk_record *record, const struct sb_tally_rest *rest)
+{
+    record->differing[SB_SIDE_SOURCE] += rest->truth;
+    record->differing[SB_SIDE_TARGET] += rest->follower;
+    record->differing_sum[SB_SIDE_SOURCE] += rest->truth_sum;
+    record->differing_sum[SB_SIDE_TARGET] += rest->follower_sum;
+}
+
 /* What is left of a key that is not dirty. */
 static int rest_take(void *arg, const struct sb_tally_rest *rest)
 {
@@ -614,8 +721,11 @@ static int rest_take(void *arg, const struct sb_tally_rest *rest)
     if (table->key_count > 0 &&
         sb_window_is_dirty(compare->window, table->number, &rest->key, &compare->stamp.cut))
         return 0;
-    if (rest->truth > 0 && rest->follower > 0 && sb_accept_needs_values(table))
+    if (rest->truth > 0 && rest->follower > 0 && sb_accept_needs_values(table)) {
+        compare->record.put_off++;
         return pending_add(compare, &rest->key, rest->key_bytes, taking->err) == 0 ? 0 : TAKING_FAILED;
+    }
+    record_rest(&compare->record, rest);
     const struct sb_digest rows[] = {sb_accept_row(rest->truth_aside, &rest->truth_row),
         sb_accept_row(rest->follower_aside, &rest->follower_row)};
     struct sb_finding found = {.rows = 1,
@@ -634,6 +744,7 @@ static int rest_take(void *arg, const struct sb_tally_rest *rest)
             !sb_verify_field_equal(table, i, &item->rows[0].fields[i], &item->rows[1].fields[i]);
     if (both)
         found.differs = compare->differs;
+    compare->record.differences += found.rows;
     return difference(compare, &found, taking->err) == 0 ? 0 : TAKING_FAILED;
 }
 
@@ -642,6 +753,7 @@ static int owe(void *arg, const struct sb_digest *row, int by, struct sb_err *er
     struct sb_compare *compare = arg;
     if (!slice_has(&compare->chunk, row))
         return 0;
+    compare->record.owed++;
     int rc = sb_tally_add(compare->tally, row, row, sb_view(NULL, 0), -by);
     if (rc == 0)
         return 0;
@@ -649,6 +761,20 @@ static int owe(void *arg, const struct sb_digest *row, int by, struct sb_err *er
         "table %s: what was written between the two cuts does not fit into the %zu bytes of "
         "verify.memory_max_bytes",
         compare->table->relation, compare->options.tally_max_bytes);
+}
+
+static int record_give(struct sb_compare *compare, struct sb_err *err)
+{
+    struct sb_chunk_record *record = &compare->record;
+    if (compare->options.judged == NULL)
+        return 0;
+    record->range = compare->chunk.range;
+    record->bits = compare->chunk.bits;
+    record->slice = compare->chunk.slice;
+    record->seen = &compare->stamp.cut.snapshot;
+    record->h = compare->stamp.h;
+    record->applied_lsn = compare->stamp.cut.applied_lsn;
+    return compare->options.judged(compare->options.judged_arg, compare->result, record, err);
 }
 
 static int judge(struct sb_compare *compare, struct sb_err *err)
@@ -667,9 +793,57 @@ static int judge(struct sb_compare *compare, struct sb_err *err)
         return rc == TAKING_FAILED ? -1
                                    : sb_err_set(err, SB_E_NO_MEMORY, "no memory for the rows that differ");
     sb_accept_add(table, compare->accepted);
+    compare->record.by_rule_sum = sb_tally_met_sum(compare->tally);
+    if (record_give(compare, err) != 0)
+        return -1;
     sb_window_forget(compare->window, &compare->stamp.cut);
     compare->last_h = compare->stamp.h;
     return 0;
+}
+
+/* Where most ranges are written to, the sums are different most of the time, and are only more work. */
+static bool sums_help(const struct sb_compare *compare)
+{
+    const struct sb_verify_result *result = compare->result;
+    return compare->options.sums && compare->table->strategy == SB_STRATEGY_RANGES &&
+           compare->table->ruled_count == 0 && compare->chunk.bits == 0 &&
+           (result->sums_tried < SUMS_LEAST || result->sums_equal * 2 >= result->sums_tried);
+}
+
+/* ret_equal: the rows are the same, and counted. */
+static int sums_compare(struct sb_compare *compare, bool *ret_equal, struct sb_err *err)
+{
+    int64_t rows;
+    *ret_equal = false;
+    if (!sums_help(compare))
+        return 0;
+    for (int side = 0; side < 2; side++) {
+        sb_buf_reset(&compare->sql[side]);
+        sb_sums_put(compare->table, (enum sb_side)side, compare->chunk.range, &compare->sql[side]);
+    }
+    if (sb_sums_compare(compare->sides, sb_buf_str(&compare->sql[0]), sb_buf_str(&compare->sql[1]), ret_equal,
+            &rows, err) != 0)
+        return sb_err_add(err, "could not sum up rows");
+    compare->result->sums_tried++;
+    if (*ret_equal) {
+        compare->result->sums_equal++;
+        compare->result->source_rows += rows;
+        compare->result->target_rows += rows;
+    }
+    return 0;
+}
+
+static int rows_read(struct sb_compare *compare, struct sb_err *err)
+{
+    for (int side = 0; side < 2; side++) {
+        sb_buf_reset(&compare->sql[side]);
+        sb_verify_put_range(compare->table, (enum sb_side)side, compare->chunk.range, &compare->sql[side]);
+    }
+    int rc = sb_sides_read(compare->sides, sb_buf_str(&compare->sql[0]), sb_buf_str(&compare->sql[1]),
+        compare->options.age_max_ms, scan_line, compare, err);
+    if (rc == 0)
+        rc = lines_settle(compare, err);
+    return rc == 0 ? suspects_read(compare, err) : rc;
 }
 
 /* Both sides' rows under one pair of stamps. 0, SB_SIDES_FULL, AGAIN, STOP, or -1. */
@@ -677,19 +851,17 @@ static int chunk_read(struct sb_compare *compare, struct sb_err *err)
 {
     struct sb_verify_result *result = compare->result;
     int64_t source_rows = result->source_rows, target_rows = result->target_rows;
+    bool equal;
     int rc = take_stamp(compare, err);
     if (rc != 0)
         return rc;
     sb_tally_reset(compare->tally);
+    compare->record = (struct sb_chunk_record){.next = NULL};
+    sb_tally_reset(compare->lines);
     memset(compare->accepted, 0, sizeof compare->accepted);
-    for (int side = 0; side < 2; side++) {
-        sb_buf_reset(&compare->sql[side]);
-        sb_verify_put_range(compare->table, (enum sb_side)side, compare->chunk.range, &compare->sql[side]);
-    }
-    rc = sb_sides_read(compare->sides, compare->table, sb_buf_str(&compare->sql[0]),
-        sb_buf_str(&compare->sql[1]), compare->options.age_max_ms, scan_row, compare, err);
-    if (rc == 0)
-        rc = suspects_read(compare, err);
+    rc = sums_compare(compare, &equal, err);
+    if (rc == 0 && !equal)
+        rc = rows_read(compare, err);
     if (rc < 0 || sb_sides_end(compare->sides, err) != 0)
         return -1;
     if (rc == 0)

@@ -14,18 +14,25 @@
 #ifndef SB_RECONCILE_COMPARE_H
 #define SB_RECONCILE_COMPARE_H
 
+#include "reconcile/chunk_record.h"
 #include "reconcile/finding.h"
 #include "reconcile/follow.h"
 #include "reconcile/frontier.h"
 #include "reconcile/report.h"
 #include "reconcile/sides.h"
 
+typedef int sb_compare_judged_fn(
+    void *arg, struct sb_verify_result *result, const struct sb_chunk_record *record, struct sb_err *err);
+
 struct sb_compare_options {
     size_t tally_max_bytes;
     int64_t stream_wait_ms; /* for the stream to get past the stamp's horizon */
     int64_t age_max_ms;     /* of a snapshot */
+    bool sums;              /* ask the servers for sums first (reconcile/sums) */
     sb_finding_fn *found;   /* each difference, when it is proven; NULL: nobody */
     void *found_arg;
+    sb_compare_judged_fn *judged; /* each chunk, when it is judged; NULL: nobody */
+    void *judged_arg;
 };
 
 struct sb_compare;

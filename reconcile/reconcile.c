@@ -746,7 +746,8 @@ static int begin(struct reconcile *reconcile, struct sb_err *err)
             0 ||
         wait_ready(reconcile, &progress, err) != 0 ||
         tables_digest(reconcile, &reconcile->tables_digest, err) != 0 ||
-        sb_scene_plan(scene, NULL, err) != 0 || make_items(reconcile, err) != 0)
+        sb_scene_plan(scene, NULL, reconcile->config->verify.chunk_rows, err) != 0 ||
+        make_items(reconcile, err) != 0)
         return -1;
     scene->found = on_found;
     scene->found_arg = reconcile;

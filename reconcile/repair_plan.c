@@ -225,11 +225,11 @@ static bool over_budget(const struct sb_repair_limits *limits, const struct sb_r
     int64_t rows = plan->deletes + plan->writes;
     if (rows > limits->rows_max) {
         sb_buf_putf(
-            why, "%" PRId64 " rows are more than the %" PRId64 " of repair.rows_max", rows, limits->rows_max);
+            why, "%" PRId64 " rows are more than the %" PRId64 " of repair.max_rows", rows, limits->rows_max);
         return true;
     }
     if (plan->deletes > limits->deletes_max) {
-        sb_buf_putf(why, "%" PRId64 " deletes are more than the %" PRId64 " of repair.deletes_max",
+        sb_buf_putf(why, "%" PRId64 " deletes are more than the %" PRId64 " of repair.max_deletes",
             plan->deletes, limits->deletes_max);
         return true;
     }

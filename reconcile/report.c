@@ -12,6 +12,12 @@ const char *sb_verify_verdict_name(enum sb_verify_verdict verdict)
     return names[verdict];
 }
 
+const char *sb_invariant_state_name(enum sb_invariant_state state)
+{
+    static const char *const names[] = {"holds", "broken", "not evaluated"};
+    return names[state];
+}
+
 int64_t sb_verify_total(
     const struct sb_verify_outcome *outcome, int64_t (*of)(const struct sb_verify_result *))
 {
@@ -34,6 +40,10 @@ void sb_verify_conclude(struct sb_verify_outcome *outcome)
         enum sb_verify_state state = outcome->results[i].state;
         different = different || state == SB_TABLE_DIFFERS || outcome->results[i].differences > 0;
         open = open || state == SB_TABLE_UNDECIDED || state == SB_TABLE_NOT_COMPARED;
+    }
+    for (size_t i = 0; i < outcome->invariants.count; i++) {
+        different = different || outcome->invariants.results[i].state == SB_INVARIANT_BROKEN;
+        open = open || outcome->invariants.results[i].state == SB_INVARIANT_NOT_EVALUATED;
     }
     if (outcome->why[0] == '\0' && outcome->count == 0)
         outcome->why = "no table was to be compared";

@@ -4,6 +4,7 @@
 #ifndef SB_RECONCILE_REPORT_H
 #define SB_RECONCILE_REPORT_H
 
+#include "reconcile/chunk_record.h"
 #include "reconcile/plan.h"
 #include "reconcile/verdict.h"
 
@@ -11,9 +12,11 @@ enum { SB_VERIFY_DIFFERENCES_KEPT = 100 /* of a table; all are counted */ };
 
 struct sb_difference {
     enum sb_verdict_kind kind;
-    int64_t rows;        /* of a table without a key: so many of the same */
-    const char *key;     /* a JSON object; NULL: the table has no key */
-    char row[33];        /* of a table without a key: the row's digest, as hex */
+    int64_t rows;                 /* of a table without a key: so many of the same */
+    const char *key;              /* a JSON object; NULL: the table has no key */
+    char row[33];                 /* the key's digest, of a table without a key: the row's, as hex */
+    int64_t id;                   /* switchback.difference */
+    const char *fault, *evidence; /* who is at fault, and why so; NULL: it was not asked */
     const char *columns; /* which differ, as SQL names them, if both sides have the row; NULL: not known */
     bool by_stream;      /* proven by what the stream says of the key */
     bool source_differs; /* the source is not what the stream says */
@@ -43,13 +46,16 @@ struct sb_verify_result {
     bool whole;                       /* every chunk was judged; undecided keys are counted below */
     int64_t source_rows, target_rows; /* read by the scans that count */
     int64_t chunks, retaken;
-    bool *bad;           /* of each of the table's ranges: a difference was found in it */
-    int64_t dirty;       /* keys that the window touched */
-    int64_t by_reread;   /* of these, decided by reading them again */
-    int64_t by_stream;   /* decided by the stream */
-    int64_t undecided;   /* not decided */
-    int64_t rounds;      /* most rounds a key took */
-    int64_t differences; /* rows */
+    int64_t sums_tried, sums_equal;  /* chunks of which the servers' sums were asked for; were equal */
+    bool *bad;                       /* of each of the table's ranges: a difference was found in it */
+    int64_t dirty;                   /* keys that the window touched */
+    int64_t by_reread;               /* of these, decided by reading them again */
+    int64_t by_stream;               /* decided by the stream */
+    int64_t undecided;               /* not decided */
+    int64_t rounds;                  /* most rounds a key took */
+    int64_t differences;             /* rows */
+    struct sb_chunk_record *records; /* of its chunks, the first first, if they were asked for */
+    struct sb_chunk_record *last_record;
     struct sb_difference *kept;
     size_t kept_count;
 };
@@ -62,16 +68,46 @@ struct sb_verify_sample {
 };
 #define SB_VERIFY_SAMPLE_CONFIDENCE 0.95
 
+enum sb_invariant_state { SB_INVARIANT_HOLDS, SB_INVARIANT_BROKEN, SB_INVARIANT_NOT_EVALUATED };
+const char *sb_invariant_state_name(enum sb_invariant_state state); /* "holds" */
+
+struct sb_invariant {
+    const char *name;
+    bool same; /* the same rows on both sides; else no row on either */
+    enum sb_invariant_state state;
+    const char *why; /* it was not evaluated; else "" */
+    int64_t source_rows, target_rows;
+    int64_t differing; /* of the same: rows that the other side has not */
+    int64_t took_ms;
+};
+
+struct sb_invariants {
+    struct sb_invariant *results;
+    size_t count;
+    uint64_t commit_lsn; /* both sides were as of this commit; 0: there was no barrier */
+    int64_t held_ms;     /* apply stood for it */
+    int64_t snapshots;   /* of the source that were taken */
+};
+
 enum sb_verify_verdict { SB_VERIFY_EQUAL, SB_VERIFY_DIFFERENT, SB_VERIFY_INCOMPLETE };
 const char *sb_verify_verdict_name(enum sb_verify_verdict verdict); /* "equal" */
 
+struct sb_verify_server {
+    struct sb_server_id id;
+    int version; /* 150020 */
+};
+
 struct sb_verify_outcome {
+    struct sb_verify_server servers[2]; /* by enum sb_side */
+    struct sb_uuid stream;
+    uint64_t ownership_epoch;
     int64_t run; /* switchback.verify_run; 0: nothing was to be compared but the plan */
     enum sb_verify_verdict verdict;
     const char *why; /* incomplete as a whole, in words; else "" */
     struct sb_verify_result *results;
     size_t count;
     struct sb_verify_sample sample;
+    struct sb_invariants invariants;
     const struct sb_rule_use *rules; /* of the configuration */
     size_t rule_count;
     uint64_t

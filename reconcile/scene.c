@@ -32,13 +32,13 @@ void sb_scene_clear(struct sb_scene *scene)
     sb_sides_close(scene->sides);
 }
 
-int sb_scene_plan(struct sb_scene *scene, const char *pattern, struct sb_err *err)
+int sb_scene_plan(struct sb_scene *scene, const char *pattern, int64_t chunk_rows, struct sb_err *err)
 {
     struct sb_names names;
     sb_wiring_names(scene->config, scene->direction, &names);
     const struct sb_verify_plan_options options = {.names = &names,
         .pattern = pattern,
-        .chunk_rows = scene->config->verify.chunk_rows,
+        .chunk_rows = chunk_rows,
         .accept = &scene->config->verify.accept};
     return sb_verify_plan_make(sb_sides_conn(scene->sides, SB_SIDE_SOURCE),
         sb_sides_conn(scene->sides, SB_SIDE_TARGET), &options, scene->arena, &scene->plan, err);
@@ -116,8 +116,11 @@ static int compare_open(struct sb_scene *scene, struct sb_err *err)
         .tally_max_bytes = (size_t)scene->config->verify.memory_max_bytes,
         .stream_wait_ms = scene->config->verify.stream_wait_s * 1000,
         .age_max_ms = scene->config->verify.xmin_age_max_s * 1000,
+        .sums = scene->config->verify.sums && scene->judged == NULL,
         .found = scene->found,
-        .found_arg = scene->found_arg};
+        .found_arg = scene->found_arg,
+        .judged = scene->judged,
+        .judged_arg = scene->judged_arg};
     return sb_compare_new(
         &options, scene->sides, scene->follow, scene->window, scene->arena, &scene->compare, err);
 }

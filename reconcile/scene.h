@@ -25,6 +25,8 @@ struct sb_scene {
     struct sb_compare *compare;
     sb_finding_fn *found; /* who wants to hear of differences, set before sb_scene_follow; NULL: nobody */
     void *found_arg;
+    sb_compare_judged_fn *judged; /* the same, of chunks */
+    void *judged_arg;
     char purpose[SB_SCENE_PURPOSE_BYTES], path[SB_PATH_BYTES];
 };
 
@@ -41,8 +43,8 @@ struct sb_scene_progress {
 int sb_scene_open(const struct sb_config *config, enum sb_direction direction, const char *word,
     struct sb_arena *arena, struct sb_scene *scene, struct sb_err *err);
 void sb_scene_clear(struct sb_scene *scene);
-/* pattern: of tables; NULL: all. */
-int sb_scene_plan(struct sb_scene *scene, const char *pattern, struct sb_err *err);
+/* pattern: of tables; NULL: all. chunk_rows: where tables are cut. */
+int sb_scene_plan(struct sb_scene *scene, const char *pattern, int64_t chunk_rows, struct sb_err *err);
 /* The target's progress row. SB-PROGRESS-LOST. */
 int sb_scene_progress(struct sb_scene *scene, struct sb_scene_progress *ret_progress, struct sb_err *err);
 /* Rows of the initial copy are those of many moments until the stream has passed the last of them: waits for

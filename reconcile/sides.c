@@ -4,7 +4,6 @@
 #include "core/fault.h"
 #include "core/loop.h"
 #include "schemas/digest.h"
-#include "schemas/rowform.h"
 
 #include <errno.h>
 #include <libpq-fe.h>
@@ -16,9 +15,9 @@ enum {
     SQL_MAX_BYTES = 16 * 1024 * 1024,
     STAMP_MAX_BYTES = 1024 * 1024,
     LOCK_TIMEOUT_MS = 5000,
-    TURN_ROWS = 256,    /* before the other side gets its turn */
-    AHEAD_ROWS = 20000, /* further than this no side gets */
-    POLL_MS = 200,      /* the age is looked at as often */
+    TURN_ROWS = 256,   /* before the other side gets its turn */
+    AHEAD_ROWS = 4000, /* further than this no side gets */
+    POLL_MS = 200,     /* the age is looked at as often */
 };
 
 struct sb_sides {
@@ -30,7 +29,6 @@ struct sb_sides {
     int64_t begun_ms; /* of the open transactions; 0: none */
     int64_t oldest_ms;
     int64_t rows, bytes;
-    struct sb_value values[SB_COLS_MAX];
 };
 
 /* -- life ------------------------------------------------------------------------------------------------ */
@@ -241,9 +239,8 @@ struct half {
 
 struct reading {
     struct sb_sides *sides;
-    const struct sb_verify_table *table;
     int64_t age_max_ms;
-    sb_sides_row_fn *fn;
+    sb_sides_line_fn *fn;
     void *arg;
     struct half halves[2];
 };
@@ -276,17 +273,6 @@ static int copy_end(struct half *half, struct sb_err *err)
     return 0;
 }
 
-static int row_take(struct reading *reading, struct half *half, char *line, int len, struct sb_err *err)
-{
-    half->rows++;
-    reading->sides->rows += half->side == SB_SIDE_SOURCE;
-    reading->sides->bytes += len;
-    if (!sb_rowform_split(line, (size_t)len, reading->sides->values, reading->table->column_count))
-        return sb_err_set(err, SB_E_PROTOCOL, "table %s: a row of the %s has not the form it must have",
-            reading->table->relation, sb_side_name(half->side));
-    return reading->fn(reading->arg, half->side, reading->sides->values, err);
-}
-
 enum { PUMP_DRY = -2 };
 
 /* Some rows of one side: 0, PUMP_DRY if there is none now, what fn said, or -1. */
@@ -301,7 +287,10 @@ static int pump(struct reading *reading, struct half *half, struct sb_err *err)
             return copy_end(half, err);
         if (len < 0)
             return copy_error(half, NULL, err);
-        int rc = row_take(reading, half, line, len, err);
+        half->rows++;
+        reading->sides->rows += half->side == SB_SIDE_SOURCE;
+        reading->sides->bytes += len;
+        int rc = reading->fn(reading->arg, half->side, line, (size_t)len, err);
         PQfreemem(line);
         if (rc != 0)
             return rc;
@@ -368,11 +357,10 @@ static int give_up(struct half *half, struct sb_err *err)
     return 0;
 }
 
-int sb_sides_read(struct sb_sides *sides, const struct sb_verify_table *table, const char *source_sql,
-    const char *target_sql, int64_t age_max_ms, sb_sides_row_fn *fn, void *arg, struct sb_err *err)
+int sb_sides_read(struct sb_sides *sides, const char *source_sql, const char *target_sql, int64_t age_max_ms,
+    sb_sides_line_fn *fn, void *arg, struct sb_err *err)
 {
     struct reading reading = {.sides = sides,
-        .table = table,
         .fn = fn,
         .arg = arg,
         .halves = {{.conn = sides->source, .side = SB_SIDE_SOURCE},

@@ -62,12 +62,13 @@ enum sb_sides_answer {
 int sb_sides_begin(struct sb_sides *sides, const struct sb_verify_table *table, struct sb_stamp *ret_stamp,
     struct sb_err *err);
 
-/* A row; values are valid during the call. 0, SB_SIDES_FULL, or -1. */
-typedef int sb_sides_row_fn(void *arg, enum sb_side side, const struct sb_value *values, struct sb_err *err);
+/* A row as COPY gives it (schemas/rowform splits it in place); valid during the call. 0, SB_SIDES_FULL, or
+ * -1. */
+typedef int sb_sides_line_fn(void *arg, enum sb_side side, char *line, size_t len, struct sb_err *err);
 /* Run a COPY out on each side. 0; FULL or LATE, after which the transactions can only be ended; -1. Neither
  * side gets far ahead of the other. */
-int sb_sides_read(struct sb_sides *sides, const struct sb_verify_table *table, const char *source_sql,
-    const char *target_sql, int64_t age_max_ms, sb_sides_row_fn *fn, void *arg, struct sb_err *err);
+int sb_sides_read(struct sb_sides *sides, const char *source_sql, const char *target_sql, int64_t age_max_ms,
+    sb_sides_line_fn *fn, void *arg, struct sb_err *err);
 /* End both transactions. */
 int sb_sides_end(struct sb_sides *sides, struct sb_err *err);
 /* The message. */

@@ -54,25 +54,32 @@ void sb_verify_put_target_stamp(
     sb_literal_put(sql, sb_view_str(direction));
 }
 
-static void put_select(const struct sb_verify_table *table, enum sb_side side, struct sb_buf *sql)
+static void put_select(const struct sb_verify_table *table, struct sb_buf *sql)
 {
-    sb_buf_put_str(sql, "COPY (SELECT ");
+    sb_buf_put_str(sql, "SELECT ");
     for (size_t i = 0; i < table->column_count; i++) {
         sb_buf_put_str(sql, i == 0 ? "" : ", ");
         sb_ident_put(sql, table->columns[i]);
     }
+}
+
+void sb_verify_put_from_range(const struct sb_verify_table *table, enum sb_side side,
+    const struct sb_key_range *range, struct sb_buf *sql)
+{
     sb_buf_put_str(sql, " FROM ");
     put_name(table, side, sql);
+    if (table->strategy == SB_STRATEGY_RANGES) {
+        sb_buf_put_str(sql, " WHERE ");
+        sb_key_range_put_sql(range, table->kind, table->columns[table->key_cols[0]], sql);
+    }
 }
 
 void sb_verify_put_range(const struct sb_verify_table *table, enum sb_side side,
     const struct sb_key_range *range, struct sb_buf *sql)
 {
-    put_select(table, side, sql);
-    if (table->strategy == SB_STRATEGY_RANGES) {
-        sb_buf_put_str(sql, " WHERE ");
-        sb_key_range_put_sql(range, table->kind, table->columns[table->key_cols[0]], sql);
-    }
+    sb_buf_put_str(sql, "COPY (");
+    put_select(table, sql);
+    sb_verify_put_from_range(table, side, range, sql);
     sb_buf_put_str(sql, ") TO STDOUT");
 }
 
@@ -97,12 +104,11 @@ static void put_condition(const struct sb_verify_table *table, const struct sb_v
     sb_buf_put_str(sql, ")");
 }
 
-bool sb_verify_put_keys(const struct sb_verify_table *table, enum sb_side side, const struct sb_view *keys,
-    size_t count, struct sb_buf *sql)
+static bool put_where(
+    const struct sb_verify_table *table, const struct sb_view *keys, size_t count, struct sb_buf *sql)
 {
     struct sb_view texts[KEY_COLS_MAX];
     bool list = table->key_count == 1 && sb_view_eq_str(table->equals[table->key_cols[0]], "=");
-    put_select(table, side, sql);
     sb_buf_put_str(sql, " WHERE ");
     if (list) {
         sb_ident_put(sql, table->columns[table->key_cols[0]]);
@@ -113,8 +119,32 @@ bool sb_verify_put_keys(const struct sb_verify_table *table, enum sb_side side, 
             return false;
         put_condition(table, texts, i == 0, list, sql);
     }
-    sb_buf_put_str(sql, list ? ")) TO STDOUT" : ") TO STDOUT");
+    sb_buf_put_str(sql, list ? ")" : "");
     return true;
+}
+
+bool sb_verify_put_from_keys(const struct sb_verify_table *table, enum sb_side side,
+    const struct sb_view *keys, size_t count, struct sb_buf *sql)
+{
+    sb_buf_put_str(sql, " FROM ");
+    put_name(table, side, sql);
+    return put_where(table, keys, count, sql);
+}
+
+bool sb_verify_put_keys_select(const struct sb_verify_table *table, enum sb_side side,
+    const struct sb_view *keys, size_t count, struct sb_buf *sql)
+{
+    put_select(table, sql);
+    return sb_verify_put_from_keys(table, side, keys, count, sql);
+}
+
+bool sb_verify_put_keys(const struct sb_verify_table *table, enum sb_side side, const struct sb_view *keys,
+    size_t count, struct sb_buf *sql)
+{
+    sb_buf_put_str(sql, "COPY (");
+    bool fine = sb_verify_put_keys_select(table, side, keys, count, sql);
+    sb_buf_put_str(sql, ") TO STDOUT");
+    return fine;
 }
 
 /* -- a key for people ------------------------------------------------------------------------------------ */

@@ -55,12 +55,20 @@ void sb_verify_put_source_stamp(const struct sb_verify_table *table, struct sb_b
  * shape, whether an initial copy is pending. */
 void sb_verify_put_target_stamp(
     const struct sb_verify_table *table, const char *migration, const char *direction, struct sb_buf *sql);
+/* FROM ... WHERE: a range. */
+void sb_verify_put_from_range(const struct sb_verify_table *table, enum sb_side side,
+    const struct sb_key_range *range, struct sb_buf *sql);
 /* COPY out of the compared columns: of a range, or of some keys (as sb_rowform_put_key has them). */
 void sb_verify_put_range(const struct sb_verify_table *table, enum sb_side side,
     const struct sb_key_range *range, struct sb_buf *sql);
-/* False if a key is none of the table's. */
+/* False if a key is none of the table's. The second is the query alone, without COPY. */
 bool sb_verify_put_keys(const struct sb_verify_table *table, enum sb_side side, const struct sb_view *keys,
     size_t count, struct sb_buf *sql);
+bool sb_verify_put_keys_select(const struct sb_verify_table *table, enum sb_side side,
+    const struct sb_view *keys, size_t count, struct sb_buf *sql);
+/* FROM and WHERE alone. */
+bool sb_verify_put_from_keys(const struct sb_verify_table *table, enum sb_side side,
+    const struct sb_view *keys, size_t count, struct sb_buf *sql);
 enum { SB_VERIFY_VALUE_MAX_BYTES = 1024 * 1024 * 1024 + 64 }; /* the form of one value */
 /* The digest of a value as the compare takes it: under its column's rule. scratch: used during the call. */
 struct sb_digest sb_verify_field(const struct sb_verify_table *table, uint16_t column,

@@ -9,6 +9,7 @@ struct entry {
     struct entry *next;
     struct sb_digest key, row;
     int64_t balance;
+    sb_sum lines; /* of the truth's less of the follower's */
     size_t key_len, aside_len;
     char bytes[]; /* the key's, then those aside */
 };
@@ -18,6 +19,7 @@ struct sb_tally {
     size_t bucket_count; /* a power of two */
     size_t count;
     size_t bytes, peak_bytes, max_bytes;
+    sb_sum met_sum;
     sb_tally_met_fn *met;
     void *met_arg;
 };
@@ -48,6 +50,7 @@ void sb_tally_reset(struct sb_tally *tally)
     }
     tally->count = 0;
     tally->bytes = 0;
+    tally->met_sum = 0;
 }
 
 void sb_tally_free(struct sb_tally *tally)
@@ -104,7 +107,7 @@ static struct sb_view aside_of(const struct entry *entry)
 }
 
 static int enter(struct sb_tally *tally, const struct sb_digest *key, const struct sb_digest *row,
-    struct sb_view key_bytes, struct sb_view aside, int64_t by)
+    struct sb_view key_bytes, struct sb_view aside, sb_sum lines, int64_t by)
 {
     size_t len = key_bytes.len + aside.len;
     if (weight(len) > tally->max_bytes - tally->bytes)
@@ -118,6 +121,7 @@ static int enter(struct sb_tally *tally, const struct sb_digest *key, const stru
     entry->key = *key;
     entry->row = *row;
     entry->balance = by;
+    entry->lines = lines;
     entry->key_len = key_bytes.len;
     entry->aside_len = aside.len;
     if (key_bytes.len > 0)
@@ -147,6 +151,24 @@ int sb_tally_add(struct sb_tally *tally, const struct sb_digest *key, const stru
 int sb_tally_add_aside(struct sb_tally *tally, const struct sb_digest *key, const struct sb_digest *row,
     struct sb_view key_bytes, struct sb_view aside, int64_t by)
 {
+    static const struct sb_digest none;
+    return sb_tally_add_line(tally, key, row, key_bytes, aside, &none, by);
+}
+
+static void leave(struct sb_tally *tally, struct entry **link)
+{
+    struct entry *entry = *link;
+    *link = entry->next;
+    tally->count--;
+    tally->bytes -= weight(entry->key_len + entry->aside_len);
+    tally->met_sum += entry->lines;
+    free(entry);
+}
+
+int sb_tally_add_line(struct sb_tally *tally, const struct sb_digest *key, const struct sb_digest *row,
+    struct sb_view key_bytes, struct sb_view aside, const struct sb_digest *line, int64_t by)
+{
+    sb_sum lines = sb_sum_of(line) * (sb_sum)by;
     struct entry **link = &tally->buckets[bucket_of(row, tally->bucket_count)];
     for (; *link != NULL; link = &(*link)->next) {
         struct entry *entry = *link;
@@ -155,15 +177,17 @@ int sb_tally_add_aside(struct sb_tally *tally, const struct sb_digest *key, cons
         if (aside.len > 0 && (entry->balance > 0) != (by > 0) && !sb_view_eq(aside_of(entry), aside))
             tally->met(tally->met_arg, aside_of(entry), aside);
         entry->balance += by;
-        if (entry->balance == 0) {
-            *link = entry->next;
-            tally->count--;
-            tally->bytes -= weight(entry->key_len + entry->aside_len);
-            free(entry);
-        }
+        entry->lines += lines;
+        if (entry->balance == 0)
+            leave(tally, link);
         return 0;
     }
-    return by == 0 ? 0 : enter(tally, key, row, key_bytes, aside, by);
+    return by == 0 ? 0 : enter(tally, key, row, key_bytes, aside, lines, by);
+}
+
+sb_sum sb_tally_met_sum(const struct sb_tally *tally)
+{
+    return tally->met_sum;
 }
 
 size_t sb_tally_count(const struct sb_tally *tally)
@@ -186,10 +210,12 @@ static void join(const struct entry *entry, struct sb_tally_rest *rest)
 {
     if (entry->balance > 0) {
         rest->truth += entry->balance;
+        rest->truth_sum += entry->lines;
         rest->truth_row = entry->row;
         rest->truth_aside = aside_of(entry);
     } else {
         rest->follower -= entry->balance;
+        rest->follower_sum -= entry->lines;
         rest->follower_row = entry->row;
         rest->follower_aside = aside_of(entry);
     }

@@ -9,6 +9,7 @@
 #ifndef SB_RECONCILE_TALLY_H
 #define SB_RECONCILE_TALLY_H
 
+#include "reconcile/sum.h"
 #include "schemas/change.h"
 
 struct sb_tally;
@@ -30,6 +31,13 @@ void sb_tally_watch(struct sb_tally *tally, sb_tally_met_fn *fn, void *arg);
 int sb_tally_add_aside(struct sb_tally *tally, const struct sb_digest *key, const struct sb_digest *row,
     struct sb_view key_bytes, struct sb_view aside, int64_t by);
 
+/* The same; line is the digest of what the row was read as. */
+int sb_tally_add_line(struct sb_tally *tally, const struct sb_digest *key, const struct sb_digest *row,
+    struct sb_view key_bytes, struct sb_view aside, const struct sb_digest *line, int64_t by);
+/* By how much the sums of lines of rows that cancelled are apart: 0, unless some were equal by a rule only.
+ */
+sb_sum sb_tally_met_sum(const struct sb_tally *tally);
+
 /* What is left of one key. changed: both counts are above 0. */
 struct sb_tally_rest {
     struct sb_digest key;
@@ -37,6 +45,7 @@ struct sb_tally_rest {
     int64_t truth, follower;                    /* rows that the other side has not */
     struct sb_digest truth_row, follower_row;   /* one of them, where there are any */
     struct sb_view truth_aside, follower_aside; /* what it came with */
+    sb_sum truth_sum, follower_sum;             /* of their lines' digests */
 };
 typedef int sb_tally_fn(void *arg, const struct sb_tally_rest *rest);
 /* In the order of the keys' digests. 0, fn's first other answer, or -1: no memory. */

@@ -4,8 +4,12 @@
 #include "core/log.h"
 #include "reconcile/differences.h"
 #include "reconcile/draw.h"
+#include "reconcile/invariant.h"
 #include "reconcile/run_row.h"
 #include "reconcile/scene.h"
+#include "reconcile/witness.h"
+
+enum { SNAPSHOT_MAX_BYTES = 16 * 1024 * 1024 };
 
 struct run {
     const struct sb_config *config;
@@ -28,7 +32,7 @@ static int make_plan(struct run *run, struct sb_err *err)
 {
     struct sb_verify_outcome *outcome = run->outcome;
     const struct sb_verify_plan *plan = &run->scene.plan;
-    if (sb_scene_plan(&run->scene, run->options->pattern, err) != 0)
+    if (sb_scene_plan(&run->scene, run->options->pattern, run->config->verify.chunk_rows, err) != 0)
         return -1;
     outcome->count = plan->table_count;
     if (run->options->sample_percent > 0)
@@ -60,6 +64,12 @@ static void result_end(struct sb_verify_result *result)
 /* What a whole pass over a table did not find again is gone. */
 static int results_end(struct run *run, struct sb_err *err)
 {
+    const struct sb_witness_options options = {.config = run->config,
+        .direction = run->options->direction,
+        .source = sb_sides_conn(run->scene.sides, SB_SIDE_SOURCE),
+        .target = sb_sides_conn(run->scene.sides, SB_SIDE_TARGET),
+        .run = run->row.id,
+        .arena = run->arena};
     if (sb_differences_flush(run->differences, err) != 0)
         return -1;
     for (size_t i = 0; i < run->outcome->count; i++) {
@@ -67,6 +77,8 @@ static int results_end(struct run *run, struct sb_err *err)
         result_end(result);
         if (result->whole && result->undecided == 0 &&
             sb_differences_close(run->differences, result->table, err) != 0)
+            return -1;
+        if (sb_witness_ask(&options, result, err) != 0)
             return -1;
     }
     return 0;
@@ -109,6 +121,8 @@ static int compared(struct run *run, struct sb_err *err)
     const char *why;
     if (sb_scene_wait_joined(&run->scene, &progress, &why, err) != 0)
         return -1;
+    run->outcome->stream = progress.stream;
+    run->outcome->ownership_epoch = progress.ownership_epoch;
     if (why != NULL) {
         run->outcome->why = why;
         for (size_t i = 0; i < run->outcome->count; i++)
@@ -118,7 +132,47 @@ static int compared(struct run *run, struct sb_err *err)
     if (sb_scene_follow(&run->scene, &progress, err) != 0)
         return -1;
     run->outcome->held_back_by = run->scene.anchor.held_back_by;
-    return compare_all(run, err);
+    if (compare_all(run, err) != 0)
+        return -1;
+    if (run->options->pattern != NULL)
+        return 0; /* a barrier is of all tables */
+    return sb_invariants_evaluate(&run->scene, run->arena, &run->outcome->invariants, err);
+}
+
+/* Chunks for a certificate. */
+static int judged(
+    void *arg, struct sb_verify_result *result, const struct sb_chunk_record *record, struct sb_err *err)
+{
+    struct run *run = arg;
+    struct sb_buf text SB_CLEANUP(sb_buf_clear);
+    struct sb_chunk_record *kept = sb_arena_alloc(run->arena, sizeof *kept);
+    sb_buf_init(&text, SNAPSHOT_MAX_BYTES);
+    sb_snapshot_put(record->seen, &text);
+    if (kept == NULL || text.failed)
+        return no_room(run, err);
+    *kept = *record;
+    kept->seen = NULL;
+    kept->snapshot = sb_arena_str(run->arena, sb_buf_view(&text));
+    if (kept->snapshot == NULL)
+        return no_room(run, err);
+    if (result->records == NULL)
+        result->records = kept;
+    else
+        result->last_record->next = kept;
+    result->last_record = kept;
+    return 0;
+}
+
+static int identify(struct run *run, struct sb_err *err)
+{
+    for (int side = 0; side < 2; side++) {
+        struct sb_conn *conn = sb_sides_conn(run->scene.sides, (enum sb_side)side);
+        struct sb_verify_server *server = &run->outcome->servers[side];
+        server->version = sb_conn_version(conn);
+        if (sb_catalog_server_id(conn, &server->id, err) != 0)
+            return -1;
+    }
+    return 0;
 }
 
 /* From here on everybody can see that there is a run, and what became of it. */
@@ -137,6 +191,8 @@ static int begin(struct run *run, struct sb_err *err)
     run->outcome->run = run->row.id;
     run->scene.found = found;
     run->scene.found_arg = run;
+    run->scene.judged = run->options->records ? judged : NULL;
+    run->scene.judged_arg = run;
     return sb_differences_new(&options, &run->differences, err);
 }
 
@@ -147,7 +203,7 @@ static int verify(struct run *run, struct sb_err *err)
         return -1;
     if (run->options->plan_only)
         return 0;
-    if (begin(run, err) != 0 || compared(run, err) != 0)
+    if (identify(run, err) != 0 || begin(run, err) != 0 || compared(run, err) != 0)
         return -1;
     run->outcome->ended_us = sb_clock_wall_us();
     if (run->outcome->sample.taken && run->outcome->why[0] == '\0')

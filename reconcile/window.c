@@ -445,6 +445,21 @@ void sb_window_forget(struct sb_window *window, const struct sb_cut *cut)
 
 /* -- what is dirty --------------------------------------------------------------------------------------- */
 
+bool sb_window_is_prefix(const struct sb_window *window, const struct sb_cut *cut, uint64_t *ret_lsn)
+{
+    bool ended = false;
+    *ret_lsn = cut->applied_lsn;
+    for (const struct txn *txn = window->first; txn != NULL; txn = txn->next) {
+        bool seen = sb_snapshot_sees(&cut->snapshot, txn->xid);
+        if (seen ? ended : txn->commit_lsn <= cut->applied_lsn)
+            return false;
+        ended = ended || !seen;
+        if (seen && txn->commit_lsn > *ret_lsn)
+            *ret_lsn = txn->commit_lsn;
+    }
+    return true;
+}
+
 bool sb_window_splits_table(const struct sb_window *window, uint32_t table, const struct sb_cut *cut)
 {
     for (const struct txn *txn = window->first; txn != NULL; txn = txn->next) {

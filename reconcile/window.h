@@ -69,6 +69,9 @@ void sb_window_forget(struct sb_window *window, const struct sb_cut *cut);
 /* -- what is dirty
  * ------------------------------------------------------------------------------------------------- */
 
+/* Is what S shows a beginning of the stream's order, with everything applied at P in it? Then ret_lsn is the
+ * commit that it ends with, among those that touched one of the tables; P if there is none behind it. */
+bool sb_window_is_prefix(const struct sb_window *window, const struct sb_cut *cut, uint64_t *ret_lsn);
 bool sb_window_splits_table(const struct sb_window *window, uint32_t table, const struct sb_cut *cut);
 bool sb_window_is_dirty(
     const struct sb_window *window, uint32_t table, const struct sb_digest *key, const struct sb_cut *cut);

@@ -14,10 +14,14 @@ ALL_SKIPPED = 77  # sb_pytest's SKIP_RETURN_CODE
 
 
 def pytest_addoption(parser):
-    """Of tests/torture and tests/copy-torture."""
+    """Of tests/torture, tests/copy-torture and tests/reconcile-torture."""
     parser.addoption("--kills", type=int, default=0)
     parser.addoption("--seed", type=int, default=20261124)
     parser.addoption("--pair", default="")
+    parser.addoption("--count", type=int, default=0)
+    parser.addoption("--kinds", default="")
+    parser.addoption("--rows", type=int, default=0)
+    parser.addoption("--comparisons", type=int, default=0)
 
 
 @pytest.fixture(scope="session")

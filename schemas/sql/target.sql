@@ -105,6 +105,9 @@ CREATE TABLE IF NOT EXISTS switchback.chunk (
 );
 CREATE INDEX IF NOT EXISTS chunk_relation ON switchback.chunk (migration, direction, relation);
 ALTER TABLE switchback.chunk ADD COLUMN IF NOT EXISTS passed boolean NOT NULL DEFAULT false;
+-- The transaction that wrote the rows: whose xmin is this is as the copy brought it. NULL: copied by an older program.
+ALTER TABLE switchback.chunk ADD COLUMN IF NOT EXISTS written_by bigint;
+ALTER TABLE switchback.chunk ALTER COLUMN written_by SET DEFAULT pg_catalog.pg_current_xact_id()::text::bigint;
 -- Without, a publication of all tables on the target would make our DELETE fail.
 ALTER TABLE switchback.chunk REPLICA IDENTITY FULL;
 
@@ -264,7 +267,7 @@ CREATE TABLE IF NOT EXISTS switchback.difference (
     source_row bytea,                  -- digest; NULL: it has none
     target_row bytea,
     fault text NOT NULL CHECK (fault IN ('unknown', 'capture', 'apply', 'copy', 'foreign', 'both')), -- who is at fault
-    evidence text NOT NULL DEFAULT '', -- of the fault, in words
+    evidence text NOT NULL DEFAULT '', -- of the fault, in words; empty: it was not asked
     by_stream boolean NOT NULL,
     horizon pg_lsn NOT NULL,           -- H and P of the cut that it was proven at
     applied_lsn pg_lsn NOT NULL,
@@ -307,23 +310,24 @@ CREATE TABLE IF NOT EXISTS switchback.repair (
 );
 
 CREATE TABLE IF NOT EXISTS switchback.repair_item (
-    repair bigint NOT NULL REFERENCES switchback.repair,
+    repair bigint NOT NULL REFERENCES switchback.repair ON DELETE CASCADE,
     item bigint NOT NULL,              -- in the order in which they are done, from 1
-    difference bigint REFERENCES switchback.difference,
+    difference bigint REFERENCES switchback.difference ON DELETE SET NULL,
     relation text NOT NULL,
     key bytea NOT NULL,
     key_shown text NOT NULL,
     guard bytea,                       -- digest of the target's row as it was found; NULL: there was none
     outcome text                       -- of the newest image: NULL: none was judged yet
         CHECK (outcome IN ('applied', 'noop_equal', 'skipped_newer', 'skipped_ring', 'skipped_guard', 'skipped_schema',
-            'skipped_owner')),
+            'skipped_owner', 'skipped_refused')),
+    sqlstate text NOT NULL DEFAULT '', -- of a row that the target refused: a constraint, a right, a value
     tries integer NOT NULL DEFAULT 0,  -- images judged
     verified_at timestamptz,           -- compared again after it, and equal
     PRIMARY KEY (repair, item)
 );
 
--- What apply did for a repair, written in the transaction that did it. A hash chain: digest is the SHA-256 of previous and
--- of what the row says.
+-- What apply did for a repair, written in the transaction that did it. A hash chain for each migration and direction:
+-- digest is the SHA-256 of previous (32 zero bytes at first) and of what the row says (apply/repair_book.h has the form).
 CREATE TABLE IF NOT EXISTS switchback.repair_audit (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     migration text NOT NULL,
@@ -333,6 +337,7 @@ CREATE TABLE IF NOT EXISTS switchback.repair_audit (
     relation text NOT NULL,
     key_shown text NOT NULL,
     outcome text NOT NULL,             -- as repair_item's; only applied changed something
+    sqlstate text NOT NULL,            -- as repair_item's
     before jsonb,                      -- an object of texts; NULL: there was no row
     after jsonb,
     snapshot text NOT NULL,            -- S of the image; empty: an undo
@@ -396,3 +401,14 @@ CREATE TABLE IF NOT EXISTS switchback.verified_place (
     written_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     PRIMARY KEY (migration, direction)
 ) WITH (fillfactor = 10);
+
+-- Apply is asked to stand still for a moment, so that both sides can be looked at as of one commit. A row while somebody
+-- wants it; if he dies, it is over by itself.
+CREATE TABLE IF NOT EXISTS switchback.apply_hold (
+    migration text NOT NULL,
+    direction text NOT NULL,
+    wanted_until timestamptz NOT NULL,
+    at pg_lsn,                     -- go on to this commit, and hold there; NULL: where it is
+    held_at pg_lsn,                -- by apply: it stands behind this commit; NULL: it does not yet
+    PRIMARY KEY (migration, direction)
+);

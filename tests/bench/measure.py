@@ -11,13 +11,14 @@ import tempfile
 from sbtest import compare, places, process
 from sbtest.broker import Broker
 
+import exact
 import initial
 import latency
 import page
 import readers
 import workloads
 
-LOADS = ["initial", "tpcb", "insert", "update", "delete", "kafka", "latency"]
+LOADS = ["initial", "tpcb", "insert", "update", "delete", "kafka", "latency", "exact"]
 BROKER = {"log.segment.bytes": 1 << 28, "log.retention.check.interval.ms": 300000}
 
 
@@ -85,7 +86,7 @@ def catch_up_by_kafka(folder, workload):
 
 
 def run_once(folder, name, transactions):
-    alone = {"initial": initial.measure, "latency": latency.measure}
+    alone = {"exact": exact.measure, "initial": initial.measure, "latency": latency.measure}
     if name in alone:
         return alone[name](folder)
     workload = workloads.catching_up(transactions)[name]

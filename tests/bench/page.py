@@ -7,6 +7,7 @@ import statistics
 
 from sbtest.servers import server
 
+import exact
 import initial
 import latency
 from workloads import BULK_ROWS, MAJOR, SCALE
@@ -14,6 +15,7 @@ from workloads import BULK_ROWS, MAJOR, SCALE
 NOTES = pathlib.Path(__file__).with_name("notes.md")
 MEMORY_MAX_MIB = 64
 INITIAL_LEAST = 1.0
+SCANS_MOST, RELADIFF_LEAST = 1.25, 3.0
 LATENCY_MAX_MS, LATENCY_MAX_RATIO = 50, 1.5
 READERS = ["bare", "capture", "apply", "native", "whole"]
 RATIOS = [  # what, load, ours, peer, goal: how many times the peer's speed, and as words
@@ -45,6 +47,9 @@ def brief(name, run, result):
     """A line for who waits."""
     if name == "initial":
         return f"run {run + 1}, initial: seconds { {who: round(value, 2) for who, value in result.items()} }"
+    if name == "exact":
+        shown = {when: {who: round(seconds, 2) for who, (seconds, _) in found.items()} for when, found in result[0].items()}
+        return f"run {run + 1}, exact: seconds {shown}, reladiff's false differences {result[0]['written']['reladiff'][1]}, costs {result[1]}"
     if name == "latency":
         shown = {who: f"p50 {percentile(ms, 0.5):.1f} p99 {percentile(ms, 0.99):.1f} ms" for who, ms in result[0].items()}
         return f"run {run + 1}, latency: {shown} {result[1]}"
@@ -116,8 +121,39 @@ def initial_lines(measured):
     return [*rows, "", f"Beside pgcopydb: {spread(ratios, '%.2f')} times its rate; goal: {INITIAL_LEAST:.2f}: {verdict(met)}.", ""]
 
 
+EXACT = {
+    "ours": "switchback verify", "scans": "two COPY (binary) to nowhere", "hashes": "count and sum of hashtextextended(row::text)",
+    "reladiff": "reladiff 0.6.0, 2 threads",
+}
+
+
+def exact_lines(measured):
+    def of(when, who):
+        return [found[when][who][0] for found, _costs in measured]
+
+    lines = [f"{exact.ROWS} rows of {len(exact.COLUMNS)} columns, equal on both sides, each side by its own server at the same time. "
+             f"Written: while {exact.RATE} rows a second are updated and replicated; whatever is called different then is an error.", "",
+             "| | seconds | seconds, written | called different, written |", "|---|---|---|---|"]
+    for who, title in EXACT.items():
+        written = who in measured[0][0]["written"]
+        wrong = [found["written"][who][1] for found, _costs in measured] if who in ("ours", "reladiff") else []
+        lines.append(f"| {title} | {spread(of('idle', who), '%.1f')} | {spread(of('written', who), '%.1f') if written else ''} | "
+                     f"{spread(wrong, '%d') if wrong else ''} |")
+    lines += ["", "| `switchback verify` beside | | times | goal | |", "|---|---|---|---|---|"]
+    for when in ("idle", "written"):
+        slower = [ours / scans for ours, scans in zip(of(when, "ours"), of(when, "scans"))]
+        faster = [theirs / ours for ours, theirs in zip(of(when, "ours"), of(when, "reladiff"))]
+        lines.append(f"| the scans | {when} | {spread(slower, '%.2f')} their time | at most {SCANS_MOST:.2f} | "
+                     f"{verdict(statistics.median(slower) <= SCANS_MOST)} |")
+        lines.append(f"| reladiff | {when} | {spread(faster, '%.2f')} its speed | {RELADIFF_LEAST:.2f} | "
+                     f"{verdict(statistics.median(faster) >= RELADIFF_LEAST)} |")
+    peaks, cpu = zip(*(cost for _found, costs in measured for cost in costs))
+    return [*lines, "", f"`verify` itself: {spread(peaks, '%.0f')} MiB at most (goal: {MEMORY_MAX_MIB}: "
+            f"{verdict(max(peaks) <= MEMORY_MAX_MIB)}), {spread(cpu, '%.1f')} processor seconds.", ""]
+
+
 def write(results, transactions, runs):
-    backlogs = {load: measured for load, measured in results.items() if load not in ("initial", "latency")}
+    backlogs = {load: measured for load, measured in results.items() if load not in ("exact", "initial", "latency")}
     lines = [
         "# Benchmarks", "",
         "Written by `tests/bench/run`; do not edit. Every ratio is of readers of the same WAL in the same run on one machine "
@@ -134,6 +170,8 @@ def write(results, transactions, runs):
                   "What it took:", "", *cost_lines(backlogs), ""]
     if "initial" in results:
         lines += ["## The initial copy", "", *initial_lines(results["initial"])]
+    if "exact" in results:
+        lines += ["## Comparing both sides", "", *exact_lines(results["exact"])]
     if "latency" in results:
         lines += latency_lines(results["latency"])
     return "\n".join(lines) + NOTES.read_text()

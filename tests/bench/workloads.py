@@ -14,8 +14,12 @@ FRESH = "'row ' || g, 'epoch'::timestamptz + g * interval '1 s', g / 7.0, g % 2 
 Workload = collections.namedtuple("Workload", "prepare work tables")
 
 
+def pgbench_words(*words):
+    return [str(word) for word in (server(MAJOR).bin / "pgbench", *words)]
+
+
 def pgbench(cluster, *words):
-    subprocess.run([server(MAJOR).bin / "pgbench", *words, cluster.dsn()], check=True, capture_output=True)
+    subprocess.run(pgbench_words(*words, cluster.dsn()), check=True, capture_output=True)
 
 
 def tpcb(transactions):
@@ -60,5 +64,5 @@ def beat(old, folder, rate, seconds):
     """A row every 1/rate seconds, each with the time at which it was written, for so long."""
     script = folder / "beat.sql"
     script.write_text("INSERT INTO beat (at) VALUES (clock_timestamp());\n")
-    words = ["-n", "-c", "1", "-f", script, "-R", str(rate), "-T", str(seconds), old.dsn()]
-    return subprocess.Popen([server(MAJOR).bin / "pgbench", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    words = pgbench_words("-n", "-c", "1", "-f", script, "-R", rate, "-T", seconds, old.dsn())
+    return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -177,7 +177,9 @@ def test_a_commit_lost_in_a_crash_is_in_no_verdict(clusters, switchback, point):
     compare.thaw()
     assert compare.wait(90) not in (EQUAL, DIFFERENT, 8), "it gave a verdict"
     assert product.log_contains("SB-SOURCE-UNAVAILABLE"), product.evidence()
-    assert new.value("SELECT count(*) FROM switchback.verify_run") == 0
+    assert new.value("SELECT count(*) FROM switchback.verify_run WHERE verdict IS NOT NULL") == 0
+    assert new.value("SELECT count(*) FROM switchback.verify_run WHERE state = 'failed' AND why = 'SB-SOURCE-UNAVAILABLE'") == 1
+    assert new.value("SELECT count(*) FROM switchback.difference") == 0
     verify(product, code=EQUAL)
 
 

@@ -66,9 +66,9 @@ def test_a_role_that_may_not_read_the_signing_key_is_refused(shop):
                  " GRANT SELECT ON ALL TABLES IN SCHEMA switchback TO mason; REVOKE SELECT ON switchback.signing_key FROM mason",
                  db=shop.db)
     try:
-        shop.configure(source_user="mason")
+        shop.configure(source={"dsn": shop.old.dsn(shop.db, user="mason")})
         row = failures(shop)["source.signing"]
-        assert row["error"] == "SB-ACCESS" and "signs DDL and repairs" in row["message"], row
+        assert row["error"] == "SB-ACCESS" and "signs DDL and repairs" in row["evidence"], row
         refused = shop.verb("prepare")
         assert refused.code != 0 and "SB-ACCESS" in refused.err and "signing_key" in refused.err, refused.err
         run_statement(shop.old, shop.db, row["statement"])

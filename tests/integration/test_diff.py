@@ -1,22 +1,19 @@
 """The ledger of differences: what verify finds is written down, goes on when it is found again, and is gone when it is equal."""
 
+import csv
+import io
+import json
 import signal
 import time
 
 import pytest
 
 from sbtest import process
+from sbtest.verifying import DIFFERENT, EQUAL, verify
 from sbtest.wait import wait_until
 
-EQUAL, DIFFERENT, INCOMPLETE = 0, 4, 8
 ROWS = 3000
 COLUMNS = "id, kind, state, times, found_by, key_shown, columns, source_row, target_row, rows, closed_at, fault, evidence"
-
-
-def verify(product, *words, code):
-    done = product.verb("verify", "--json", *words, timeout=240)
-    assert done.code == code, done
-    return done.json()
 
 
 def ledger(server, relation='"public"."item"'):
@@ -152,3 +149,152 @@ def test_many_differences_in_little_memory(clusters, switchback):
     print(f"{missing} differences in {took:.1f} s, memory peak {peak / 1024:.0f} MB")
     assert new.value("SELECT count(*) FROM switchback.difference WHERE state = 'open' AND kind = 'missing'") == missing
     assert 0 < peak < 200 * 1024
+
+
+# -- showing them
+
+
+def diff(product, *words, code=DIFFERENT):
+    done = product.verb("diff", *words, timeout=120)
+    assert done.code == code, done
+    return done
+
+
+def lines(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_differences_are_shown_by_what_they_have_in_common(pair):
+    _, new, product = pair
+    assert diff(product, "list", code=0).out == "0 differences, 0 not closed\n"
+    new.sql("UPDATE item SET note = note || '  ' WHERE id BETWEEN 11 AND 20")
+    new.sql("UPDATE item SET amount = 1000, note = NULL WHERE id = 21")
+    new.sql("DELETE FROM other")
+    verify(product, code=DIFFERENT)
+    clusters = {(one["table"], one["kind"], tuple(one["columns"] or ())): one for one in diff(product, "list", "--json").json()}
+    assert {name: one["count"] for name, one in clusters.items()} == {
+        ("public.item", "changed", ("note",)): 10, ("public.item", "changed", ("note", "amount")): 1, ("public.other", "missing", ()): 1,
+    }
+    assert "the target lacks rows" in clusters["public.other", "missing", ()]["cause"]
+    text = diff(product, "list").out
+    assert 'public.item  10 changed in ["note"], fault unknown' in text and "12 differences, 12 not closed" in text, text
+    assert len(diff(product, "list", "--table", "public.oth*", "--json").json()) == 1
+    assert diff(product, "list", "--state", "gone", "--json", code=0).json() == []
+    example = str(clusters["public.item", "changed", ("note",)]["example"])
+    plain = diff(product, "show", example, "--json").json()
+    assert plain["key"]["id"].startswith("1") and plain["now"]["source_row"] == plain["source_row"]
+    assert plain["now"]["target_row"] == plain["target_row"] and plain["now"]["differing"] == [{"column": "note", "how": ""}]
+    assert "note 1" not in json.dumps(plain) and "note 1" not in diff(product, "show", example).out, "values, though nobody asked"
+    values = diff(product, "show", example, "--values", "--json").json()["now"]
+    assert values["target"]["note"] == values["source"]["note"] + "  " and values["differing"][0]["how"] == "trailing blanks"
+    text = diff(product, "show", example, "--values").out
+    assert "* note: trailing blanks\n" in text and 'target  "note 1' in text, text
+    product.refuses("SB-USAGE", "diff", "show", "999999")
+    product.refuses("SB-USAGE", "diff", "list", "--state", "odd")
+    product.refuses("SB-USAGE", "diff", "export", "--format", "xml")
+    product.refuses("SB-USAGE", "diff", "export", "--table", "no pattern")
+    new.sql("DROP TABLE other")
+    other = str(clusters["public.other", "missing", ()]["example"])
+    assert diff(product, "show", other, "--json").json()["now"] == {"why": "the target has no such table"}
+    new.sql("UPDATE switchback.difference SET state = 'gone', closed_at = now()")
+    diff(product, "list", code=0)
+    diff(product, "show", other, code=0)
+
+
+def test_differences_are_exported_whole(pair):
+    old, new, product = pair
+    name = 'Odd "name", with\nall'
+    old.sql("CREATE TABLE odd (\"the, \"\"key\"\"\" text PRIMARY KEY, v int)")
+    old.sql("INSERT INTO odd VALUES (%s, 1)", name)
+    product.wait_caught_up(60)
+    new.sql("UPDATE odd SET v = 2")
+    new.sql("DELETE FROM item WHERE id <= 2500")
+    verify(product, code=DIFFERENT)
+    rows = lines(diff(product, "export").out)
+    assert len(rows) == 2501 and [row["id"] for row in rows] == sorted(row["id"] for row in rows)
+    assert {row["table"] for row in rows} == {"public.item", "public.odd"}
+    assert {int(row["key"]["id"]) for row in rows if row["table"] == "public.item"} == set(range(1, 2501))
+    (odd,) = lines(diff(product, "export", "--table", "public.odd").out)
+    assert odd["key"] == {'the, "key"': name} and odd["columns"] == ["v"] and odd["by_stream"] is False
+    assert diff(product, "show", str(odd["id"]), "--values", "--json").json()["now"]["target"] == {'the, "key"': name, "v": "2"}
+    table = list(csv.DictReader(io.StringIO(diff(product, "export", "--format", "csv").out, newline="")))
+    assert [int(row["id"]) for row in table] == [row["id"] for row in rows]
+    (csv_odd,) = [row for row in table if row["table"] == "public.odd"]
+    assert json.loads(csv_odd["key"]) == odd["key"] and csv_odd["state"] == "open"
+    assert len(diff(product, "export", "--format", "text").out.splitlines()) == 2501
+    assert diff(product, "export", "--state", "repaired", code=0).out == ""
+
+
+# -- who is at fault
+
+STRANGE = "switchback_shop_reverse_copy_7"  # looks like ours on the old side: capture passes over what bears it
+
+
+def under_origin(server, name, statement):
+    with server.connect(autocommit=False) as session:
+        session.execute("SELECT pg_replication_origin_create(%s)", (name,))
+        session.commit()
+        session.execute("SELECT pg_replication_origin_session_setup(%s)", (name,))
+        session.execute(statement)
+        xid = session.execute("SELECT pg_current_xact_id()::text").fetchone()[0]
+        session.commit()
+    return xid
+
+
+def faults(product, new):
+    verify(product, code=DIFFERENT)
+    return {key: (row["fault"], row["evidence"]) for key, row in ledger(new).items() if row["state"] == "open"}
+
+
+def test_the_servers_say_who_is_at_fault(clusters, switchback):
+    old, new = clusters(15, "old"), clusters(16, "new", settings={"track_commit_timestamp": "on"})
+    for server in (old, new):
+        server.sql("CREATE TABLE item (id int PRIMARY KEY, note text)")
+    old.sql("INSERT INTO item SELECT g, 'note ' || g FROM generate_series(1, 100) g")
+    product = switchback(old, new, config={"copy": {"initial": True}})
+    product.ok("prepare")
+    product.run()
+    product.wait_caught_up(90)
+    verify(product, code=EQUAL)
+    # By a session of the target's own, and by another replication.
+    new.sql("UPDATE item SET note = 'x' WHERE id = 1")
+    under_origin(new, "somebody else", "UPDATE item SET note = 'x' WHERE id = 2")
+    # Past the stream, on the source: a row as the copy brought it, and one that apply wrote since.
+    old.sql("UPDATE item SET note = 'travels' WHERE id = 4")
+    product.wait_caught_up()
+    under_origin(old, STRANGE, "UPDATE item SET note = 'does not travel' WHERE id IN (3, 4)")
+    # As if the copy had brought it.
+    xid = under_origin(new, "copy again", "UPDATE item SET note = 'x' WHERE id = 5")
+    new.sql("INSERT INTO switchback.chunk SELECT (c).* FROM (SELECT c FROM switchback.chunk c LIMIT 1) c")
+    new.sql("UPDATE switchback.chunk SET written_by = %s WHERE ctid = (SELECT max(ctid) FROM switchback.chunk)", int(xid))
+    # Skipped; and removed by nobody knows whom.
+    new.sql("DELETE FROM item WHERE id IN (6, 7)")
+    new.sql(
+        "INSERT INTO switchback.debt (migration, direction, relation, key, op, commit_lsn, xid, ordinal, skipped_by, reason)"
+        " VALUES ('shop', 'forward', 'public.item', '{\"id\": \"6\"}', 'insert', '0/42', 1, 1, 'me', 'x')"
+    )
+    found = faults(product, new)
+    expected = {
+        1: ("foreign", "without a replication origin"), 2: ("foreign", '"somebody else"'), 3: ("unknown", "apply lost it"),
+        4: ("apply", "apply wrote the target's row last"), 5: ("copy", "the source's row is older"), 6: ("apply", "0/42"),
+        7: ("unknown", "no such row"),
+    }
+    assert set(found) == {key(number) for number in expected}
+    for number, (fault, words) in expected.items():
+        assert found[key(number)][0] == fault and words in found[key(number)][1], (number, found[key(number)])
+    done = product.verb("verify", timeout=120)
+    assert 'changed {"id": "1"} in "note"; fault foreign: the target\'s row was written at ' in done.out, done.out
+    assert faults(product, new) == found
+
+
+def test_what_the_way_back_saw_is_evidence(armed):
+    it = armed()
+    it.settle()
+    verify(it.product, code=EQUAL)
+    for statement in ("UPDATE account SET note = 'rogue' WHERE id = 7", "DELETE FROM account WHERE id = 8"):
+        it.wait_recorded(it.rogue(statement))
+    verify(it.product, code=DIFFERENT)
+    found = ledger(it.new, '"public"."account"')
+    assert {name: row["fault"] for name, row in found.items()} == {key(7): "foreign", key(8): "foreign"}
+    assert "a foreign update on the target" in found[key(7)]["evidence"]
+    assert "a foreign delete on the target" in found[key(8)]["evidence"]

@@ -12,6 +12,19 @@ from sbtest.wait import wait_until
 
 STEPS = ["target", "source", "publications", "origin", "progress", "stream", "slot"]
 
+# A difference, its repair, and the undo of that.
+A_REPAIR = """
+INSERT INTO switchback.difference (migration, direction, ownership_epoch, relation, key, key_shown, key_digest, kind, rows, column_set,
+    fault, by_stream, horizon, applied_lsn, found_by)
+VALUES ('{0}', 'forward', 1, '"public"."item"', '', '1', '', 'changed', 1, '', 'apply', false, '0/1', '0/1', 0);
+INSERT INTO switchback.repair (migration, direction, ownership_epoch, state, rows_max, deletes_max, plan_digest, reason)
+VALUES ('{0}', 'forward', 1, 'done', 1, 1, '', 'a test');
+INSERT INTO switchback.repair (migration, direction, ownership_epoch, state, undoes, rows_max, deletes_max, plan_digest, reason)
+SELECT migration, direction, 1, 'planned', id, 1, 1, '', 'an undo' FROM switchback.repair;
+INSERT INTO switchback.repair_item (repair, item, difference, relation, key, key_shown)
+SELECT r.id, 1, d.id, d.relation, d.key, '1' FROM switchback.repair r, switchback.difference d
+"""
+
 
 def both(product):
     return [fingerprint(cluster, product.db) for cluster in (product.old, product.new)]
@@ -120,7 +133,9 @@ def test_another_migration_of_the_same_databases_is_left_alone(shop, place):
         other.ok("prepare")
         alone = both(shop)
         shop.ok("prepare")
+        shop.new.sql(A_REPAIR.format(shop.migration), db=shop.db)
         shop.ok("remove", "--yes")
+        assert shop.new.value("SELECT count(*) FROM switchback.repair_item", db=shop.db) == 0
         assert alone == both(shop)
         assert "nothing was changed" in other.ok("prepare").out
         other.ok("remove", "--yes")

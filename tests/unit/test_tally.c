@@ -190,6 +190,35 @@ START_TEST(a_key_comes_back)
 }
 END_TEST
 
+static int take_rest(void *arg, const struct sb_tally_rest *rest)
+{
+    *(struct sb_tally_rest *)arg = *rest;
+    return 0;
+}
+
+/* What is left and what cancelled under a rule explain together by how much the lines' sums are apart. */
+START_TEST(lines_add_up)
+{
+    struct sb_tally *tally = sb_tally_new(1 << 20);
+    struct sb_digest key = digest_of(1), row = digest_of(2), other = digest_of(3);
+    struct sb_digest one = digest_of(4), two = digest_of(5);
+    struct sb_tally_rest rest = {.truth = 0};
+    sb_tally_add_line(tally, &key, &row, sb_view("k", 1), sb_view(NULL, 0), &one, 1);
+    sb_tally_add_line(tally, &key, &row, sb_view("k", 1), sb_view(NULL, 0), &one, -1);
+    ck_assert(sb_tally_met_sum(tally) == 0);
+    sb_tally_add_line(tally, &key, &row, sb_view("k", 1), sb_view(NULL, 0), &one, 1);
+    sb_tally_add_line(tally, &key, &row, sb_view("k", 1), sb_view(NULL, 0), &two, -1);
+    ck_assert(sb_tally_met_sum(tally) == sb_sum_of(&one) - sb_sum_of(&two));
+    sb_tally_add_line(tally, &key, &row, sb_view("k", 1), sb_view(NULL, 0), &one, 2);
+    sb_tally_add_line(tally, &key, &other, sb_view("k", 1), sb_view(NULL, 0), &two, -1);
+    ck_assert_int_eq(sb_tally_each(tally, take_rest, &rest), 0);
+    ck_assert(rest.truth_sum == 2 * sb_sum_of(&one) && rest.follower_sum == sb_sum_of(&two));
+    sb_tally_reset(tally);
+    ck_assert(sb_tally_met_sum(tally) == 0);
+    sb_tally_free(tally);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("tally");
@@ -200,6 +229,7 @@ int main(void)
     tcase_add_test(tests, a_row_of_copy);
     tcase_add_test(tests, rows_that_look_alike_are_not);
     tcase_add_test(tests, a_key_comes_back);
+    tcase_add_test(tests, lines_add_up);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

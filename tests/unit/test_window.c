@@ -263,6 +263,7 @@ struct reading {
 };
 struct counts {
     long keys, dirty, by_stream, undecided, different, wrong;
+    long prefixes, not_prefixes, wrong_prefixes;
 };
 
 /* The truth first, then the follower: commits arrive in between. */
@@ -313,6 +314,24 @@ static void judge_key(const struct reading *reading, int key, struct counts *cou
     sb_history_clear(&history);
 }
 
+/* What the truth shows is said to be a beginning of the log: then it is what that beginning amounts to. */
+static void judge_prefix(const struct reading *reading, struct counts *counts)
+{
+    struct row rows[KEYS];
+    uint64_t lsn;
+    int count = 0;
+    if (!sb_window_is_prefix(window, &reading->cut, &lsn)) {
+        counts->not_prefixes++;
+        return;
+    }
+    while (count < world.logged && world.txns[world.log[count]].commit_lsn <= lsn)
+        count++;
+    rows_after(count, false, rows);
+    counts->prefixes++;
+    for (int key = 0; key < KEYS; key++)
+        counts->wrong_prefixes += !same(&rows[key], &reading->truth[key]);
+}
+
 static void forget(const struct reading *reading, enum rule rule)
 {
     struct sb_cut cut = reading->cut;
@@ -341,6 +360,7 @@ static void compare(enum rule rule, struct counts *counts)
     while (world.told < world.logged &&
            (is_due(&reading, rule, world.txns[world.log[world.told]].commit_lsn) || rand() % 4 == 0))
         tell(&world.txns[world.log[world.told++]]);
+    judge_prefix(&reading, counts);
     if (sb_window_splits_table(window, TABLE, &reading.cut)) {
         counts->dirty += KEYS;
         counts->keys += KEYS;
@@ -375,6 +395,9 @@ START_TEST(no_verdict_is_wrong)
         printf("%ld keys, %ld dirty, %ld by the stream, %ld undecided, %ld different\n", counts.keys,
             counts.dirty, counts.by_stream, counts.undecided, counts.different);
         ck_assert_int_eq(counts.wrong, 0);
+        ck_assert_int_eq(counts.wrong_prefixes, 0);
+        ck_assert_int_gt(counts.prefixes, 200);
+        ck_assert_int_gt(counts.not_prefixes, 200);
         ck_assert_int_gt(counts.keys, 20000);
         ck_assert_int_gt(counts.by_stream, counts.dirty / 20);
         ck_assert_int_gt(counts.different, 500);
@@ -386,6 +409,7 @@ END_TEST
 START_TEST(wrong_rules_are_noticed)
 {
     ck_assert_int_gt(simulate(BY_LSN, false).wrong, 0);
+    ck_assert_int_gt(simulate(BY_LSN, false).wrong_prefixes, 0);
     ck_assert_int_gt(simulate(NO_HORIZON, false).wrong, 0);
     ck_assert_int_gt(simulate(HORIZON_OF_THE_SOURCE, false).wrong, 0);
     ck_assert_int_gt(simulate(FORGET_APPLIED, false).wrong, 0);

@@ -54,10 +54,10 @@ def take_over(cluster, standby):
     return standby
 
 
-def hang(cluster, statement):
+def hang(cluster, statement, db="postgres"):
     """A session whose commit waits for a standby that does not exist: in the WAL, and invisible."""
     cluster.reload(synchronous_standby_names="nope")
-    session = cluster.connect()
+    session = cluster.connect(db)
     thread = threading.Thread(target=session.execute, args=(statement,))
     thread.start()
     wait_until(lambda: cluster.sql(HANGS), 20, "the commit to wait for its standby")

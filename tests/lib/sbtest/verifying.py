@@ -6,9 +6,9 @@ import threading
 EQUAL, DIFFERENT, INCOMPLETE = 0, 4, 8
 
 
-def verify(product, *words, code=None):
+def verify(product, *words, code=None, fault=None):
     """One pass; what it said as JSON. It must end as it should."""
-    done = product.verb("verify", "--json", *words, timeout=240)
+    done = product.verb("verify", "--json", *words, timeout=240, fault=fault)
     assert done.code in (EQUAL, DIFFERENT, INCOMPLETE), done
     answer = done.json()
     odd = {table["table"]: table["differences"] or table["why"] for table in answer["tables"] if table.get("state", "equal") != "equal"}
