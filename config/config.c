@@ -26,7 +26,7 @@
 #include <unistd.h>
 
 enum {
-    OPTIONS_MAX = 64,
+    OPTIONS_MAX = 128,
     ARENA_BYTES = 16 * 1024 * 1024,
     PATH_MAX_BYTES = 1024, /* leaves room for the names of files in it, see SB_PATH_BYTES */
     DSN_BYTES = 8192,
