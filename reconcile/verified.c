@@ -276,7 +276,7 @@ int sb_verified_clean(const struct sb_verified *verified, const struct sb_verify
         "END, "
         "closed_at = pg_catalog.clock_timestamp() WHERE migration = $1 AND direction = $2 AND relation = $3 "
         "AND "
-        "last_seen_at < $4::timestamptz AND state IN ('open', 'repairing')",
+        "last_seen_at < $4::timestamptz AND state = 'open'",
         4, params, NULL, err);
 }
 
@@ -291,6 +291,6 @@ int sb_verified_mended(const struct sb_verified *verified, const struct sb_verif
         "END, "
         "closed_at = pg_catalog.clock_timestamp() WHERE migration = $1 AND direction = $2 AND relation = $3 "
         "AND "
-        "key_digest = pg_catalog.decode($4, 'hex') AND state IN ('open', 'repairing')",
+        "key_digest = pg_catalog.decode($4, 'hex') AND state = 'open'",
         4, params, NULL, err);
 }
