@@ -1,9 +1,11 @@
 #include "apply/apply.h"
 
+#include "apply/beside.h"
 #include "apply/copied.h"
 #include "apply/hold.h"
-#include "apply/lane.h"
+#include "apply/reader.h"
 #include "apply/recopy.h"
+#include "apply/takeover.h"
 #include "core/clock.h"
 #include "core/fault.h"
 #include "core/log.h"
@@ -29,11 +31,8 @@ enum {
     RATE_MS = 20,        /* the least time over which their rate is judged */
     FLOOD_RECORDS_A_MS = 50,
     PUBLISH_TICKS = 5,
-    SURVEY_MS = 2000,           /* looked through for suspects, where the stream does not end before */
     SUPERSEDED_WAIT_MS = 10000, /* for a new capture to find the hole that we found */
     SUPERSEDED_POLL_MS = 200,
-    PREDECESSOR_IDLE_S =
-        5, /* a session of ours that did nothing for so long has a frozen process behind it */
 };
 
 struct stage {
@@ -41,8 +40,12 @@ struct stage {
     enum sb_direction direction;
     char purpose[64]; /* application_name */
     struct sb_conn *conn;
-    struct sb_stream *stream;
     struct sb_lane *lane;
+    struct sb_reader reader;
+    struct sb_beside *side; /* NULL: no table is set aside, or it is not copied yet */
+    struct sb_watch *side_timer;
+    bool side_more;  /* the side reader has more to do at once */
+    bool given_back; /* tables set aside are the lane's again: what it has gathered is not whole */
     struct sb_loop *loop;
     struct sb_watch *stream_watch;
     struct sb_watch *gather_timer;
@@ -50,8 +53,6 @@ struct stage {
     struct sb_hold hold; /* both sides are looked at as of one commit */
     struct sb_watch *hold_timer;
     bool recopy;            /* a new incarnation is to see to rows that are copied again */
-    int64_t survey_ms;      /* when the lane met a suspect */
-    bool drained;           /* the last read said there is nothing more */
     int64_t batch_began_ms; /* when the first whole transaction not yet flushed was read; 0: there is none */
     uint64_t batch_after;   /* sequence of the progress it will move */
     bool flood;             /* so many records came lately that somebody is behind */
@@ -60,10 +61,10 @@ struct stage {
     int64_t large_moved_ms; /* when the open large transaction last grew */
     uint64_t large_taken;
     unsigned ticks;
-    bool reading;        /* from here on an error is of the records read, not of the start */
-    int64_t read_offset; /* of the newest record read */
-    uint64_t hold_lsn;   /* 0, or where to stop because the copy makes the rest of the structure there */
-    bool held;           /* it has come to that */
+    bool reading;      /* from here on an error is of the records read, not of the start */
+    uint64_t hold_lsn; /* 0, or where to stop because the copy makes the rest of the structure there */
+    bool beside;       /* tables set aside are copied meanwhile */
+    bool held;         /* it has come to that */
     int64_t
         start_offset; /* where the incarnation before says that reading goes on; -1: behind the progress */
 };
@@ -85,7 +86,7 @@ static int flush(struct stage *stage, struct sb_err *err)
 static bool read_ahead(void *arg)
 {
     struct stage *stage = arg;
-    return sb_stream_read_ahead(stage->stream);
+    return sb_stream_read_ahead(stage->reader.stream);
 }
 
 /* The lane flushes by itself when a batch is full. */
@@ -155,20 +156,6 @@ static void hold_if_passed(struct stage *stage)
     sb_loop_stop(stage->loop, NULL);
 }
 
-/* The lane has met a suspect: the rest of the stream, as far as it goes now, may have more of them. */
-static int survey(struct stage *stage, int64_t now_ms, struct sb_err *err)
-{
-    if (stage->survey_ms == 0)
-        stage->survey_ms = now_ms;
-    if (!stage->drained && !sb_lane_survey_is_over(stage->lane) && now_ms - stage->survey_ms < SURVEY_MS)
-        return 0;
-    if (sb_lane_ask_again(stage->lane, err) != 0)
-        return -1;
-    stage->recopy = true;
-    sb_loop_stop(stage->loop, NULL);
-    return 0;
-}
-
 /* The next incarnation sees to rows that are copied again. */
 static void begin_anew(struct stage *stage)
 {
@@ -176,19 +163,26 @@ static void begin_anew(struct stage *stage)
     sb_loop_stop(stage->loop, NULL);
 }
 
+/* The lane has met a suspect: the rest of the stream, as far as it goes now, may have more of them. */
+static int survey(struct stage *stage, int64_t now_ms, struct sb_err *err)
+{
+    bool asked = false;
+    if (sb_reader_survey(&stage->reader, now_ms, &asked, err) != 0)
+        return -1;
+    if (asked)
+        begin_anew(stage);
+    return 0;
+}
+
 static int read_some(struct stage *stage, struct sb_err *err)
 {
     struct sb_record record;
     for (int n = 0; n < TURN_RECORDS; n++) {
-        SB_FAULT("apply-before-read");
-        int rc = sb_stream_read(stage->stream, &record, err);
+        int rc = sb_reader_next(&stage->reader, &record, err);
         if (rc < 0)
             return -1;
-        stage->drained = rc == SB_STREAM_END;
-        if (stage->drained)
+        if (rc == SB_STREAM_END)
             break;
-        SB_FAULT("apply-after-read");
-        stage->read_offset = record.offset;
         if (sb_lane_take(stage->lane, &record, err) != 0)
             return -1;
         if (sb_lane_stops_for_copy(stage->lane)) {
@@ -197,7 +191,7 @@ static int read_some(struct stage *stage, struct sb_err *err)
         }
         if (stage->hold.wanted && sb_lane_gathered_lsn(stage->lane) >= stage->hold.at)
             return stand_still(stage, err);
-        if (is_at_hold(stage))
+        if (is_at_hold(stage) || sb_lane_stands(stage->lane))
             return 0; /* nobody else writes from here on, so nor does what is gathered */
     }
     int64_t now_ms = sb_clock_mono_ms();
@@ -205,10 +199,90 @@ static int read_some(struct stage *stage, struct sb_err *err)
         return survey(stage, now_ms, err);
     note_batch(stage, now_ms);
     note_rate(stage, now_ms);
-    if (stage->drained)
+    if (stage->reader.drained)
         return reached_end(stage, now_ms, err);
     if (stage->batch_began_ms != 0 && now_ms - stage->batch_began_ms >= stage->config->apply.batch_max_ms)
         return flush(stage, err);
+    return 0;
+}
+
+/* -- tables set aside
+ * ---------------------------------------------------------------------------------------- */
+
+/* Both lanes are behind the same commit. What the main lane has gathered beyond lacks these tables' changes:
+ * it is forgotten, and read again by the next incarnation. */
+static int give_back(struct stage *stage, struct sb_err *err)
+{
+    if (sb_lane_is_large(stage->lane))
+        return 0; /* not for this: it ends */
+    if (sb_aside_give_back(stage->conn, sb_lane_progress(stage->lane), &stage->given_back, err) != 0)
+        return -1;
+    if (!stage->given_back)
+        return sb_err_set(err, SB_E_EPOCH_STALE, "the side reader's progress row is not where it left it");
+    SB_INFO("tables set aside are given back", SB_NUM("tables", sb_lane_aside(stage->lane)),
+        SB_LSN("commit_lsn", sb_lane_progress(stage->lane)->position.commit_lsn));
+    begin_anew(stage);
+    return 0;
+}
+
+/* What the side reader would have to read is not in the stream any more. */
+static int copy_aside_again(struct stage *stage, const struct sb_err *lost, struct sb_err *err)
+{
+    SB_WARN("tables set aside are copied once more: the stream does not hold their changes any more",
+        SB_STR("why", lost->text));
+    if (sb_aside_ask_again(stage->conn, stage->config->migration, sb_direction_name(stage->direction),
+            "the stream lost what the side reader needed", err) != 0)
+        return -1;
+    begin_anew(stage);
+    return 0;
+}
+
+static int turn_side(struct stage *stage, struct sb_err *err)
+{
+    enum sb_beside_turn turn = SB_BESIDE_IDLE;
+    struct sb_err lost;
+    stage->side_more = false;
+    if (stage->side == NULL || stage->recopy || stage->held)
+        return 0;
+    if (sb_beside_turn(stage->side, sb_lane_progress(stage->lane), &turn, &lost) != 0) {
+        *err = lost;
+        return sb_beside_is_lost(&lost) ? copy_aside_again(stage, &lost, err) : -1;
+    }
+    stage->side_more = turn == SB_BESIDE_MORE;
+    if (turn == SB_BESIDE_ASKED)
+        begin_anew(stage);
+    return turn == SB_BESIDE_LEVEL ? give_back(stage, err) : 0;
+}
+
+/* What it has open is rolled back; it is opened again when apply goes on. */
+static void close_side(struct stage *stage)
+{
+    sb_beside_free(stage->side);
+    stage->side = NULL;
+    stage->side_more = false;
+    sb_loop_timer_set(stage->loop, stage->side_timer, 0, 0);
+}
+
+/* Once their rows are copied. */
+static int open_side(struct stage *stage, struct sb_err *err)
+{
+    struct sb_copied copied;
+    struct sb_err lost;
+    if (stage->paused || stage->side != NULL || sb_lane_aside(stage->lane) == 0 ||
+        sb_lane_observes(stage->lane) || sb_lane_surveys(stage->lane))
+        return 0;
+    const char *direction = sb_direction_name(stage->direction);
+    if (sb_copied_read(stage->conn, stage->config->migration, direction, &copied, err) != 0)
+        return -1;
+    if (copied.rows_pending)
+        return 0;
+    if (sb_beside_new(stage->config, stage->direction, &stage->side, &lost) != 0) {
+        *err = lost;
+        return sb_beside_is_lost(&lost) ? copy_aside_again(stage, &lost, err) : -1;
+    }
+    SB_INFO("the side reader follows", SB_NUM("tables", sb_lane_aside(stage->lane)));
+    sb_loop_timer_set(stage->loop, stage->side_timer, POLL_MS, POLL_MS);
+    sb_loop_again(stage->loop);
     return 0;
 }
 
@@ -216,14 +290,22 @@ static void on_turn(void *arg)
 {
     struct stage *stage = arg;
     struct sb_err err;
+    bool stands = sb_lane_stands(stage->lane);
     if (stage->paused || stage->recopy || stands_still(stage))
         return;
-    if (read_some(stage, &err) != 0) {
+    if (!stands && read_some(stage, &err) != 0) {
         fail(stage, &err);
         return;
     }
     hold_if_passed(stage);
-    if (!stage->drained && !stage->held)
+    if (turn_side(stage, &err) != 0) {
+        fail(stage, &err);
+        return;
+    }
+    if (!stands && sb_lane_stands(stage->lane))
+        sb_report_state(SB_STATE_WAITING, "DDL has to wait until the tables set aside are copied");
+    bool more = !stage->reader.drained && !sb_lane_stands(stage->lane);
+    if ((more || stage->side_more) && !stage->held)
         sb_loop_again(stage->loop);
 }
 
@@ -268,18 +350,20 @@ static int follow_pause(struct stage *stage, struct sb_err *err)
     if (!paused) {
         sb_report_state(SB_STATE_RUNNING, NULL);
         sb_loop_again(stage->loop);
-        return sb_stream_fd(stage->stream) >= 0
+        return sb_stream_fd(stage->reader.stream) >= 0
                    ? sb_loop_file_events(stage->loop, stage->stream_watch, SB_LOOP_READ, err)
                    : 0;
     }
     sb_report_state(SB_STATE_WAITING, "paused by an operator (`switchback resume` goes on)");
+    close_side(stage);
     if (sb_lane_is_large(stage->lane))
         return sb_err_set(err, SB_E_STREAM_UNAVAILABLE,
             "paused in the middle of a large transaction; it is rolled back and read again later");
     if (flush(stage, err) != 0)
         return -1;
-    return sb_stream_fd(stage->stream) >= 0 ? sb_loop_file_events(stage->loop, stage->stream_watch, 0, err)
-                                            : 0;
+    return sb_stream_fd(stage->reader.stream) >= 0
+               ? sb_loop_file_events(stage->loop, stage->stream_watch, 0, err)
+               : 0;
 }
 
 /* While it is held, the timer looks whether there is more to do, and the stream does not wake it. */
@@ -287,7 +371,7 @@ static int hold_changed(struct stage *stage, struct sb_err *err)
 {
     int64_t interval_ms = stage->hold.wanted ? HOLD_MS : 0;
     sb_loop_timer_set(stage->loop, stage->hold_timer, interval_ms, interval_ms);
-    if (sb_stream_fd(stage->stream) < 0)
+    if (sb_stream_fd(stage->reader.stream) < 0)
         return 0;
     return sb_loop_file_events(stage->loop, stage->stream_watch, stage->hold.wanted ? 0 : SB_LOOP_READ, err);
 }
@@ -364,7 +448,7 @@ static void publish(struct stage *stage)
     int64_t offset = sb_lane_progress(stage->lane)->offset;
     if (++stage->ticks % PUBLISH_TICKS != 0 || offset < 0)
         return;
-    if (sb_stream_publish_progress(stage->stream, offset, &err) != 0)
+    if (sb_stream_publish_progress(stage->reader.stream, offset, &err) != 0)
         sb_log_err(SB_LOG_WARNING, &err, "ignored: only lag tools of others see it");
 }
 
@@ -374,7 +458,8 @@ static void on_tick(void *arg)
     struct sb_err err;
     if (follow_pause(stage, &err) != 0 || follow_hold(stage, &err) != 0 || follow_wishes(stage, &err) != 0 ||
         sb_lane_pass(stage->lane, &err) != 0 || sb_lane_follow_repair(stage->lane, &err) != 0 ||
-        check_large(stage, &err) != 0)
+        check_large(stage, &err) != 0 || (stage->side != NULL && sb_beside_pass(stage->side, &err) != 0) ||
+        open_side(stage, &err) != 0)
         fail(stage, &err);
     else
         publish(stage);
@@ -393,50 +478,6 @@ static void on_signal(void *arg, int signo)
 
 /* The session with which this process applied before; 0: it has not yet. A process has one stage. */
 static int worked_as_pid;
-
-/* This process has applied before, and somebody else is at it now, who is not its own former session that the
- * server has not missed yet: it was frozen or cut off, and has been taken over from. */
-static bool is_superseded(struct stage *stage, const char *purpose)
-{
-    static const char sql[] =
-        "SELECT FROM pg_catalog.pg_stat_activity WHERE application_name = $1 AND"
-        " datname = pg_catalog.current_database() AND pid NOT IN (pg_catalog.pg_backend_pid(), $2::integer)";
-    char former[16];
-    struct sb_rows *rows SB_CLEANUP(sb_rows_freep)
-    = NULL;
-    struct sb_err ignored;
-    const char *params[] = {purpose, former};
-    snprintf(former, sizeof former, "%d", worked_as_pid);
-    return worked_as_pid != 0 && sb_conn_query(stage->conn, sql, 2, params, &rows, &ignored) == 0 &&
-           sb_rows_count(rows) > 0;
-}
-
-/* The origin is held by another session. If its process is frozen or gone its session is idle: end that one.
- * A live applier is left alone, and this one waits, or ends if it is the one that was taken over from. */
-static int yield_or_take_over(struct stage *stage, const char *purpose, struct sb_err *err)
-{
-    struct sb_rows *rows SB_CLEANUP(sb_rows_freep)
-    = NULL;
-    struct sb_err ignored;
-    char idle_s[16];
-    snprintf(idle_s, sizeof idle_s, "%d", PREDECESSOR_IDLE_S);
-    const char *params[] = {purpose, idle_s};
-    if (sb_conn_query(stage->conn,
-            "SELECT pid, pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE "
-            "application_name = $1 AND "
-            "datname = pg_catalog.current_database() AND pid <> pg_catalog.pg_backend_pid() AND state <> "
-            "'active' AND "
-            "state_change < pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => $2::double "
-            "precision)",
-            2, params, &rows, &ignored) == 0 &&
-        sb_rows_count(rows) > 0)
-        SB_WARN("ended the idle session of an earlier applier", SB_STR("pid", sb_rows_get(rows, 0, 0)));
-    else if (is_superseded(stage, purpose))
-        return sb_err_set(err, SB_E_EPOCH_STALE,
-            "another applier of this migration works on the target, where this process did before");
-    return sb_err_set(
-        err, SB_E_TARGET_UNAVAILABLE, "another applier of this migration is connected to the target");
-}
 
 /* -- the initial copy ------------------------------------------------------------------------------------ */
 
@@ -483,6 +524,7 @@ static void on_wait_tick(void *arg)
         return;
     }
     stage->hold_lsn = copied.hold_lsn;
+    stage->beside = copied.beside;
     if (!copied.waits)
         sb_loop_stop(stage->loop, NULL);
     else if (wait_say(wait, &copied, &err) != 0)
@@ -509,7 +551,8 @@ static int wait_for_copy(struct stage *stage, bool *ret_stop, struct sb_err *err
     return rc;
 }
 
-/* Rows that are to be copied again are deleted, and copied, before anything is applied. */
+/* Wishes are taken. What is copied of tables that are not set aside is waited for before anything is applied.
+ */
 static int settle_copy(struct stage *stage, bool *ret_stop, struct sb_err *err)
 {
     bool again = true, busy = false, paused = false;
@@ -519,50 +562,10 @@ static int settle_copy(struct stage *stage, bool *ret_stop, struct sb_err *err)
         if (*ret_stop || paused)
             return 0;
         if (sb_recopy_take(stage->conn, stage->config, stage->direction, &again, &busy, err) != 0)
-            return busy ? yield_or_take_over(stage, stage->purpose, err) : -1;
+            return busy ? sb_takeover(stage->conn, stage->purpose, worked_as_pid, err) : -1;
     }
-    return 0;
-}
-
-static int learn(void *arg, struct sb_view key, struct sb_view value, struct sb_err *err)
-{
-    (void)key;
-    return sb_lane_learn(arg, value, err);
-}
-
-/* What progress says of the commit it names must be what the stream says of it. */
-static int prove_progress(struct stage *stage, int64_t offset, struct sb_err *err)
-{
-    struct sb_stream_bounds bounds;
-    struct sb_record record;
-    if (sb_stream_bounds(stage->stream, &bounds, err) != 0)
-        return -1;
-    if (offset <= bounds.oldest)
-        return 0; /* it is not retained */
-    if (sb_stream_seek(stage->stream, offset - 1, err) != 0)
-        return -1;
-    int rc = sb_stream_read(stage->stream, &record, err);
-    return rc != 0 ? rc < 0 ? -1 : 0 : sb_lane_prove(stage->lane, &record, err);
-}
-
-static int seek_to_progress(struct stage *stage, struct sb_err *err)
-{
-    const struct sb_progress *progress = sb_lane_progress(stage->lane);
-    struct sb_uuid uuid = sb_stream_uuid(stage->stream);
-    int64_t offset;
-    if (memcmp(&uuid, &progress->stream, sizeof uuid) != 0)
-        return sb_err_set(
-            err, SB_E_LOG_FOREIGN, "the stream is not the one the target's progress row belongs to");
-    if (sb_stream_control_each(stage->stream, sb_view_str(SB_CONTROL_SCHEMA), learn, stage->lane, err) != 0)
-        return -1;
-    offset = stage->start_offset;
-    if ((offset < 0 && (sb_tail_locate_position(
-                            stage->stream, &progress->position, progress->offset, &offset, err) != 0 ||
-                           prove_progress(stage, offset, err) != 0)) ||
-        sb_stream_seek(stage->stream, offset, err) != 0)
-        return sb_err_add(err, "could not find the applied position in the stream");
-    SB_INFO("apply starts", SB_LSN("commit_lsn", progress->position.commit_lsn),
-        SB_NUM("epoch", progress->position.epoch), SB_NUM("offset", offset));
+    if (stage->beside)
+        sb_metric_add(SB_M_COPY_WAITS, 1); /* a supervisor goes by it */
     return 0;
 }
 
@@ -576,19 +579,16 @@ static int connect_target(struct stage *stage, struct sb_err *err)
 
 static int connect_all(struct stage *stage, struct sb_err *err)
 {
-    struct sb_stream_options options;
-    char path[SB_PATH_BYTES];
-    if (sb_lane_new(stage->config, stage->direction, stage->conn, &stage->lane, err) != 0) {
+    if (sb_lane_new(stage->config, stage->direction, SB_LANE_MAIN, stage->conn, &stage->lane, err) != 0) {
         if (strcmp(err->sqlstate, "55006") == 0)
-            return yield_or_take_over(stage, stage->purpose, err);
+            return sb_takeover(stage->conn, stage->purpose, worked_as_pid, err);
         return -1;
     }
-    sb_wiring_stream(stage->config, stage->direction, path, &options);
-    if (sb_stream_open(&options, SB_STREAM_READ, &stage->stream, err) != 0)
-        return -1;
+    sb_metric_set(SB_M_APPLY_ASIDE, (int64_t)sb_lane_aside(stage->lane));
     worked_as_pid = sb_conn_backend_pid(stage->conn);
     sb_lane_meanwhile(stage->lane, read_ahead, stage);
-    return seek_to_progress(stage, err);
+    return sb_reader_open(
+        &stage->reader, stage->config, stage->direction, stage->lane, stage->start_offset, err);
 }
 
 static int watch_all(struct stage *stage, struct sb_err *err)
@@ -598,12 +598,14 @@ static int watch_all(struct stage *stage, struct sb_err *err)
     if (stage->loop == NULL || sb_loop_signals(stage->loop, signals, on_signal, stage, err) != 0 ||
         sb_loop_timer(stage->loop, TICK_MS, on_tick, stage, err) == NULL)
         return -1;
-    int fd = sb_stream_fd(stage->stream);
+    int fd = sb_stream_fd(stage->reader.stream);
     stage->stream_watch = fd >= 0 ? sb_loop_file(stage->loop, fd, SB_LOOP_READ, on_stream, stage, err)
                                   : sb_loop_timer(stage->loop, POLL_MS, on_poll, stage, err);
     stage->gather_timer = sb_loop_timer(stage->loop, 0, on_poll, stage, err);
+    stage->side_timer = sb_loop_timer(stage->loop, 0, on_poll, stage, err);
     stage->hold_timer = sb_loop_timer(stage->loop, 0, on_hold, stage, err);
-    if (stage->stream_watch == NULL || stage->gather_timer == NULL || stage->hold_timer == NULL)
+    if (stage->stream_watch == NULL || stage->gather_timer == NULL || stage->side_timer == NULL ||
+        stage->hold_timer == NULL)
         return -1;
     sb_loop_after_turn(stage->loop, on_turn, stage);
     sb_loop_again(stage->loop);
@@ -638,7 +640,7 @@ static int64_t find_superseding(struct stage *stage, const struct sb_err *gap)
     SB_WARN("records are missing; looking for a newer epoch that wrote them anew", SB_STR("gap", gap->text));
     do {
         if (sb_tail_locate_superseding(
-                stage->stream, &progress->position, stage->read_offset + 1, &offset, &err) == 0) {
+                stage->reader.stream, &progress->position, stage->reader.offset + 1, &offset, &err) == 0) {
             SB_INFO("a newer epoch wrote the missing records anew", SB_NUM("offset", offset));
             return offset;
         }
@@ -672,7 +674,7 @@ static int run_once(
             sb_report_state(SB_STATE_RUNNING, NULL);
         stage.reading = true;
         rc = sb_loop_run(stage.loop, err);
-        if (rc == 0 && !stage.paused && !stage.held && !sb_lane_is_large(stage.lane))
+        if (rc == 0 && !stage.paused && !stage.held && !stage.given_back && !sb_lane_is_large(stage.lane))
             rc = sb_lane_flush(stage.lane, err);
     }
     if (rc != 0 && stage.reading && err->code == SB_E_LOG_GAP && !sb_lane_is_large(stage.lane)) {
@@ -684,8 +686,9 @@ static int run_once(
     again->wanted =
         again->offset >= 0 || (rc == 0 && (stage.recopy || stage.held) && sb_loop_stop_signal() == 0);
     sb_loop_free(stage.loop);
+    sb_beside_free(stage.side);
     sb_lane_free(stage.lane);
-    sb_stream_close(stage.stream);
+    sb_reader_close(&stage.reader);
     sb_conn_close(stage.conn);
     return rc;
 }

@@ -11,7 +11,8 @@
 #include "apply/stamps.h"
 #include "stream/proof.h"
 
-/* What a TRUNCATE has to delete of a table, where the initial copy read some of its rows behind it. */
+/* What a TRUNCATE has to delete of a table, where the initial copy read some of its rows behind it, or where
+ * it is not truncated together with the others. */
 struct sb_batch_cut {
     struct sb_stamp_cut stamp;
     bool parted; /* the target's table is partitioned */
@@ -23,6 +24,7 @@ struct sb_batch_change {
     const struct sb_apply_rel *rel;  /* NULL for TRUNCATE */
     const struct sb_apply_rel *const *truncated_rels; /* chg.truncated_count of them */
     uint64_t ordinal;
+    bool split; /* of a TRUNCATE: others of its tables are the other lane's, and may refer to these */
 };
 
 struct sb_batch_txn {

@@ -23,6 +23,21 @@ static int ask(struct sb_conn *conn, const char *sql, const char *migration, con
     return sb_err_add(err, "could not read how far the initial copy is");
 }
 
+static int urgent_read(
+    struct sb_conn *conn, const char *migration, const char *direction, bool *ret_urgent, struct sb_err *err)
+{
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    if (ask(conn,
+            "SELECT FROM switchback.copy_wish WHERE migration = $1 AND direction = $2 AND done_at IS NULL "
+            "AND "
+            "urgent LIMIT 1",
+            migration, direction, &rows, err) != 0)
+        return -1;
+    *ret_urgent = sb_rows_count(rows) > 0;
+    return 0;
+}
+
 int sb_copied_read(struct sb_conn *conn, const char *migration, const char *direction,
     struct sb_copied *ret_copied, struct sb_err *err)
 {
@@ -31,16 +46,21 @@ int sb_copied_read(struct sb_conn *conn, const char *migration, const char *dire
     *ret_copied = (struct sb_copied){0};
     if (ask(conn,
             "SELECT c.state = 'pending', pg_catalog.to_jsonb(c) ->> 'structure' = 'pending', c.last_h, "
-            "(SELECT min(p.commit_lsn) FROM switchback.progress p WHERE p.migration = $1 AND p.direction = "
-            "$2) FROM switchback.copy c WHERE c.migration = $1 AND c.direction = $2",
+            "(SELECT p.commit_lsn FROM switchback.progress p WHERE p.migration = $1 AND p.direction = $2 AND "
+            "p.lane = 0), coalesce((pg_catalog.to_jsonb(c) ->> 'beside')::boolean, false) FROM "
+            "switchback.copy c WHERE c.migration = $1 AND c.direction = $2",
             migration, direction, &rows, err) != 0)
         return no_table(err) ? 0 : -1;
     if (sb_rows_count(rows) == 0)
         return 0;
     uint64_t last_h = sb_rows_lsn(rows, 0, 2), applied = sb_rows_lsn(rows, 0, 3);
     ret_copied->rows_pending = sb_rows_bool(rows, 0, 0);
+    ret_copied->beside = ret_copied->rows_pending && sb_rows_bool(rows, 0, 4);
     ret_copied->structure_pending = sb_rows_bool(rows, 0, 1);
-    ret_copied->waits = ret_copied->rows_pending || (ret_copied->structure_pending && applied >= last_h);
+    if (ret_copied->beside && urgent_read(conn, migration, direction, &ret_copied->urgent, err) != 0)
+        return -1;
+    ret_copied->waits = (ret_copied->rows_pending && (!ret_copied->beside || ret_copied->urgent)) ||
+                        (ret_copied->structure_pending && applied >= last_h);
     if (ret_copied->structure_pending)
         ret_copied->hold_lsn = last_h == 0 ? 1 : last_h;
     return 0;
@@ -101,17 +121,22 @@ int sb_copied_why(struct sb_conn *conn, const char *migration, const char *direc
 
 /* -- stamps ---------------------------------------------------------------------------------------------- */
 
-int sb_copied_pass(struct sb_conn *conn, const struct sb_progress *progress, struct sb_err *err)
+/* Of the lane's own tables, by array and sense (apply/aside). */
+#define MINE(array, mine) "(relation = ANY (" array "::text[])) = " mine "::boolean"
+
+int sb_copied_pass(struct sb_conn *conn, const struct sb_progress *progress, const struct sb_aside *aside,
+    struct sb_err *err)
 {
     char lsn[SB_LSN_TEXT_BYTES], timeline[16];
     snprintf(timeline, sizeof timeline, "%" PRIu32, progress->timeline);
-    const char *params[] = {
-        progress->migration, progress->direction, sb_lsn_text(progress->position.commit_lsn, lsn), timeline};
+    const char *params[] = {progress->migration, progress->direction,
+        sb_lsn_text(progress->position.commit_lsn, lsn), timeline, sb_aside_array(aside),
+        sb_aside_mine(aside)};
     if (sb_conn_query(conn,
             "UPDATE switchback.chunk SET passed = true WHERE migration = $1 AND direction = $2 AND NOT "
             "passed "
-            "AND flushed_past <= $3 AND timeline = $4",
-            4, params, NULL, err) == 0)
+            "AND flushed_past <= $3 AND timeline = $4 AND " MINE("$5", "$6"),
+            6, params, NULL, err) == 0)
         return 0;
     return no_table(err) ? 0 : sb_err_add(err, "could not write down which chunks are passed");
 }
@@ -181,36 +206,41 @@ static int fill(struct sb_stamps *stamps, struct sb_conn *conn, const struct sb_
     return sb_stamps_seal(stamps, err);
 }
 
+/* ret_copied: there is a copy, and it has all of the lane's own tables. */
 static int state_read(
-    struct sb_conn *conn, const struct sb_progress *progress, bool *ret_complete, struct sb_err *err)
+    struct sb_conn *conn, const struct sb_progress *progress, bool *ret_copied, struct sb_err *err)
 {
     SB_CLEANUP(sb_rows_freep)
     struct sb_rows *rows = NULL;
     const char *params[] = {progress->migration, progress->direction};
-    *ret_complete = false;
-    if (sb_conn_query(conn, "SELECT state FROM switchback.copy WHERE migration = $1 AND direction = $2", 2,
-            params, &rows, err) != 0)
+    *ret_copied = false;
+    if (sb_conn_query(conn,
+            "SELECT state, coalesce((pg_catalog.to_jsonb(c) ->> 'beside')::boolean, false) FROM "
+            "switchback.copy c WHERE migration = $1 AND direction = $2",
+            2, params, &rows, err) != 0)
         return no_table(err) ? 0 : sb_err_add(err, "could not read switchback.copy");
     const char *state = sb_rows_count(rows) == 0 ? "none" : sb_rows_get(rows, 0, 0);
-    if (strcmp(state, "pending") == 0)
+    bool pending = strcmp(state, "pending") == 0;
+    if (pending && (progress->lane != SB_LANE_MAIN || !sb_rows_bool(rows, 0, 1)))
         return sb_err_set(err, SB_E_TARGET_UNAVAILABLE, "the initial copy is pending");
-    *ret_complete = strcmp(state, "complete") == 0;
+    *ret_copied = pending || strcmp(state, "complete") == 0;
     return 0;
 }
 
-int sb_copied_stamps(struct sb_conn *conn, const struct sb_progress *progress, struct sb_stamps **ret_stamps,
-    struct sb_err *err)
+int sb_copied_stamps(struct sb_conn *conn, const struct sb_progress *progress, const struct sb_aside *aside,
+    struct sb_stamps **ret_stamps, struct sb_err *err)
 {
     SB_CLEANUP(sb_rows_freep)
     struct sb_rows *rows = NULL;
-    bool complete;
-    const char *params[] = {progress->migration, progress->direction};
+    bool copied;
+    const char *params[] = {
+        progress->migration, progress->direction, sb_aside_array(aside), sb_aside_mine(aside)};
     *ret_stamps = NULL;
-    if (state_read(conn, progress, &complete, err) != 0)
+    if (state_read(conn, progress, &copied, err) != 0)
         return -1;
-    if (!complete)
+    if (!copied)
         return 0;
-    if (sb_copied_pass(conn, progress, err) != 0)
+    if (sb_copied_pass(conn, progress, aside, err) != 0)
         return -1;
     if (sb_conn_query(conn,
             "SELECT relation, pg_catalog.encode(lower_bound, 'hex'), pg_catalog.encode(upper_bound, 'hex'), "
@@ -218,8 +248,8 @@ int sb_copied_stamps(struct sb_conn *conn, const struct sb_progress *progress, s
             "direction "
             "= $2 AND relation IN (SELECT relation FROM switchback.chunk WHERE migration = $1 AND direction "
             "= "
-            "$2 AND NOT passed) ORDER BY relation COLLATE pg_catalog.\"C\"",
-            2, params, &rows, err) != 0)
+            "$2 AND NOT passed) AND " MINE("$3", "$4") " ORDER BY relation COLLATE pg_catalog.\"C\"",
+            4, params, &rows, err) != 0)
         return sb_err_add(err, "could not read switchback.chunk");
     struct sb_stamps *stamps = sb_stamps_new();
     if (stamps == NULL)

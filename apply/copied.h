@@ -5,6 +5,7 @@
 #ifndef SB_APPLY_COPIED_H
 #define SB_APPLY_COPIED_H
 
+#include "apply/aside.h"
 #include "apply/progress.h"
 #include "apply/stamps.h"
 
@@ -12,6 +13,8 @@ struct sb_copied {
     bool waits; /* apply has to: rows are copied, or it has passed them and the rest of the structure is made
                  */
     bool rows_pending, structure_pending;
+    bool beside; /* rows are pending, but only of tables set aside: apply goes on with the others */
+    bool urgent; /* ... if no wish stands in its way that can be taken only then */
     /* Not 0: from here on apply has to wait for the structure. */
     uint64_t hold_lsn;
 };
@@ -27,11 +30,12 @@ enum { SB_COPIED_WHY_BYTES = 128 };
 int sb_copied_why(struct sb_conn *conn, const char *migration, const char *direction,
     const struct sb_copied *copied, char ret_why[SB_COPIED_WHY_BYTES], struct sb_err *err);
 /* Write down which chunks this progress has passed: all that follows is newer, also when the source fails
- * over. */
-int sb_copied_pass(struct sb_conn *conn, const struct sb_progress *progress, struct sb_err *err);
-/* The stamps that commits behind this progress must be judged by; NULL if there are none, or all is newer.
- * SB-TARGET-UNAVAILABLE while the copy is pending. */
-int sb_copied_stamps(struct sb_conn *conn, const struct sb_progress *progress, struct sb_stamps **ret_stamps,
+ * over. Here and below: of the lane's own tables (aside is the lane's). */
+int sb_copied_pass(struct sb_conn *conn, const struct sb_progress *progress, const struct sb_aside *aside,
     struct sb_err *err);
+/* The stamps that commits behind this progress must be judged by; NULL if there are none, or all is newer.
+ * SB-TARGET-UNAVAILABLE while the copy of such tables is pending. */
+int sb_copied_stamps(struct sb_conn *conn, const struct sb_progress *progress, const struct sb_aside *aside,
+    struct sb_stamps **ret_stamps, struct sb_err *err);
 
 #endif

@@ -21,6 +21,8 @@ struct sb_ddl_desk {
     struct sb_conn *conn;
     struct sb_delivery *delivery;
     struct sb_tables *tables;
+    const struct sb_aside *aside;
+    bool stands; /* before a command that has to wait for the tables set aside */
     struct {
         bool found, skipped;
         uint64_t commit_lsn, ordinal;
@@ -40,8 +42,9 @@ struct command {
     char id[24]; /* of its row, once it is held */
 };
 
-int sb_ddl_desk_new(const struct sb_config *config, enum sb_direction direction, struct sb_conn *conn,
-    struct sb_delivery *delivery, struct sb_tables *tables, struct sb_ddl_desk **ret_desk, struct sb_err *err)
+int sb_ddl_desk_new(const struct sb_config *config, enum sb_direction direction, struct sb_delivery *delivery,
+    struct sb_tables *tables, const struct sb_aside *aside, struct sb_conn *conn,
+    struct sb_ddl_desk **ret_desk, struct sb_err *err)
 {
     struct sb_ddl_desk *desk = calloc(1, sizeof *desk);
     if (desk == NULL)
@@ -50,7 +53,8 @@ int sb_ddl_desk_new(const struct sb_config *config, enum sb_direction direction,
         .direction = sb_direction_name(direction),
         .conn = conn,
         .delivery = delivery,
-        .tables = tables};
+        .tables = tables,
+        .aside = aside};
     if (sb_ddl_book_stood(conn, config->migration, desk->direction, &desk->stood.found,
             &desk->stood.commit_lsn, &desk->stood.ordinal, err) != 0) {
         sb_ddl_desk_free(desk);
@@ -313,6 +317,12 @@ static int decide(struct command *command, uint64_t ordinal, struct sb_err *err)
             SB_STR("relations", command->entry.relations.ptr), SB_STR("why", command->judgement.reason));
         return 0;
     }
+    if (sb_aside_concerns(command->desk->aside, &command->ddl)) {
+        SB_INFO("DDL waits until the tables set aside are given back", SB_STR("tag", command->ddl.tag.ptr),
+            SB_STR("relations", command->entry.relations.ptr));
+        command->desk->stands = true;
+        return 0;
+    }
     if (sb_ddl_book_decision(command->desk->conn, &command->entry, &decision, err) != 0)
         return -1;
     if (decision == SB_DDL_SKIPPED)
@@ -340,6 +350,11 @@ int sb_ddl_take(struct sb_ddl_desk *desk, const struct sb_flight *flight, uint64
         return 0;
     }
     return sb_ddl_read(json, arena, &command.ddl, err) != 0 ? -1 : decide(&command, ordinal, err);
+}
+
+bool sb_ddl_desk_stands(const struct sb_ddl_desk *desk)
+{
+    return desk->stands;
 }
 
 bool sb_ddl_desk_wishes(const struct sb_ddl_desk *desk)

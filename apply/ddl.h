@@ -11,21 +11,26 @@
 #ifndef SB_APPLY_DDL_H
 #define SB_APPLY_DDL_H
 
+#include "apply/aside.h"
 #include "apply/delivery.h"
 #include "apply/tables.h"
 
 struct sb_ddl_desk;
 
 /* All of them are the caller's and live longer; scratch is used during a call. */
-int sb_ddl_desk_new(const struct sb_config *config, enum sb_direction direction, struct sb_conn *conn,
-    struct sb_delivery *delivery, struct sb_tables *tables, struct sb_ddl_desk **ret_desk,
-    struct sb_err *err);
+int sb_ddl_desk_new(const struct sb_config *config, enum sb_direction direction, struct sb_delivery *delivery,
+    struct sb_tables *tables, const struct sb_aside *aside, struct sb_conn *conn,
+    struct sb_ddl_desk **ret_desk, struct sb_err *err);
 void sb_ddl_desk_free(struct sb_ddl_desk *desk); /* NULL is fine */
 
 /* The body of a message with the prefix switchback.ddl, which lives in arena or longer. What is not signed by
  * the source's triggers is nobody's DDL: logged and left out. */
 int sb_ddl_take(struct sb_ddl_desk *desk, const struct sb_flight *flight, uint64_t ordinal,
     struct sb_view body, struct sb_arena *arena, struct sb_err *err);
+
+/* It may concern a table set aside, which is not at this commit: it was not taken, and stays where it is
+ * until there are none (apply/aside). */
+bool sb_ddl_desk_stands(const struct sb_ddl_desk *desk);
 
 /* Are tables to be copied again once the transaction in flight is applied? */
 bool sb_ddl_desk_wishes(const struct sb_ddl_desk *desk);

@@ -73,6 +73,11 @@ int sb_ddl_book_stood(struct sb_conn *conn, const char *migration, const char *d
     return 0;
 }
 
+/* Of switchback.copy c: the copy has all tables but those that are set aside. */
+#define COPIED                                                                                               \
+    "(c.state = 'complete' OR c.state = 'pending' AND coalesce((pg_catalog.to_jsonb(c) ->> "                 \
+    "'beside')::boolean, false))"
+
 #define COLUMNS                                                                                              \
     "INSERT INTO switchback.ddl AS d (migration, direction, commit_lsn, ordinal, xid, kind, tag, "           \
     "relations, "                                                                                            \
@@ -122,10 +127,10 @@ int sb_ddl_book_wish(
     struct sb_rows *rows = NULL;
     const char *params[] = {entry->place.migration, entry->place.direction, entry->copied_again.ptr};
     if (sb_conn_query(conn,
-            "INSERT INTO switchback.copy_wish (migration, direction, relation, reason) SELECT c.migration, "
-            "c.direction, r, 'DDL changed rows that do not travel' FROM switchback.copy c, "
-            "pg_catalog.unnest($3::text[]) r WHERE c.migration = $1 AND c.direction = $2 AND c.state = "
-            "'complete' RETURNING 1",
+            "INSERT INTO switchback.copy_wish (migration, direction, relation, reason, urgent) SELECT "
+            "c.migration, c.direction, r, 'DDL changed rows that do not travel', true FROM switchback.copy "
+            "c, pg_catalog.unnest($3::text[]) r WHERE c.migration = $1 AND c.direction = $2 AND " COPIED
+            " RETURNING 1",
             3, params, &rows, err) != 0)
         return sb_err_add(err, "could not ask for tables to be copied again");
     *ret_wished = sb_rows_count(rows) > 0;
@@ -141,9 +146,9 @@ int sb_ddl_book_born(struct sb_conn *conn, const struct sb_ddl_place *place, con
     snprintf(number, sizeof number, "%" PRIu32, timeline);
     const char *params[] = {place->migration, place->direction, relation, number};
     if (sb_conn_query(conn,
-            "WITH copied AS (SELECT migration, direction FROM switchback.copy WHERE migration = $1 AND "
+            "WITH copied AS (SELECT migration, direction FROM switchback.copy c WHERE migration = $1 AND "
             "direction "
-            "= $2 AND state = 'complete'), planned AS (INSERT INTO switchback.copy_table (migration, "
+            "= $2 AND " COPIED "), planned AS (INSERT INTO switchback.copy_table (migration, "
             "direction, "
             "relation, key_kind, key_column, shape, rows_estimated, chunks) SELECT migration, direction, $3, "
             "'none', '', '', 0, 1 FROM copied ON CONFLICT DO NOTHING RETURNING migration, direction, "

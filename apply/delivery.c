@@ -36,29 +36,32 @@ static void count_rogues(const struct sb_delivery *delivery)
     sb_metric_set(SB_M_APPLY_ROGUE_TRANSACTIONS, (int64_t)delivery->progress.rogue_transactions);
 }
 
-static int build(struct sb_delivery *delivery, enum sb_direction direction, struct sb_err *err)
+static int build(
+    struct sb_delivery *delivery, enum sb_direction direction, enum sb_lane_number number, struct sb_err *err)
 {
     const struct sb_config *config = delivery->config;
     struct sb_names names;
     sb_wiring_names(config, direction, &names);
-    if (sb_progress_read(delivery->conn, config->migration, delivery->direction, &delivery->progress, err) !=
-            0 ||
-        sb_poison_read(delivery->conn, config->migration, delivery->direction, &delivery->poison, err) != 0 ||
-        sb_writer_new(delivery->conn, names.origin, !delivery->progress.observes,
-            config->apply.lock_timeout_ms, &delivery->writer, err) != 0)
+    if (sb_progress_read(
+            delivery->conn, config->migration, delivery->direction, number, &delivery->progress, err) != 0 ||
+        sb_poison_read(delivery->conn, &delivery->progress, &delivery->poison, err) != 0 ||
+        sb_writer_new(delivery->conn, number == SB_LANE_MAIN ? names.origin : names.origin_side,
+            !delivery->progress.observes, config->apply.lock_timeout_ms, &delivery->writer, err) != 0)
         return -1;
     if (delivery->progress.observes && sb_observer_new(delivery->conn, delivery->writer, config->migration,
                                            delivery->direction, &delivery->observer, err) != 0)
         return -1;
-    sb_metric_set(SB_M_APPLY_OBSERVES, delivery->progress.observes);
-    sb_metric_set(SB_M_APPLY_OWNERSHIP_EPOCH, (int64_t)delivery->progress.ownership_epoch);
-    count_rogues(delivery);
+    if (number == SB_LANE_MAIN) {
+        sb_metric_set(SB_M_APPLY_OBSERVES, delivery->progress.observes);
+        sb_metric_set(SB_M_APPLY_OWNERSHIP_EPOCH, (int64_t)delivery->progress.ownership_epoch);
+        count_rogues(delivery);
+    }
     return sb_batch_init(
         &delivery->batch, (size_t)(config->apply.batch_max_bytes * 8 + 3 * SB_ROW_MAX_BYTES), err);
 }
 
-int sb_delivery_new(const struct sb_config *config, enum sb_direction direction, struct sb_conn *conn,
-    struct sb_delivery **ret_delivery, struct sb_err *err)
+int sb_delivery_new(const struct sb_config *config, enum sb_direction direction, enum sb_lane_number number,
+    struct sb_conn *conn, struct sb_delivery **ret_delivery, struct sb_err *err)
 {
     struct sb_delivery *delivery = calloc(1, sizeof *delivery);
     if (delivery == NULL)
@@ -66,7 +69,7 @@ int sb_delivery_new(const struct sb_config *config, enum sb_direction direction,
     delivery->config = config;
     delivery->direction = sb_direction_name(direction);
     delivery->conn = conn;
-    if (build(delivery, direction, err) != 0) {
+    if (build(delivery, direction, number, err) != 0) {
         sb_delivery_free(delivery);
         return -1;
     }
@@ -130,13 +133,16 @@ struct tally {
     struct sb_canary canary; /* the newest; number 0: none */
 };
 
+/* Where apply is, and what it has passed, is said by the main lane: it is never behind the other. */
 static void count_done(const struct sb_delivery *delivery, const struct tally *tally)
 {
     sb_metric_add(SB_M_APPLY_BATCHES, 1);
-    sb_metric_add(SB_M_APPLY_COMMITS, (int64_t)tally->commits);
     if (delivery->observer == NULL)
         sb_metric_add(SB_M_APPLY_CHANGES, (int64_t)tally->changes);
     sb_metric_add(SB_M_APPLY_CONFLICTS, (int64_t)tally->conflicts);
+    if (delivery->progress.lane != SB_LANE_MAIN)
+        return;
+    sb_metric_add(SB_M_APPLY_COMMITS, (int64_t)tally->commits);
     sb_metric_set(SB_M_APPLY_LSN, (int64_t)delivery->progress.position.commit_lsn);
     sb_metric_set(SB_M_APPLY_TIME_US, delivery->progress.commit_us);
     sb_metric_set(SB_M_APPLY_OFFSET, delivery->progress.offset);
@@ -181,8 +187,7 @@ static int finish(struct sb_delivery *delivery, const struct sb_batch_txn *txn, 
     struct sb_progress next = progress_behind(delivery, txn, tally);
     bool passes_poison = delivery->poison.present && delivery->poison.commit_lsn <= txn->position.commit_lsn;
     sb_writer_origin(delivery->writer, txn->position.commit_lsn, txn->commit_us);
-    if (passes_poison &&
-        sb_poison_clear(delivery->writer, delivery->config->migration, delivery->direction, err) != 0)
+    if (passes_poison && sb_poison_clear(delivery->writer, &delivery->progress, err) != 0)
         return -1;
     if (tally->canary.number > 0 && sb_canary_write(delivery->writer, delivery->config->migration,
                                         delivery->direction, &tally->canary, err) != 0)
@@ -226,8 +231,7 @@ static int stop_at(struct sb_delivery *delivery, uint64_t commit_lsn, uint64_t x
         return -1;
     if (failed != NULL && failed->rel != NULL)
         sb_target_name_column(delivery->conn, failed->rel, failed->chg.after, err);
-    sb_poison_record(
-        delivery->writer, delivery->config->migration, delivery->direction, commit_lsn, xid, failed, err);
+    sb_poison_record(delivery->writer, &delivery->progress, commit_lsn, xid, failed, err);
     return -1;
 }
 

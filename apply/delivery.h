@@ -25,9 +25,10 @@ struct sb_flight { /* the transaction whose commit has not come */
     uint64_t commit_lsn, xid;
 };
 
-/* Over an open target session (the caller's). Reads progress and poison, takes the replication origin. */
-int sb_delivery_new(const struct sb_config *config, enum sb_direction direction, struct sb_conn *conn,
-    struct sb_delivery **ret_delivery, struct sb_err *err);
+/* Over an open target session (the caller's). Reads progress and poison, takes the lane's replication origin.
+ */
+int sb_delivery_new(const struct sb_config *config, enum sb_direction direction, enum sb_lane_number number,
+    struct sb_conn *conn, struct sb_delivery **ret_delivery, struct sb_err *err);
 void sb_delivery_free(struct sb_delivery *delivery); /* rolls back what is open */
 
 const struct sb_progress *sb_delivery_progress(const struct sb_delivery *delivery); /* as committed */

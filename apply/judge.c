@@ -3,11 +3,11 @@
 #include "apply/copied.h"
 #include "core/log.h"
 
-int sb_judge_init(
-    struct sb_judge *judge, struct sb_conn *conn, const struct sb_progress *progress, struct sb_err *err)
+int sb_judge_init(struct sb_judge *judge, struct sb_conn *conn, const struct sb_progress *progress,
+    const struct sb_aside *aside, struct sb_err *err)
 {
     *judge = (struct sb_judge){.conn = conn};
-    if (sb_copied_stamps(conn, progress, &judge->stamps, err) != 0)
+    if (sb_copied_stamps(conn, progress, aside, &judge->stamps, err) != 0)
         return -1;
     judge->active = judge->stamps != NULL;
     return 0;
@@ -64,6 +64,15 @@ static int judge_row(const struct sb_judge *judge, const struct sb_frame *frame,
     return 0;
 }
 
+static int cut_of(const struct sb_judge *judge, const struct sb_frame *frame, const struct sb_relation *rel,
+    struct sb_arena *arena, struct sb_stamp_cut *ret_cut, struct sb_err *err)
+{
+    if (judge->active)
+        return sb_stamps_truncate(judge->stamps, rel, frame->xid, frame->timeline, arena, ret_cut, err);
+    *ret_cut = (struct sb_stamp_cut){.rel = rel, .whole = true, .count = 1};
+    return 0;
+}
+
 static int judge_truncate(const struct sb_judge *judge, const struct sb_frame *frame,
     struct sb_batch_change *change, struct sb_arena *arena, enum sb_judged *ret_judged, struct sb_err *err)
 {
@@ -76,8 +85,7 @@ static int judge_truncate(const struct sb_judge *judge, const struct sb_frame *f
         const struct sb_relation *rel = change->chg.truncated[i];
         struct sb_cat_table table;
         bool found;
-        if (sb_stamps_truncate(judge->stamps, rel, frame->xid, frame->timeline, arena, &cuts[i].stamp, err) !=
-                0 ||
+        if (cut_of(judge, frame, rel, arena, &cuts[i].stamp, err) != 0 ||
             sb_catalog_table(judge->conn, rel->schema, rel->name, arena, &table, &found, err) != 0)
             return -1;
         cuts[i].parted = found && table.kind == 'p';
@@ -86,7 +94,7 @@ static int judge_truncate(const struct sb_judge *judge, const struct sb_frame *f
     }
     if (nothing && count > 0)
         *ret_judged = SB_JUDGED_SKIP;
-    change->cuts = whole ? NULL : cuts;
+    change->cuts = whole && !change->split ? NULL : cuts;
     return 0;
 }
 
@@ -94,7 +102,7 @@ int sb_judge_change(const struct sb_judge *judge, const struct sb_frame *frame,
     struct sb_batch_change *change, struct sb_arena *arena, enum sb_judged *ret_judged, struct sb_err *err)
 {
     *ret_judged = SB_JUDGED_APPLY;
-    if (!judge->active)
+    if (!judge->active && !change->split)
         return 0;
     return change->chg.op == SB_OP_TRUNCATE ? judge_truncate(judge, frame, change, arena, ret_judged, err)
                                             : judge_row(judge, frame, &change->chg, ret_judged, err);

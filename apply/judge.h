@@ -5,6 +5,7 @@
 #ifndef SB_APPLY_JUDGE_H
 #define SB_APPLY_JUDGE_H
 
+#include "apply/aside.h"
 #include "apply/batch.h"
 #include "apply/progress.h"
 #include "apply/stamps.h"
@@ -18,8 +19,8 @@ struct sb_judge {
 };
 
 /* The stamps that commits behind this progress must be judged by. */
-int sb_judge_init(
-    struct sb_judge *judge, struct sb_conn *conn, const struct sb_progress *progress, struct sb_err *err);
+int sb_judge_init(struct sb_judge *judge, struct sb_conn *conn, const struct sb_progress *progress,
+    const struct sb_aside *aside, struct sb_err *err);
 void sb_judge_clear(struct sb_judge *judge);
 
 /* Is the frame of a younger timeline than stamps that are in force? */

@@ -24,7 +24,9 @@ enum { NAME_MAX_BYTES = 8192 };
 struct sb_lane {
     const struct sb_config *config;
     enum sb_direction direction;
+    enum sb_lane_number number;
     struct sb_conn *conn; /* the caller's */
+    struct sb_aside *aside;
     struct sb_delivery *delivery;
     struct sb_batch *batch; /* the delivery's */
     struct sb_tables *tables;
@@ -52,18 +54,22 @@ struct sb_lane {
 static int lane_build(
     struct sb_lane *lane, enum sb_direction direction, struct sb_conn *conn, struct sb_err *err)
 {
-    if (sb_delivery_new(lane->config, direction, conn, &lane->delivery, err) != 0)
+    if (sb_aside_read(conn, lane->config->migration, sb_direction_name(direction), lane->number, &lane->aside,
+            err) != 0 ||
+        sb_delivery_new(lane->config, direction, lane->number, conn, &lane->delivery, err) != 0)
         return -1;
     const struct sb_progress *progress = sb_delivery_progress(lane->delivery);
     lane->batch = sb_delivery_batch(lane->delivery);
     lane->newest_lsn = progress->position.commit_lsn;
     sb_buf_init(&lane->stranger, NAME_MAX_BYTES);
-    if (sb_judge_init(&lane->judge, conn, progress, err) != 0 ||
-        sb_strangers_new(conn, progress, &lane->strangers, err) != 0 ||
+    if (sb_judge_init(&lane->judge, conn, progress, lane->aside, err) != 0 ||
+        (lane->number == SB_LANE_MAIN && sb_strangers_new(conn, progress, &lane->strangers, err) != 0) ||
         sb_tables_new(conn, sb_delivery_writer(lane->delivery), lane->config->ddl.policy != SB_DDL_IGNORE,
             &lane->tables, err) != 0 ||
-        sb_ddl_desk_new(lane->config, direction, conn, lane->delivery, lane->tables, &lane->ddl, err) != 0 ||
-        sb_repair_desk_new(lane->config, direction, conn, lane->delivery, &lane->repair, err) != 0 ||
+        sb_ddl_desk_new(
+            lane->config, direction, lane->delivery, lane->tables, lane->aside, conn, &lane->ddl, err) != 0 ||
+        sb_repair_desk_new(lane->config, direction, lane->delivery, lane->aside, conn, &lane->repair, err) !=
+            0 ||
         sb_codec_new(&lane->codec, err) != 0)
         return -1;
     lane->proof = sb_proof_new(&progress->stream, 0, &progress->position, err);
@@ -76,14 +82,15 @@ static int lane_build(
     return 0;
 }
 
-int sb_lane_new(const struct sb_config *config, enum sb_direction direction, struct sb_conn *conn,
-    struct sb_lane **ret_lane, struct sb_err *err)
+int sb_lane_new(const struct sb_config *config, enum sb_direction direction, enum sb_lane_number number,
+    struct sb_conn *conn, struct sb_lane **ret_lane, struct sb_err *err)
 {
     struct sb_lane *lane = calloc(1, sizeof *lane);
     if (lane == NULL)
         return sb_err_set(err, SB_E_NO_MEMORY, "no memory for a lane");
     lane->config = config;
     lane->direction = direction;
+    lane->number = number;
     lane->conn = conn;
     if (lane_build(lane, direction, conn, err) != 0) {
         sb_lane_free(lane);
@@ -97,6 +104,7 @@ void sb_lane_free(struct sb_lane *lane)
 {
     if (lane == NULL)
         return;
+    sb_aside_free(lane->aside);
     sb_ddl_desk_free(lane->ddl);
     sb_repair_desk_free(lane->repair);
     sb_tables_free(lane->tables);
@@ -120,6 +128,27 @@ const struct sb_progress *sb_lane_progress(const struct sb_lane *lane)
 bool sb_lane_stops_for_copy(const struct sb_lane *lane)
 {
     return sb_ddl_desk_wishes(lane->ddl) && !sb_delivery_is_large(lane->delivery);
+}
+
+bool sb_lane_stands(const struct sb_lane *lane)
+{
+    return sb_ddl_desk_stands(lane->ddl);
+}
+
+size_t sb_lane_aside(const struct sb_lane *lane)
+{
+    return sb_aside_count(lane->aside);
+}
+
+bool sb_lane_observes(const struct sb_lane *lane)
+{
+    return sb_delivery_observes(lane->delivery);
+}
+
+bool sb_lane_is_still(const struct sb_lane *lane)
+{
+    return !sb_delivery_is_large(lane->delivery) && lane->batch->change_count == 0 &&
+           lane->batch->txn_count == 0;
 }
 
 bool sb_lane_has_whole(const struct sb_lane *lane)
@@ -256,7 +285,7 @@ int sb_lane_pass(struct sb_lane *lane, struct sb_err *err)
         !sb_stamps_passed(lane->judge.stamps, progress->position.commit_lsn, progress->timeline))
         return 0;
     lane->passed = true;
-    return sb_copied_pass(lane->conn, progress, err);
+    return sb_copied_pass(lane->conn, progress, lane->aside, err);
 }
 
 int sb_lane_follow_repair(struct sb_lane *lane, struct sb_err *err)
@@ -268,14 +297,13 @@ int sb_lane_ask_again(struct sb_lane *lane, struct sb_err *err)
 {
     if (lane->forked) {
         SB_WARN("the source failed over before all that was copied had been passed; it is copied again");
-        return sb_recopy_ask_unpassed(lane->conn, lane->config, lane->direction, err);
+        return sb_recopy_ask_unpassed(lane->conn, sb_lane_progress(lane), lane->aside, err);
     }
     if (lane->stranger.len > 0)
-        return sb_recopy_ask_table(
-            lane->conn, lane->config, lane->direction, sb_buf_str(&lane->stranger), err);
+        return sb_recopy_ask_table(lane->conn, sb_lane_progress(lane), sb_buf_str(&lane->stranger), err);
     SB_INFO("rows moved between chunks with values that did not travel; they are copied again",
         SB_NUM("keys", sb_suspects_count(lane->suspects)));
-    return sb_recopy_ask(lane->conn, lane->config, lane->direction, lane->suspects, err);
+    return sb_recopy_ask(lane->conn, sb_lane_progress(lane), lane->suspects, err);
 }
 
 /* What came before this transaction is written; of it nothing is. chg: NULL where there is no key to look
@@ -348,6 +376,12 @@ static int take_change(struct sb_lane *lane, const struct sb_record *whole, bool
         return sb_judge_survey(&lane->judge, &whole->frame, &change.chg, lane->suspects, err);
     lane->flight = (struct sb_flight){.commit_lsn = whole->frame.commit_lsn, .xid = whole->frame.xid};
     enum sb_judged judged;
+    bool others = false; /* an observer writes nothing: it looks at everything */
+    if (!sb_delivery_observes(lane->delivery) &&
+        sb_aside_leaves_out(lane->aside, &change.chg, lane->batch->arena, &others, &change.split, err) != 0)
+        return -1;
+    if (others)
+        return batch_is_full(lane) ? sb_delivery_grow(lane->delivery, &lane->flight, err) : 0;
     if (meets_stranger(lane, &change.chg, err) != 0)
         return -1;
     lane->forked = sb_judge_is_forked(&lane->judge, &whole->frame);
@@ -372,9 +406,19 @@ static int take_change(struct sb_lane *lane, const struct sb_record *whole, bool
 
 static void note_canary(struct sb_lane *lane, const struct sb_signal *signal)
 {
-    if (signal->kind == SB_SIGNAL_CANARY && sb_view_eq_str(signal->migration, lane->config->migration) &&
+    if (signal->kind == SB_SIGNAL_CANARY && lane->number == SB_LANE_MAIN &&
+        sb_view_eq_str(signal->migration, lane->config->migration) &&
         sb_view_eq_str(signal->direction, sb_direction_name(lane->direction)))
         lane->canary = (struct sb_canary){signal->epoch, signal->number, signal->sent_us};
+}
+
+/* Before the transaction in flight. */
+static int stand(struct sb_lane *lane, struct sb_err *err)
+{
+    if (!sb_delivery_is_large(lane->delivery) && sb_lane_flush(lane, err) != 0)
+        return -1;
+    sb_delivery_abandon(lane->delivery);
+    return 0;
 }
 
 /* A message that asks for something, of the transaction in flight. */
@@ -391,7 +435,9 @@ static int obey(
     sb_repair_desk_note(lane->repair, &place, NULL);
     if (sb_delivery_observes(lane->delivery))
         return 0;
-    return sb_ddl_take(lane->ddl, &lane->flight, frame->ordinal, signal->body, lane->scratch, err);
+    if (sb_ddl_take(lane->ddl, &lane->flight, frame->ordinal, signal->body, lane->scratch, err) != 0)
+        return -1;
+    return sb_lane_stands(lane) ? stand(lane, err) : 0;
 }
 
 static int take_message(struct sb_lane *lane, const struct sb_record *whole, bool repeat, struct sb_err *err)
@@ -407,7 +453,8 @@ static int take_message(struct sb_lane *lane, const struct sb_record *whole, boo
         return 0;
     note_canary(lane, &signal);
     lane->newest_lsn = whole->frame.commit_lsn;
-    if (lane->suspects != NULL || (signal.kind != SB_SIGNAL_DDL && signal.kind != SB_SIGNAL_IMAGE))
+    if (lane->suspects != NULL || lane->number != SB_LANE_MAIN ||
+        (signal.kind != SB_SIGNAL_DDL && signal.kind != SB_SIGNAL_IMAGE))
         return 0;
     return obey(lane, &whole->frame, &signal, err);
 }

@@ -1,8 +1,9 @@
 /*
  * A lane: records of the stream in, target transactions out. It proves what it is given (stream/proof),
  * decodes it, gathers whole transactions into batches, writes them in sets or, where that does not come out
- * as planned, change by change, and moves the progress row with them. One lane is one progress row; there is
- * one lane for now.
+ * as planned, change by change, and moves the progress row with them. One lane is one progress row. There is
+ * the main lane, and while tables are set aside (apply/aside) the side reader's, which proves the same
+ * records and writes what the main lane leaves out.
  *
  * A transaction larger than a batch is written as it arrives in one open target transaction, in bounded
  * memory, and rolled back if its commit never comes.
@@ -25,9 +26,10 @@
 
 struct sb_lane;
 
-/* Over an open target session (the caller's). Reads progress and poison, takes the replication origin. */
-int sb_lane_new(const struct sb_config *config, enum sb_direction direction, struct sb_conn *conn,
-    struct sb_lane **ret_lane, struct sb_err *err);
+/* Over an open target session (the caller's). Reads progress and poison, takes the lane's replication origin.
+ */
+int sb_lane_new(const struct sb_config *config, enum sb_direction direction, enum sb_lane_number number,
+    struct sb_conn *conn, struct sb_lane **ret_lane, struct sb_err *err);
 void sb_lane_free(struct sb_lane *lane); /* rolls back what is open */
 
 /* Where to read from: the position applied, with its hint. */
@@ -60,6 +62,15 @@ int sb_lane_ask_again(struct sb_lane *lane, struct sb_err *err);
 
 /* Tables are to be copied again, and no transaction is in flight: nothing more is to be taken. */
 bool sb_lane_stops_for_copy(const struct sb_lane *lane);
+
+/* Before it lies DDL that may concern a table set aside: what came before is written, and nothing more is to
+ * be taken until these tables are given back. */
+bool sb_lane_stands(const struct sb_lane *lane);
+/* Tables set aside when it was made. */
+size_t sb_lane_aside(const struct sb_lane *lane);
+bool sb_lane_observes(const struct sb_lane *lane); /* the target owns: nothing is written */
+/* Nothing is gathered, and no transaction in flight: it is where its progress says. */
+bool sb_lane_is_still(const struct sb_lane *lane);
 
 bool sb_lane_has_whole(const struct sb_lane *lane); /* there are transactions to flush */
 bool sb_lane_is_large(const struct sb_lane *lane);  /* a target transaction is open for one in flight */

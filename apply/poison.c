@@ -15,6 +15,11 @@ static struct sb_value text_value(const char *text)
     return (struct sb_value){.state = text == NULL ? SB_COL_NULL : SB_COL_TEXT, .text = sb_view_str(text)};
 }
 
+static const char *lane_text(const struct sb_progress *progress)
+{
+    return progress->lane == SB_LANE_MAIN ? "0" : "1";
+}
+
 static int run(
     struct sb_writer *writer, const char *sql, const struct sb_value *values, int count, struct sb_err *err)
 {
@@ -25,18 +30,18 @@ static int run(
     return sb_writer_one(writer, sb_view_str(sql), params, count, &affected, err);
 }
 
-int sb_poison_read(struct sb_conn *conn, const char *migration, const char *direction,
-    struct sb_poison *ret_poison, struct sb_err *err)
+int sb_poison_read(struct sb_conn *conn, const struct sb_progress *progress, struct sb_poison *ret_poison,
+    struct sb_err *err)
 {
     struct sb_rows *rows SB_CLEANUP(sb_rows_freep)
     = NULL;
-    const char *params[] = {migration, direction};
+    const char *params[] = {progress->migration, progress->direction, lane_text(progress)};
     struct sb_poison poison = {0};
     if (sb_conn_query(conn,
             "SELECT commit_lsn, xid, skip_requested_by, skip_reason FROM switchback.poison WHERE migration = "
             "$1 AND direction "
-            "= $2 AND lane = 0",
-            2, params, &rows, err) != 0)
+            "= $2 AND lane = $3",
+            3, params, &rows, err) != 0)
         return sb_err_add(err, "could not read switchback.poison");
     if (sb_rows_count(rows) > 0) {
         const char *by = sb_rows_get(rows, 0, 2), *reason = sb_rows_get(rows, 0, 3);
@@ -64,17 +69,18 @@ static void relation_name(const struct sb_batch_change *change, char out[NAME_BY
 
 static int record(struct sb_writer *writer, const struct sb_value *values, int count, struct sb_err *err)
 {
-    static const char sql[] = "INSERT INTO switchback.poison AS p (migration, direction, commit_lsn, xid, "
-                              "ordinal, relation, error_id, sqlstate, "
-                              "reason) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (migration, "
-                              "direction, lane) DO UPDATE SET commit_lsn "
-                              "= excluded.commit_lsn, xid = excluded.xid, ordinal = excluded.ordinal, "
-                              "relation = excluded.relation, error_id = "
-                              "excluded.error_id, sqlstate = excluded.sqlstate, reason = excluded.reason, "
-                              "found_at = excluded.found_at, "
-                              "skip_requested_by = CASE WHEN p.commit_lsn = excluded.commit_lsn THEN "
-                              "p.skip_requested_by END, skip_reason = CASE "
-                              "WHEN p.commit_lsn = excluded.commit_lsn THEN p.skip_reason END";
+    static const char sql[] =
+        "INSERT INTO switchback.poison AS p (migration, direction, commit_lsn, xid, "
+        "ordinal, relation, error_id, sqlstate, "
+        "reason, lane) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (migration, "
+        "direction, lane) DO UPDATE SET commit_lsn "
+        "= excluded.commit_lsn, xid = excluded.xid, ordinal = excluded.ordinal, "
+        "relation = excluded.relation, error_id = "
+        "excluded.error_id, sqlstate = excluded.sqlstate, reason = excluded.reason, "
+        "found_at = excluded.found_at, "
+        "skip_requested_by = CASE WHEN p.commit_lsn = excluded.commit_lsn THEN "
+        "p.skip_requested_by END, skip_reason = CASE "
+        "WHEN p.commit_lsn = excluded.commit_lsn THEN p.skip_reason END";
     if (sb_writer_begin(writer, err) != 0)
         return -1;
     if (run(writer, sql, values, count, err) == 0 && sb_writer_commit(writer, err) == 0)
@@ -83,8 +89,8 @@ static int record(struct sb_writer *writer, const struct sb_value *values, int c
     return -1;
 }
 
-void sb_poison_record(struct sb_writer *writer, const char *migration, const char *direction,
-    uint64_t commit_lsn, uint64_t xid, const struct sb_batch_change *failed, struct sb_err *err)
+void sb_poison_record(struct sb_writer *writer, const struct sb_progress *progress, uint64_t commit_lsn,
+    uint64_t xid, const struct sb_batch_change *failed, struct sb_err *err)
 {
     char lsn[SB_LSN_TEXT_BYTES], xid_text[NUMBER_BYTES], ordinal[NUMBER_BYTES], relation[NAME_BYTES];
     struct sb_err why;
@@ -99,19 +105,20 @@ void sb_poison_record(struct sb_writer *writer, const char *migration, const cha
             "leave this "
             "transaction out with `switchback poison skip --lsn %s --reason ...`.",
             lsn);
-    struct sb_value values[] = {text_value(migration), text_value(direction), text_value(lsn),
-        text_value(xid_text), text_value(ordinal), text_value(relation), text_value(sb_err_id(err)),
-        text_value(err->sqlstate), text_value(err->text)};
+    struct sb_value values[] = {text_value(progress->migration), text_value(progress->direction),
+        text_value(lsn), text_value(xid_text), text_value(ordinal), text_value(relation),
+        text_value(sb_err_id(err)), text_value(err->sqlstate), text_value(err->text),
+        text_value(lane_text(progress))};
     if (record(writer, values, sizeof values / sizeof *values, &why) != 0)
         sb_log_err(SB_LOG_WARNING, &why, "the poison record is only in this log");
 }
 
-int sb_poison_clear(
-    struct sb_writer *writer, const char *migration, const char *direction, struct sb_err *err)
+int sb_poison_clear(struct sb_writer *writer, const struct sb_progress *progress, struct sb_err *err)
 {
-    struct sb_value values[] = {text_value(migration), text_value(direction)};
-    return run(writer, "DELETE FROM switchback.poison WHERE migration = $1 AND direction = $2 AND lane = 0",
-        values, 2, err);
+    struct sb_value values[] = {
+        text_value(progress->migration), text_value(progress->direction), text_value(lane_text(progress))};
+    return run(writer, "DELETE FROM switchback.poison WHERE migration = $1 AND direction = $2 AND lane = $3",
+        values, 3, err);
 }
 
 static int debt(struct sb_writer *writer, const char *migration, const char *direction,

@@ -49,21 +49,26 @@ static int read_owner(const struct sb_rows *rows, struct sb_progress *out, struc
     return 0;
 }
 
+bool sb_progress_same(const struct sb_position *a, const struct sb_position *b)
+{
+    return a->commit_lsn == b->commit_lsn && sb_digest_eq(&a->chain, &b->chain);
+}
+
 int sb_progress_read(struct sb_conn *conn, const char *migration, const char *direction,
-    struct sb_progress *ret_progress, struct sb_err *err)
+    enum sb_lane_number lane, struct sb_progress *ret_progress, struct sb_err *err)
 {
     struct sb_rows *rows SB_CLEANUP(sb_rows_freep)
     = NULL;
-    const char *params[] = {migration, direction};
-    struct sb_progress progress = {.migration = migration, .direction = direction};
+    const char *params[] = {migration, direction, lane == SB_LANE_MAIN ? "0" : "1"};
+    struct sb_progress progress = {.migration = migration, .direction = direction, .lane = lane};
     if (sb_conn_query(conn,
             "SELECT p.stream_uuid, p.source_uuid, p.epoch, p.sequence, p.commit_lsn,"
             " pg_catalog.encode(p.chain, 'hex'), p.timeline, p.stream_offset, p.commit_us, p.transactions,"
             " p.changes, p.conflicts, p.rogue_writes, p.rogue_transactions, p.ownership_epoch, o.owner, "
             "o.epoch"
             " FROM switchback.progress p LEFT JOIN switchback.ownership o USING (migration)"
-            " WHERE migration = $1 AND p.direction = $2 AND p.lane = 0",
-            2, params, &rows, err) != 0) {
+            " WHERE migration = $1 AND p.direction = $2 AND p.lane = $3",
+            3, params, &rows, err) != 0) {
         if (strcmp(err->sqlstate, "42P01") == 0 || strcmp(err->sqlstate, "3F000") == 0)
             return sb_err_set(err, SB_E_NOT_PREPARED,
                 "the target has no control schema \"switchback\", or one that is not complete");
@@ -71,7 +76,8 @@ int sb_progress_read(struct sb_conn *conn, const char *migration, const char *di
     }
     if (sb_rows_count(rows) == 0) {
         sb_err_set(err, SB_E_PROGRESS_LOST,
-            "the target has no progress row for migration \"%s\", direction %s", migration, direction);
+            "the target has no progress row for migration \"%s\", direction %s, lane %d", migration,
+            direction, (int)lane);
         return -1;
     }
     if (read_row(rows, &progress, err) != 0 || read_owner(rows, &progress, err) != 0)
@@ -98,10 +104,10 @@ int sb_progress_write(struct sb_writer *writer, const struct sb_progress *from, 
                               "chain = pg_catalog.decode($4, 'hex'), "
                               "timeline = $5, stream_offset = $6, commit_us = $7, transactions = $8, changes "
                               "= $9, conflicts = $10, rogue_writes = $11, rogue_transactions = $12 WHERE "
-                              "migration = $13 AND direction = $14 AND lane = 0 AND stream_uuid = $15 AND "
+                              "migration = $13 AND direction = $14 AND lane = $21 AND stream_uuid = $15 AND "
                               "epoch = $16 AND sequence = $17 AND commit_lsn = $18 AND chain = "
                               "pg_catalog.decode($19, 'hex') AND ownership_epoch = $20";
-    char n[13][24], lsn[2][SB_LSN_TEXT_BYTES], chain[2][SB_DIGEST_TEXT_BYTES], uuid[SB_UUID_TEXT_BYTES];
+    char n[14][24], lsn[2][SB_LSN_TEXT_BYTES], chain[2][SB_DIGEST_TEXT_BYTES], uuid[SB_UUID_TEXT_BYTES];
     struct sb_value values[] = {
         number(n[0], (int64_t)to->position.epoch),
         number(n[1], (int64_t)to->position.sequence),
@@ -123,6 +129,7 @@ int sb_progress_write(struct sb_writer *writer, const struct sb_progress *from, 
         text(sb_lsn_text(from->position.commit_lsn, lsn[1])),
         text(sb_digest_text(&from->position.chain, chain[1])),
         number(n[12], (int64_t)from->ownership_epoch),
+        number(n[13], from->lane),
     };
     enum { COUNT = sizeof values / sizeof *values };
     const struct sb_value *params[COUNT];

@@ -4,6 +4,9 @@
  * before COMMIT, and is the only thing that decides what is applied next. A second applier, a zombie, an
  * ambiguous commit: all are answered by this row.
  *
+ * Each lane has a row. Lane 0 is there always; lane 1 is the side reader's (apply/beside), there as long as
+ * tables are set aside, and counts what it has written alone: lane 0 counts these transactions as well.
+ *
  * It also holds the ownership epoch under which it is moved. A hand-off raises that in the transaction that
  * decides it (together with switchback.ownership), so that an applier which does not know of it yet moves
  * nothing any more, and its transaction is undone. Who owns is read with the row, once an incarnation.
@@ -14,9 +17,12 @@
 #include "apply/writer.h"
 #include "stream/proof.h"
 
+enum sb_lane_number { SB_LANE_MAIN, SB_LANE_SIDE };
+
 struct sb_progress {
     const char *migration; /* belong to the caller */
     const char *direction;
+    enum sb_lane_number lane;
     struct sb_uuid stream;
     struct sb_uuid source;
     struct sb_position position;
@@ -32,7 +38,9 @@ struct sb_progress {
 /* SB-NOT-PREPARED without the control schema or an owner, SB-PROGRESS-LOST without the row or where it is of
  * another ownership epoch than the owner's row, SB-STATE-FORMAT if it does not parse. */
 int sb_progress_read(struct sb_conn *conn, const char *migration, const char *direction,
-    struct sb_progress *ret_progress, struct sb_err *err);
+    enum sb_lane_number lane, struct sb_progress *ret_progress, struct sb_err *err);
+/* Behind the same commit of the same history? Where a log was written anew they may have other epochs. */
+bool sb_progress_same(const struct sb_position *a, const struct sb_position *b);
 /* Move from one position to the next, in the open transaction. SB-EPOCH-STALE if the row is not where we left
  * it. */
 int sb_progress_write(struct sb_writer *writer, const struct sb_progress *from, const struct sb_progress *to,

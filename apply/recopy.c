@@ -16,19 +16,30 @@ struct recopy {
     struct sb_conn *conn;
     const struct sb_config *config;
     const char *migration, *direction;
+    enum sb_lane_number lane; /* that asks */
+    bool beside;              /* what is taken: the tables are set aside, and apply goes on with the others */
     struct sb_buf sql;
 };
 
+/* Those that can be taken now: none while rows are copied. What apply goes on beside comes last, and is not
+ * mixed with others. */
 static int pending_wishes(struct sb_conn *conn, const char *migration, const char *direction,
     struct sb_rows **ret_rows, struct sb_err *err)
 {
     const char *params[] = {migration, direction};
     if (sb_conn_query(conn,
-            "SELECT id, relation, pg_catalog.encode(key, 'hex'), reason FROM switchback.copy_wish WHERE "
-            "migration = $1 AND direction = $2 AND done_at IS NULL ORDER BY key NULLS FIRST, id LIMIT 5000",
+            "WITH w AS (SELECT id, relation, key, reason, EXISTS (SELECT FROM switchback.copy c JOIN "
+            "switchback.ownership o USING (migration) WHERE c.migration = $1 AND c.direction = $2 AND "
+            "c.structure <> 'pending' AND (o.owner = 'old') = ($2 = 'forward')) AND (key IS NULL OR EXISTS "
+            "(SELECT FROM switchback.aside a WHERE a.migration = $1 AND a.direction = $2 AND a.relation = "
+            "w.relation)) AS beside FROM switchback.copy_wish w WHERE migration = $1 AND direction = $2 AND "
+            "done_at IS NULL AND NOT EXISTS (SELECT FROM switchback.copy c WHERE c.migration = $1 AND "
+            "c.direction = $2 AND c.state = 'pending')) SELECT id, relation, pg_catalog.encode(key, 'hex'), "
+            "reason, beside FROM w WHERE beside = (SELECT pg_catalog.bool_and(beside) FROM w) ORDER BY key "
+            "NULLS FIRST, id LIMIT 5000",
             2, params, ret_rows, err) == 0)
         return 0;
-    if (strcmp(err->sqlstate, "42P01") != 0) /* prepared before there were wishes */
+    if (strcmp(err->sqlstate, "42P01") != 0) /* prepared before there were wishes, or tables set aside */
         return sb_err_add(err, "could not read switchback.copy_wish");
     *ret_rows = NULL;
     return 0;
@@ -47,6 +58,12 @@ int sb_recopy_wished(struct sb_conn *conn, const struct sb_config *config, enum 
 
 /* -- asking ---------------------------------------------------------------------------------------------- */
 
+/* The side reader's tables are out of the main lane's way. */
+static const char *urgent(enum sb_lane_number lane)
+{
+    return lane == SB_LANE_MAIN ? "t" : "f";
+}
+
 static int ask_one(struct recopy *recopy, const struct sb_suspect *suspect, struct sb_err *err)
 {
     struct sb_buf hex SB_CLEANUP(sb_buf_clear), relation SB_CLEANUP(sb_buf_clear);
@@ -58,12 +75,12 @@ static int ask_one(struct recopy *recopy, const struct sb_suspect *suspect, stru
         return sb_err_set(
             err, SB_E_LIMIT, "a key of %zu bytes is too long to be asked for again", suspect->key.len);
     sb_hex_encode(suspect->key.ptr, suspect->key.len, room);
-    const char *params[] = {
-        recopy->migration, recopy->direction, sb_buf_str(&relation), room, SB_RECOPY_MOVED};
+    const char *params[] = {recopy->migration, recopy->direction, sb_buf_str(&relation), room,
+        SB_RECOPY_MOVED, urgent(recopy->lane)};
     return sb_conn_query(recopy->conn,
-        "INSERT INTO switchback.copy_wish (migration, direction, relation, key, reason) VALUES ($1, $2, $3, "
-        "pg_catalog.decode($4, 'hex'), $5)",
-        5, params, NULL, err);
+        "INSERT INTO switchback.copy_wish (migration, direction, relation, key, reason, urgent) VALUES ($1, "
+        "$2, $3, pg_catalog.decode($4, 'hex'), $5, $6)",
+        6, params, NULL, err);
 }
 
 static int commit(struct recopy *recopy, struct sb_err *err)
@@ -89,13 +106,13 @@ static int ask_all(struct recopy *recopy, const struct sb_suspects *suspects, st
     return commit(recopy, err);
 }
 
-int sb_recopy_ask(struct sb_conn *conn, const struct sb_config *config, enum sb_direction direction,
+int sb_recopy_ask(struct sb_conn *conn, const struct sb_progress *progress,
     const struct sb_suspects *suspects, struct sb_err *err)
 {
     struct recopy recopy = {.conn = conn,
-        .config = config,
-        .migration = config->migration,
-        .direction = sb_direction_name(direction)};
+        .migration = progress->migration,
+        .direction = progress->direction,
+        .lane = progress->lane};
     sb_buf_init(&recopy.sql, SQL_MAX_BYTES);
     int rc = ask_all(&recopy, suspects, err);
     if (rc != 0)
@@ -104,26 +121,28 @@ int sb_recopy_ask(struct sb_conn *conn, const struct sb_config *config, enum sb_
     return rc == 0 ? 0 : sb_err_add(err, "could not ask for rows to be copied again");
 }
 
-int sb_recopy_ask_unpassed(
-    struct sb_conn *conn, const struct sb_config *config, enum sb_direction direction, struct sb_err *err)
+int sb_recopy_ask_unpassed(struct sb_conn *conn, const struct sb_progress *progress,
+    const struct sb_aside *aside, struct sb_err *err)
 {
-    const char *params[] = {config->migration, sb_direction_name(direction)};
+    const char *params[] = {progress->migration, progress->direction, sb_aside_array(aside),
+        sb_aside_mine(aside), urgent(progress->lane)};
     if (sb_conn_query(conn,
-            "INSERT INTO switchback.copy_wish (migration, direction, relation, reason) SELECT DISTINCT "
-            "migration, direction, relation, 'the source failed over before all that was copied had been "
-            "passed' FROM switchback.chunk WHERE migration = $1 AND direction = $2 AND NOT passed",
-            2, params, NULL, err) == 0)
+            "INSERT INTO switchback.copy_wish (migration, direction, relation, reason, urgent) SELECT "
+            "DISTINCT migration, direction, relation, 'the source failed over before all that was copied had "
+            "been passed', $5::boolean FROM switchback.chunk WHERE migration = $1 AND direction = $2 AND NOT "
+            "passed AND (relation = ANY ($3::text[])) = $4::boolean",
+            5, params, NULL, err) == 0)
         return 0;
     return sb_err_add(err, "could not ask for tables to be copied again");
 }
 
-int sb_recopy_ask_table(struct sb_conn *conn, const struct sb_config *config, enum sb_direction direction,
-    const char *relation, struct sb_err *err)
+int sb_recopy_ask_table(
+    struct sb_conn *conn, const struct sb_progress *progress, const char *relation, struct sb_err *err)
 {
-    const char *params[] = {config->migration, sb_direction_name(direction), relation};
+    const char *params[] = {progress->migration, progress->direction, relation};
     if (sb_conn_query(conn,
-            "INSERT INTO switchback.copy_wish (migration, direction, relation, reason) VALUES ($1, $2, $3, "
-            "'published when the copy was complete')",
+            "INSERT INTO switchback.copy_wish (migration, direction, relation, reason, urgent) VALUES ($1, "
+            "$2, $3, 'published when the copy was complete', true)",
             3, params, NULL, err) == 0)
         return 0;
     return sb_err_add(err, "could not ask for table %s to be copied", relation);
@@ -166,6 +185,17 @@ static int rows_delete(
     return sb_conn_exec(recopy->conn, sb_buf_str(sql), err);
 }
 
+/* A table that is large takes its time to be emptied: that is the copy's, too. */
+static int set_aside(struct recopy *recopy, const char *relation, bool emptied, struct sb_err *err)
+{
+    const char *params[] = {recopy->migration, recopy->direction, relation, emptied ? "t" : "f"};
+    return sb_conn_query(recopy->conn,
+        "INSERT INTO switchback.aside (migration, direction, relation, emptied) VALUES ($1, $2, $3, $4) ON "
+        "CONFLICT (migration, direction, relation) DO UPDATE SET emptied = excluded.emptied, since = "
+        "excluded.since",
+        4, params, NULL, err);
+}
+
 static int whole_again(struct recopy *recopy, const char *relation, struct sb_err *err)
 {
     SB_CLEANUP(sb_rows_freep)
@@ -178,6 +208,8 @@ static int whole_again(struct recopy *recopy, const char *relation, struct sb_er
             "SELECT 1 FROM switchback.copy_table WHERE migration = $1 AND direction = $2 AND relation = $3",
             3, params, &known, err) != 0)
         return -1;
+    if (recopy->beside)
+        return set_aside(recopy, relation, sb_rows_count(known) == 0, err);
     return sb_rows_count(known) > 0 ? rows_delete(recopy, relation, NULL, err) : 0;
 }
 
@@ -293,20 +325,47 @@ static int take_one(struct recopy *recopy, const struct sb_rows *wishes, int row
         "UPDATE switchback.copy_wish SET done_at = pg_catalog.now() WHERE id = $1", 1, params, NULL, err);
 }
 
+/* The side reader begins where apply stands. It may have been there already: where it stands it has to stay,
+ * if one of its tables was not among the wishes. */
+static int side_begin(struct recopy *recopy, struct sb_err *err)
+{
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *stays = NULL;
+    const char *params[] = {recopy->migration, recopy->direction};
+    if (sb_conn_query(recopy->conn,
+            "SELECT FROM switchback.aside a WHERE migration = $1 AND direction = $2 AND NOT EXISTS (SELECT "
+            "FROM switchback.copy_wish w WHERE w.migration = a.migration AND w.direction = a.direction AND "
+            "w.relation = a.relation AND w.key IS NULL AND w.done_at = pg_catalog.now())",
+            2, params, &stays, err) != 0)
+        return -1;
+    if (sb_rows_count(stays) == 0 &&
+        sb_conn_query(recopy->conn,
+            "DELETE FROM switchback.progress WHERE migration = $1 AND direction = $2 AND lane = 1", 2, params,
+            NULL, err) != 0)
+        return -1;
+    return sb_conn_query(recopy->conn,
+        "INSERT INTO switchback.progress (migration, direction, lane, stream_uuid, source_uuid, epoch, "
+        "sequence, timeline, commit_lsn, chain, ownership_epoch, stream_offset, commit_us) SELECT migration, "
+        "direction, 1, stream_uuid, source_uuid, epoch, sequence, timeline, commit_lsn, chain, "
+        "ownership_epoch, stream_offset, commit_us FROM switchback.progress WHERE migration = $1 AND "
+        "direction = $2 AND lane = 0 ON CONFLICT (migration, direction, lane) DO NOTHING",
+        2, params, NULL, err);
+}
+
 static int take_all(struct recopy *recopy, const struct sb_rows *wishes, struct sb_err *err)
 {
     char sql[128];
     SB_CLEANUP(sb_rows_freep)
     struct sb_rows *copy = NULL;
-    const char *params[] = {recopy->migration, recopy->direction};
+    const char *params[] = {recopy->migration, recopy->direction, recopy->beside ? "t" : "f"};
     snprintf(sql, sizeof sql,
         "BEGIN; SET LOCAL session_replication_role = replica; SET LOCAL lock_timeout = %" PRId64,
         recopy->config->apply.lock_timeout_ms);
     if (sb_conn_exec(recopy->conn, sql, err) != 0 ||
         sb_conn_query(recopy->conn,
-            "UPDATE switchback.copy SET state = 'pending', completed_at = NULL, incarnation = NULL WHERE "
-            "migration = $1 AND direction = $2 AND state = 'complete' RETURNING 1",
-            2, params, &copy, err) != 0)
+            "UPDATE switchback.copy SET state = 'pending', completed_at = NULL, incarnation = NULL, beside = "
+            "$3 WHERE migration = $1 AND direction = $2 AND state = 'complete' RETURNING 1",
+            3, params, &copy, err) != 0)
         return -1;
     if (sb_rows_count(copy) == 0) {
         sb_err_set(err, SB_E_USAGE, "table %s is to be copied again, but this migration has no initial copy",
@@ -318,11 +377,15 @@ static int take_all(struct recopy *recopy, const struct sb_rows *wishes, struct 
     for (int i = 0; i < sb_rows_count(wishes); i++)
         if (take_one(recopy, wishes, i, err) != 0)
             return -1;
+    if (recopy->beside && side_begin(recopy, err) != 0)
+        return -1;
     SB_FAULT("apply-before-recopy");
     if (commit(recopy, err) != 0)
         return -1;
     SB_FAULT("apply-after-recopy");
-    SB_INFO("rows are copied again; apply waits for them", SB_NUM("wishes", sb_rows_count(wishes)));
+    SB_INFO(recopy->beside ? "tables are set aside and copied; apply goes on with the others"
+                           : "rows are copied again; apply waits for them",
+        SB_NUM("wishes", sb_rows_count(wishes)));
     return 0;
 }
 
@@ -347,6 +410,7 @@ int sb_recopy_take(struct sb_conn *conn, const struct sb_config *config, enum sb
     if (rc != 0)
         return -1;
     sb_buf_init(&recopy.sql, SQL_MAX_BYTES);
+    recopy.beside = sb_rows_bool(wishes, 0, 4);
     rc = take_all(&recopy, wishes, err);
     if (rc != 0)
         roll_back(&recopy);

@@ -15,14 +15,16 @@ struct sb_repair_desk {
     const char *direction;
     struct sb_conn *conn;
     struct sb_delivery *delivery;
+    const struct sb_aside *aside;
     bool there;           /* the control schema knows repairs */
     struct sb_ring *ring; /* NULL: nobody repairs */
 };
 
 /* -- life ------------------------------------------------------------------------------------------------ */
 
-int sb_repair_desk_new(const struct sb_config *config, enum sb_direction direction, struct sb_conn *conn,
-    struct sb_delivery *delivery, struct sb_repair_desk **ret_desk, struct sb_err *err)
+int sb_repair_desk_new(const struct sb_config *config, enum sb_direction direction,
+    struct sb_delivery *delivery, const struct sb_aside *aside, struct sb_conn *conn,
+    struct sb_repair_desk **ret_desk, struct sb_err *err)
 {
     SB_CLEANUP(sb_rows_freep)
     struct sb_rows *rows = NULL;
@@ -36,6 +38,7 @@ int sb_repair_desk_new(const struct sb_config *config, enum sb_direction directi
         .direction = sb_direction_name(direction),
         .conn = conn,
         .delivery = delivery,
+        .aside = aside,
         .there = sb_rows_bool(rows, 0, 0)};
     *ret_desk = desk;
     return 0;
@@ -130,7 +133,7 @@ static int judge(struct order *order, struct sb_err *err)
         all_are(order, SB_REPAIR_SKIPPED_OWNER);
         return 0;
     }
-    if (!order->settled) {
+    if (!order->settled || sb_aside_has(order->desk->aside, image->schema, image->table)) {
         all_are(order, SB_REPAIR_SKIPPED_RING);
         return 0;
     }

@@ -10,6 +10,7 @@ enum { TABLES_MAX = 100000, SQL_MAX_BYTES = 8192 };
 
 struct sb_strangers {
     struct sb_conn *conn;
+    const char *migration, *direction;
     struct sb_map *known;  /* relations that were copied, or at least asked for */
     struct sb_map *shapes; /* schema ids that are no strangers */
 };
@@ -42,7 +43,8 @@ int sb_strangers_new(struct sb_conn *conn, const struct sb_progress *progress,
             "SELECT t.relation FROM switchback.copy c LEFT JOIN (SELECT relation FROM switchback.copy_table "
             "WHERE migration = $1 AND direction = $2 UNION SELECT relation FROM switchback.copy_wish WHERE "
             "migration = $1 AND direction = $2 AND done_at IS NOT NULL) t ON true WHERE c.migration = $1 AND "
-            "c.direction = $2 AND c.state = 'complete'",
+            "c.direction = $2 AND (c.state = 'complete' OR c.state = 'pending' AND "
+            "coalesce((pg_catalog.to_jsonb(c) ->> 'beside')::boolean, false))",
             2, params, &rows, err) != 0)
         return strcmp(err->sqlstate, "42P01") == 0 ? 0 : sb_err_add(err, "could not read switchback.copy");
     if (sb_rows_count(rows) == 0)
@@ -54,6 +56,8 @@ int sb_strangers_new(struct sb_conn *conn, const struct sb_progress *progress,
         return sb_err_set(err, SB_E_NO_MEMORY, "no memory for the tables of the initial copy");
     }
     strangers->conn = conn;
+    strangers->migration = progress->migration;
+    strangers->direction = progress->direction;
     if (fill(strangers, rows, err) != 0) {
         sb_strangers_free(strangers);
         return -1;
@@ -62,19 +66,21 @@ int sb_strangers_new(struct sb_conn *conn, const struct sb_progress *progress,
     return 0;
 }
 
-/* Is the target's table there, and empty? */
+/* Is the target's table there, and empty, and was not made by DDL of the stream meanwhile (apply/ddl_book)?
+ */
 static int is_empty(struct sb_strangers *strangers, const char *relation, bool *ret_empty, struct sb_err *err)
 {
     SB_CLEANUP(sb_rows_freep)
     struct sb_rows *there = NULL, *rows = NULL;
     struct sb_buf sql SB_CLEANUP(sb_buf_clear);
-    const char *params[] = {relation};
+    const char *params[] = {relation, strangers->migration, strangers->direction};
     *ret_empty = false;
     sb_buf_init(&sql, SQL_MAX_BYTES);
     if (sb_conn_query(strangers->conn,
             "SELECT 1 FROM pg_catalog.pg_class WHERE oid = pg_catalog.to_regclass($1) AND relkind IN ('r', "
-            "'p')",
-            1, params, &there, err) != 0)
+            "'p') AND NOT EXISTS (SELECT FROM switchback.copy_table WHERE migration = $2 AND direction = $3 "
+            "AND relation = $1)",
+            3, params, &there, err) != 0)
         return -1;
     if (sb_rows_count(there) == 0)
         return 0; /* whoever applies the change will say so */

@@ -11,7 +11,8 @@
 
 struct sb_strangers;
 
-/* NULL if there is no complete copy, so that there are none. The session is the caller's. */
+/* NULL if there is no copy that has all tables but those set aside, so that there are none. The session is
+ * the caller's. */
 int sb_strangers_new(struct sb_conn *conn, const struct sb_progress *progress,
     struct sb_strangers **ret_strangers, struct sb_err *err);
 void sb_strangers_free(struct sb_strangers *strangers); /* NULL is fine */

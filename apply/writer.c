@@ -79,7 +79,12 @@ static int setup_session(
                  ? 0
                  : writer_error(writer, result, "could not take the replication origin", err);
     PQclear(result);
-    return rc;
+    if (rc != 0)
+        return rc;
+    /* Stays until it is set again: no transaction of the session is without a date. */
+    return exec_simple(writer,
+        "SELECT pg_catalog.pg_replication_origin_xact_setup('0/0', pg_catalog.clock_timestamp())",
+        "could not set up the replication origin", err);
 }
 
 int sb_writer_new(struct sb_conn *conn, const char *origin, bool replica, int64_t lock_timeout_ms,

@@ -365,7 +365,8 @@ static bool is_too_large(const struct capture *cap)
 {
     return cap->op->stream_options.store == SB_STORE_EMBEDDED && cap->progress.commit_lsn != 0 &&
            cap->progress.commit_lsn >= sb_ledger_stored(cap->ledger) &&
-           cap->oldest_offset >= cap->progress.stream_offset - 1;
+           cap->oldest_offset >= cap->progress.needed.stream_offset - 1 &&
+           cap->progress.needed.commit_lsn == cap->progress.commit_lsn;
 }
 
 static void say_full(const char *why, const char *hint)
@@ -533,7 +534,7 @@ static int release_if_due(struct capture *cap, int64_t now_ms, struct sb_err *er
         cap->op->stream_options.store == SB_STORE_EMBEDDED; /* room is made here; brokers make their own */
     cap->next_release_ms = now_ms + (cap->stalled && embedded ? RELEASE_STALLED_MS : RELEASE_MS);
     struct sb_stream_bounds bounds;
-    if (embedded && sb_retention_release(cap->op->stream, &cap->progress,
+    if (embedded && sb_retention_release(cap->op->stream, &cap->progress.needed,
                         cap->config->stream.retention_hours * HOUR_MS, err) != 0)
         return sb_err_add(err, "releasing applied records");
     if (sb_stream_bounds(cap->op->stream, &bounds, err) !=

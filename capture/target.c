@@ -142,12 +142,15 @@ static int ask(struct sb_target *target, int64_t now_ms, struct sb_err *err)
         " pg_catalog.encode(p.chain, 'hex'), p.stream_offset, pg_catalog.pg_is_in_recovery(),"
         " CASE WHEN pg_catalog.pg_is_in_recovery() THEN NULL ELSE pg_catalog.pg_current_wal_insert_lsn() END,"
         " CASE WHEN pg_catalog.pg_is_in_recovery() THEN NULL ELSE pg_catalog.pg_current_wal_flush_lsn() END,"
-        " %s"
-        " FROM switchback.progress p WHERE p.migration = $1 AND p.direction = $2 AND p.lane = 0";
+        " %s, n.epoch, n.sequence, n.commit_lsn, n.stream_offset"
+        " FROM switchback.progress p CROSS JOIN LATERAL (SELECT n.epoch, n.sequence, n.commit_lsn, "
+        "n.stream_offset FROM switchback.progress n WHERE n.migration = p.migration AND n.direction = "
+        "p.direction ORDER BY n.commit_lsn LIMIT 1) n WHERE p.migration = $1 AND p.direction = $2 AND p.lane "
+        "= 0";
     /* What was prepared before there was a copy has no such table. */
     static const char copying[] =
         "EXISTS (SELECT FROM switchback.copy c WHERE c.migration = $1 AND c.direction = $2"
-        " AND c.state = 'pending')";
+        " AND c.state = 'pending' AND coalesce(pg_catalog.to_jsonb(c) ->> 'beside', 'false') = 'false')";
     char text[2048];
     const char *params[] = {target->options.migration, target->options.direction};
     snprintf(text, sizeof text, sql, target->has_copy ? copying : "false");
@@ -193,7 +196,11 @@ static int read_answer(const struct sb_target *target, const struct sb_rows *row
                                   .timeline = (uint32_t)sb_rows_u64(rows, 0, 4),
                                   .commit_lsn = sb_rows_lsn(rows, 0, 5),
                                   .stream_offset = sb_rows_i64(rows, 0, 7),
-                                  .copying = sb_rows_bool(rows, 0, 11)},
+                                  .copying = sb_rows_bool(rows, 0, 11),
+                                  .needed = {.epoch = sb_rows_u64(rows, 0, 12),
+                                      .sequence = sb_rows_u64(rows, 0, 13),
+                                      .commit_lsn = sb_rows_lsn(rows, 0, 14),
+                                      .stream_offset = sb_rows_i64(rows, 0, 15)}},
         .insert_lsn = sb_rows_lsn(rows, 0, 9),
         .flush_lsn = sb_rows_lsn(rows, 0, 10)};
     struct sb_digest *chain = &reading.progress.chain;

@@ -14,14 +14,22 @@
 #include "config/wiring.h"
 #include "schemas/change.h"
 
+struct sb_needed { /* a commit that a reader stands at: the stream may forget what lies before it */
+    uint64_t epoch;
+    uint64_t sequence;
+    uint64_t commit_lsn;   /* 0: nothing was applied yet */
+    int64_t stream_offset; /* a hint: behind the commit record; -1: none */
+};
+
 struct sb_progress {
     uint64_t epoch;
     uint64_t sequence;
     uint32_t timeline;
     uint64_t commit_lsn; /* 0: nothing was applied yet */
     struct sb_digest chain;
-    int64_t stream_offset; /* a hint: behind the commit record; -1: none */
-    bool copying;          /* the initial copy is pending: nothing is applied until it is complete */
+    int64_t stream_offset;   /* a hint: behind the commit record; -1: none */
+    bool copying;            /* the initial copy is pending: nothing is applied until it is complete */
+    struct sb_needed needed; /* by the lane that is furthest behind: this one, or apply's side reader */
 };
 
 struct sb_target_options { /* strings belong to the caller */

@@ -109,13 +109,6 @@ struct sb_config {
         bool sums;
     } verify;
     struct {
-        bool enabled;
-        int64_t pass_interval_s;  /* 0: only where a pass is needed */
-        int64_t max_rate_rows_s;  /* 0: no limit */
-        int64_t max_rate_bytes_s; /* 0: no limit */
-        int64_t ledger_max_bytes;
-    } reconcile;
-    struct {
         struct sb_config_pairs same, none; /* a name and SQL each */
         int64_t statement_timeout_s;
         int64_t hold_max_s;
@@ -129,6 +122,13 @@ struct sb_config {
         int64_t max_rate_rows_s; /* 0: no limit */
         int64_t apply_wait_s;
     } repair;
+    struct {
+        bool enabled;
+        int64_t pass_interval_s;  /* 0: only where a pass is needed */
+        int64_t max_rate_rows_s;  /* 0: no limit */
+        int64_t max_rate_bytes_s; /* 0: no limit */
+        int64_t ledger_max_bytes;
+    } reconcile;
     struct {
         const char *listen; /* "127.0.0.1:9187"; empty: no HTTP */
     } http;

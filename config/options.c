@@ -38,11 +38,11 @@ const struct sb_section sb_sections[] = {
     {"canary", "The messages that prove the way in both directions."},
     {"ddl", "DDL of the source, at its place among the changes (docs/DDL.md)."},
     {"verify", "Comparing both sides row by row (docs/RECONCILE.md)."},
-    {"reconcile", "The stage that keeps on proving that both sides are equal (docs/RECONCILE.md)."},
     {"invariants", "What must hold of your data, in SQL: `switchback verify` evaluates it on both sides as "
                    "of one and the "
                    "same commit (docs/RECONCILE.md). Names without a schema are looked up in `public`."},
     {"repair", "Making rows equal that are proven to differ (docs/RECONCILE.md)."},
+    {"reconcile", "The stage that keeps on proving that both sides are equal (docs/RECONCILE.md)."},
     {"http", "The read-only HTTP server of `switchback run`: metrics, health and status."},
     {"log", "The log on standard error."},
 };
@@ -488,6 +488,13 @@ const struct sb_option sb_options[] = {
         .help =
             "The longest that `switchback verify` holds one snapshot, which keeps vacuum from cleaning up. A "
             "table that cannot be cut into ranges and takes longer is not compared, and named."},
+    {.path = "verify.sums",
+        .type = SB_OPTION_BOOL,
+        .field = FIELD(verify.sums),
+        .value = "false",
+        .help = "Let the servers sum hashes of their rows first, and read only ranges of which the sums "
+                "differ. For links "
+                "where bandwidth is scarce: the servers work more, and little crosses the network."},
     {.path = "repair.max_rows",
         .type = SB_OPTION_NUMBER,
         .field = FIELD(repair.max_rows),
@@ -553,6 +560,35 @@ const struct sb_option sb_options[] = {
         .unit = "s",
         .help = "How long a repair waits for apply while it does not get on, before it stops."},
 
+    {.path = "invariants.same",
+        .type = SB_OPTION_QUERIES,
+        .field = FIELD(invariants.same),
+        .max = 100,
+        .help =
+            "Queries, each under a name of yours, that must give the same rows on both sides, in any order."},
+    {.path = "invariants.none",
+        .type = SB_OPTION_QUERIES,
+        .field = FIELD(invariants.none),
+        .max = 100,
+        .help = "Queries, each under a name of yours, that must give no row on either side."},
+    {.path = "invariants.statement_timeout_s",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(invariants.statement_timeout_s),
+        .value = "300",
+        .min = 1,
+        .max = 86400,
+        .unit = "s",
+        .help = "The longest that a query may take; one that takes longer was not evaluated, and is named."},
+    {.path = "invariants.hold_max_s",
+        .type = SB_OPTION_NUMBER,
+        .field = FIELD(invariants.hold_max_s),
+        .value = "30",
+        .min = 1,
+        .max = 600,
+        .unit = "s",
+        .help =
+            "The longest that apply is held so that both sides stand at one commit. It is held for moments, "
+            "not while queries run."},
     {.path = "reconcile.enabled",
         .type = SB_OPTION_BOOL,
         .field = FIELD(reconcile.enabled),
@@ -598,42 +634,6 @@ const struct sb_option sb_options[] = {
                 "with the "
                 "most of them is compared as a whole instead."},
 
-    {.path = "verify.sums",
-        .type = SB_OPTION_BOOL,
-        .field = FIELD(verify.sums),
-        .value = "false",
-        .help = "Let the servers sum hashes of their rows first, and read only ranges of which the sums "
-                "differ. For links "
-                "where bandwidth is scarce: the servers work more, and little crosses the network."},
-    {.path = "invariants.same",
-        .type = SB_OPTION_QUERIES,
-        .field = FIELD(invariants.same),
-        .max = 100,
-        .help =
-            "Queries, each under a name of yours, that must give the same rows on both sides, in any order."},
-    {.path = "invariants.none",
-        .type = SB_OPTION_QUERIES,
-        .field = FIELD(invariants.none),
-        .max = 100,
-        .help = "Queries, each under a name of yours, that must give no row on either side."},
-    {.path = "invariants.statement_timeout_s",
-        .type = SB_OPTION_NUMBER,
-        .field = FIELD(invariants.statement_timeout_s),
-        .value = "300",
-        .min = 1,
-        .max = 86400,
-        .unit = "s",
-        .help = "The longest that a query may take; one that takes longer was not evaluated, and is named."},
-    {.path = "invariants.hold_max_s",
-        .type = SB_OPTION_NUMBER,
-        .field = FIELD(invariants.hold_max_s),
-        .value = "30",
-        .min = 1,
-        .max = 600,
-        .unit = "s",
-        .help =
-            "The longest that apply is held so that both sides stand at one commit. It is held for moments, "
-            "not while queries run."},
     {.path = "http.listen",
         .type = SB_OPTION_LISTEN,
         .field = FIELD(http.listen),

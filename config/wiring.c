@@ -12,6 +12,7 @@ _Static_assert(sizeof(struct sb_config_pair) == sizeof(struct sb_kafka_setting) 
     "a pair of the configuration is a setting of the stream");
 
 #define PREFIX "switchback_"
+#define SIDE   "_side"
 
 static const char *const direction_names[] = {[SB_FORWARD] = "forward", [SB_REVERSE] = "reverse"};
 
@@ -51,6 +52,7 @@ void sb_wiring_names(const struct sb_config *config, enum sb_direction direction
     const char *migration = config->migration, *name = direction_names[direction];
     snprintf(ret_names->slot, SB_NAME_BYTES, PREFIX "%.31s_%s", migration, name);
     snprintf(ret_names->origin, SB_NAME_BYTES, PREFIX "%.31s_%s", migration, name);
+    snprintf(ret_names->origin_side, SB_NAME_BYTES, PREFIX "%.31s_%s" SIDE, migration, name);
     snprintf(ret_names->publication, SB_NAME_BYTES, PREFIX "%.31s_%s_keyed", migration, name);
     snprintf(ret_names->publication_keyless, SB_NAME_BYTES, PREFIX "%.31s_%s_keyless", migration, name);
 }
@@ -73,7 +75,7 @@ bool sb_wiring_is_our_origin(const char *migration, struct sb_view name)
     if (!cut(&name, ours) ||
         (!cut(&name, direction_names[SB_FORWARD]) && !cut(&name, direction_names[SB_REVERSE])))
         return false;
-    if (name.len == 0)
+    if (name.len == 0 || sb_view_eq_str(name, SIDE))
         return true;
     if (!cut(&name, "_copy_") || name.len == 0)
         return false;

@@ -28,10 +28,11 @@ struct sb_names {
     char publication[SB_NAME_BYTES];         /* ..._keyed: tables with a replica identity */
     char publication_keyless[SB_NAME_BYTES]; /* ..._keyless: publish = 'insert' */
     char origin[SB_NAME_BYTES];              /* on the target of this direction */
+    char origin_side[SB_NAME_BYTES];         /* <origin>_side: of apply's side reader there */
 };
 void sb_wiring_names(const struct sb_config *config, enum sb_direction direction, struct sb_names *ret_names);
-/* Is this an origin of that migration's, of either direction or of its copy sessions: one of the names that
- * the functions here give, and no other? The loop filter goes by it. */
+/* Is this an origin of that migration's, of either direction, its side reader or its copy sessions: one of
+ * the names that the functions here give, and no other? The loop filter goes by it. */
 bool sb_wiring_is_our_origin(const char *migration, struct sb_view name);
 /* Of the copy's sessions: <origin>_copy_<n>; 0 for what it writes into the control schema, 1 to copy.jobs for
  * its pipes. */

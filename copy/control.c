@@ -36,7 +36,9 @@ int sb_copy_status_read(
     *ret_status = (struct sb_copy_status){.rows = SB_COPY_NONE};
     if (query(claim,
             "SELECT state, last_h, pg_catalog.to_jsonb(c) ->> 'structure', pg_catalog.to_jsonb(c) ->> "
-            "'structure_begun_at' IS NOT NULL FROM switchback.copy c WHERE migration = $1 AND direction = $2",
+            "'structure_begun_at' IS NOT NULL, coalesce((pg_catalog.to_jsonb(c) ->> 'beside')::boolean, "
+            "false) "
+            "FROM switchback.copy c WHERE migration = $1 AND direction = $2",
             &rows, err) != 0)
         /* Prepared before there was a copy: the schema is there, this table is not. */
         return strcmp(err->sqlstate, "42P01") == 0 ? 0 : sb_err_add(err, "could not read switchback.copy");
@@ -46,6 +48,7 @@ int sb_copy_status_read(
     ret_status->last_h = sb_rows_lsn(rows, 0, 1);
     ret_status->structure = state_of(sb_rows_get(rows, 0, 2));
     ret_status->structure_begun = sb_rows_bool(rows, 0, 3);
+    ret_status->beside = ret_status->rows == SB_COPY_PENDING && sb_rows_bool(rows, 0, 4);
     return 0;
 }
 

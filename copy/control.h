@@ -27,6 +27,7 @@ struct sb_copy_status {
     enum sb_copy_state rows;
     enum sb_copy_state structure;
     bool structure_begun; /* the tables are there */
+    bool beside;          /* what is pending is of tables set aside: apply goes on with the others */
     uint64_t last_h;
 };
 int sb_copy_status_read(

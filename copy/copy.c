@@ -445,7 +445,7 @@ static int make_plan(struct copy *copy, struct sb_err *err)
 {
     sb_arena_reset(copy->arena);
     if (sb_copy_plan_make(&copy->claim, sb_witness_conn(copy->witness), copy->config, &copy->names,
-            sb_loop_stop_pending, copy->arena, &copy->plan, err) != 0)
+            copy->status.beside, sb_loop_stop_pending, copy->arena, &copy->plan, err) != 0)
         return -1;
     /* Behind the list of published tables: one that was published a moment ago needs the barrier, too. */
     if (sb_witness_barrier(copy->witness, &copy->options.barrier, err) != 0)
@@ -518,7 +518,7 @@ static int begin(struct copy *copy, struct sb_err *err)
         .claim = &copy->claim};
     if (sb_conn_open(&copy->options.source, copy->purpose, SB_CONN_LOCAL_COMMIT, &conn, err) != 0 ||
         sb_witness_new(conn, &copy->witness, err) != 0 || check_prepared(copy, err) != 0 ||
-        sb_copy_claim(&copy->claim, err) != 0)
+        sb_copy_claim(&copy->claim, err) != 0 || sb_copy_status_read(&copy->claim, &copy->status, err) != 0)
         return -1;
     SB_FAULT("copy-after-claim");
     return 0;
@@ -602,8 +602,8 @@ static int applied_read(struct copy *copy, uint64_t *ret_lsn, struct sb_err *err
     struct sb_rows *rows = NULL;
     const char *params[] = {copy->claim.migration, copy->claim.direction};
     if (sb_conn_query(copy->claim.target,
-            "SELECT min(commit_lsn) FROM switchback.progress WHERE migration = $1 AND direction = $2", 2,
-            params, &rows, err) != 0)
+            "SELECT commit_lsn FROM switchback.progress WHERE migration = $1 AND direction = $2 AND lane = 0",
+            2, params, &rows, err) != 0)
         return sb_err_add(err, "could not read the progress row");
     *ret_lsn = sb_rows_lsn(rows, 0, 0);
     return 0;

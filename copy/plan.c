@@ -25,6 +25,7 @@ struct planner {
     uint32_t timeline;
     bool both_utf8;
     struct sb_copy_plan plan;
+    struct sb_rows *aside;     /* NULL: all tables are planned; else only these: relation, is it emptied? */
     struct sb_ranges *missing; /* one a table */
     bool *anew;                /* one a table: what is there of it is deleted first */
     const char **oids;         /* one a table, on the source; views into the answer */
@@ -45,6 +46,86 @@ static int run_sql(
         return sb_err_set(err, SB_E_LIMIT,
             "a statement of the copy is larger than %d bytes, or a name is not UTF-8", SQL_MAX_BYTES);
     return sb_conn_query(conn, sb_buf_str(&planner->sql), 0, NULL, ret_rows, err);
+}
+
+/* -- tables set aside ------------------------------------------------------------------------------------ */
+
+static int aside_read(struct planner *planner, struct sb_err *err)
+{
+    const char *params[] = {planner->claim->migration, planner->claim->direction};
+    return sb_conn_query(planner->claim->target,
+        "SELECT relation, emptied FROM switchback.aside WHERE migration = $1 AND direction = $2", 2, params,
+        &planner->aside, err);
+}
+
+static bool is_planned(const struct planner *planner, const char *relation)
+{
+    for (int row = 0; planner->aside != NULL && row < sb_rows_count(planner->aside); row++)
+        if (strcmp(sb_rows_get(planner->aside, row, 0), relation) == 0)
+            return true;
+    return planner->aside == NULL;
+}
+
+/* What was there before the table was set aside is still there. */
+static bool is_full(const struct planner *planner, const char *relation)
+{
+    for (int row = 0; planner->aside != NULL && row < sb_rows_count(planner->aside); row++)
+        if (strcmp(sb_rows_get(planner->aside, row, 0), relation) == 0)
+            return !sb_rows_bool(planner->aside, row, 1);
+    return false;
+}
+
+/* The stream has its changes under the old name, and apply has not come to the new one. */
+static int refuse_rename(struct planner *planner, const char *relation, const char *oid, struct sb_err *err)
+{
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    const char *params[] = {planner->claim->migration, planner->claim->direction, oid, relation};
+    if (planner->aside == NULL)
+        return 0;
+    if (sb_conn_query(planner->claim->target,
+            "SELECT relation FROM switchback.aside JOIN switchback.copy_table t USING (migration, direction, "
+            "relation) WHERE migration = $1 AND direction = $2 AND pg_catalog.split_part(t.shape, ' ', 1) = "
+            "$3 AND relation <> $4",
+            4, params, &rows, err) != 0)
+        return -1;
+    if (sb_rows_count(rows) == 0)
+        return 0;
+    sb_err_set(err, SB_E_TARGET_STRUCTURE, "table %s was renamed to %s while it is copied",
+        sb_rows_get(rows, 0, 0), relation);
+    return sb_err_hint(err,
+        "On the source: give it its old name until it is copied (`switchback status`); then `switchback "
+        "resume`.");
+}
+
+/* Nobody waits any more for one that is published no more. */
+static int aside_forget(struct planner *planner, struct sb_err *err)
+{
+    static const char *const tables[] = {"switchback.chunk", "switchback.copy_table", "switchback.aside"};
+    for (int row = 0; row < sb_rows_count(planner->aside); row++) {
+        const char *relation = sb_rows_get(planner->aside, row, 0);
+        const char *params[] = {planner->claim->migration, planner->claim->direction, relation};
+        bool found = false;
+        for (size_t i = 0; i < planner->plan.table_count && !found; i++)
+            found = strcmp(planner->plan.tables[i].relation, relation) == 0;
+        for (size_t t = 0; t < 3 && !found; t++) {
+            char sql[128];
+            snprintf(sql, sizeof sql,
+                "DELETE FROM %s WHERE migration = $1 AND direction = $2 AND relation = $3", tables[t]);
+            if (sb_conn_query(planner->claim->target, sql, 3, params, NULL, err) != 0)
+                return -1;
+        }
+    }
+    return 0;
+}
+
+static int aside_emptied(struct planner *planner, const char *relation, struct sb_err *err)
+{
+    const char *params[] = {planner->claim->migration, planner->claim->direction, relation};
+    return sb_conn_query(planner->claim->target,
+        "UPDATE switchback.aside SET emptied = true WHERE migration = $1 AND direction = $2 AND relation = "
+        "$3",
+        3, params, NULL, err);
 }
 
 /* -- the source's table ---------------------------------------------------------------------------------- */
@@ -301,7 +382,7 @@ static int ledger_read(struct planner *planner, size_t at, struct sb_err *err)
         same = same &&
                (sb_rows_bool(rows, (int)i, 4) || (uint32_t)sb_rows_u64(rows, (int)i, 3) == planner->timeline);
     }
-    planner->anew[at] = count > 0 && !same;
+    planner->anew[at] = (count > 0 && !same) || is_full(planner, table->relation);
     if (planner->anew[at])
         count = 0;
     table->chunks = count;
@@ -373,16 +454,21 @@ static int add_jobs(struct planner *planner, size_t at, struct sb_err *err)
 static int begin_anew(struct planner *planner, const struct sb_copy_table *table, struct sb_err *err)
 {
     const char *params[] = {planner->claim->migration, planner->claim->direction, table->relation};
-    SB_WARN("table is copied anew: it was changed, or the source failed over, since it was begun",
-        SB_STR("table", table->relation));
+    if (is_full(planner, table->relation))
+        SB_INFO("table is emptied to be copied again", SB_STR("table", table->relation));
+    else
+        SB_WARN("table is copied anew: it was changed, or the source failed over, since it was begun",
+            SB_STR("table", table->relation));
     sb_buf_reset(&planner->sql);
     sb_buf_put_str(&planner->sql, "DELETE FROM ");
     sb_copy_table_put_name(table, SB_SIDE_TARGET, &planner->sql);
     if (run_sql(planner, planner->claim->target, NULL, err) != 0)
         return -1;
-    return sb_conn_query(planner->claim->target,
-        "DELETE FROM switchback.chunk WHERE migration = $1 AND direction = $2 AND relation = $3", 3, params,
-        NULL, err);
+    if (sb_conn_query(planner->claim->target,
+            "DELETE FROM switchback.chunk WHERE migration = $1 AND direction = $2 AND relation = $3", 3,
+            params, NULL, err) != 0)
+        return -1;
+    return planner->aside == NULL ? 0 : aside_emptied(planner, table->relation, err);
 }
 
 static int note_table(struct planner *planner, const struct sb_copy_table *table, struct sb_err *err)
@@ -426,7 +512,7 @@ static int forget_others(struct planner *planner, struct sb_err *err)
 static int write_down_in(struct planner *planner, struct sb_err *err)
 {
     if (sb_conn_exec(planner->claim->target, "SET LOCAL session_replication_role = replica", err) != 0 ||
-        forget_others(planner, err) != 0)
+        (planner->aside == NULL ? forget_others(planner, err) : aside_forget(planner, err)) != 0)
         return -1;
     for (size_t i = 0; i < planner->plan.table_count; i++) {
         const struct sb_copy_table *table = &planner->plan.tables[i];
@@ -499,13 +585,18 @@ static int tables_name(struct planner *planner, const struct sb_rows *rows, stru
             !sb_arena_dup(planner->arena, sb_view_str(sb_rows_get(rows, (int)i, 0)), &table->schema) ||
             !sb_arena_dup(planner->arena, sb_view_str(sb_rows_get(rows, (int)i, 1)), &table->name))
             return no_room(planner, err);
-        if (is_newborn(planner, table->relation, sb_rows_get(rows, (int)i, 2), &newborn, err) != 0)
+        const char *oid = sb_rows_get(rows, (int)i, 2);
+        if (refuse_rename(planner, table->relation, oid, err) != 0)
+            return -1;
+        if (!is_planned(planner, table->relation))
+            continue;
+        if (is_newborn(planner, table->relation, oid, &newborn, err) != 0)
             return -1;
         if (newborn)
             SB_INFO("table is left to apply: its CREATE TABLE is in the stream",
                 SB_STR("table", table->relation));
         else
-            planner->oids[planner->plan.table_count++] = sb_rows_get(rows, (int)i, 2);
+            planner->oids[planner->plan.table_count++] = oid;
     }
     return 0;
 }
@@ -569,18 +660,21 @@ static int plan(struct planner *planner, bool (*stop)(void), struct sb_err *err)
 }
 
 int sb_copy_plan_make(const struct sb_copy_claim *claim, struct sb_conn *source,
-    const struct sb_config *config, const struct sb_names *names, bool (*stop)(void), struct sb_arena *arena,
-    struct sb_copy_plan *ret_plan, struct sb_err *err)
+    const struct sb_config *config, const struct sb_names *names, bool beside, bool (*stop)(void),
+    struct sb_arena *arena, struct sb_copy_plan *ret_plan, struct sb_err *err)
 {
     struct planner planner = {
         .claim = claim, .source = source, .config = config, .names = names, .arena = arena};
     sb_buf_init(&planner.sql, SQL_MAX_BYTES);
     int rc = limit_waiting(&planner, true, err);
+    if (rc == 0 && beside)
+        rc = aside_read(&planner, err);
     if (rc == 0)
         rc = plan(&planner, stop, err);
     if (rc == 0)
         rc = limit_waiting(&planner, false, err);
     sb_buf_clear(&planner.sql);
+    sb_rows_free(planner.aside);
     if (rc == 0)
         *ret_plan = planner.plan;
     return rc;

@@ -13,6 +13,9 @@
  * planned, or if chunks of it were read on another timeline of the source and apply has not passed them: the
  * source failed over, and may have lost what they show.
  *
+ * Beside an apply that goes on only the tables set aside are planned (switchback.aside): what is there of one
+ * from before is deleted first; one that is published no more is nobody's business any longer, aside or not.
+ *
  * Asks both servers and waits for the answers: before the loop runs.
  */
 #ifndef SB_COPY_PLAN_H
@@ -30,10 +33,10 @@ struct sb_copy_plan {
     int64_t rows_estimated;
 };
 
-/* SB-TARGET-NOT-EMPTY, SB-TARGET-STRUCTURE, SB-RLS before anything is written. stop is asked between tables.
- * Everything lives in arena. */
+/* beside: the tables set aside, and no others. SB-TARGET-NOT-EMPTY, SB-TARGET-STRUCTURE, SB-RLS before
+ * anything is written. stop is asked between tables. Everything lives in arena. */
 int sb_copy_plan_make(const struct sb_copy_claim *claim, struct sb_conn *source,
-    const struct sb_config *config, const struct sb_names *names, bool (*stop)(void), struct sb_arena *arena,
-    struct sb_copy_plan *ret_plan, struct sb_err *err);
+    const struct sb_config *config, const struct sb_names *names, bool beside, bool (*stop)(void),
+    struct sb_arena *arena, struct sb_copy_plan *ret_plan, struct sb_err *err);
 
 #endif

@@ -70,6 +70,8 @@ SB_METRIC(SB_M_APPLY_CANARY_TIME_US, "switchback_apply_canary_time_us", "gauge",
     "When the newest canary was written on the target, microseconds since 1970")
 SB_METRIC(SB_M_APPLY_COPIED, "switchback_apply_copied_changes_total", "counter",
     "Changes skipped because the initial copy has them already")
+SB_METRIC(SB_M_APPLY_ASIDE, "switchback_apply_tables_aside", "gauge",
+    "Tables that are copied (again) while apply goes on with the others")
 SB_METRIC(SB_M_APPLY_UNSIGNED, "switchback_apply_unsigned_messages_total", "counter",
     "Messages that look like DDL or an image of rows and are not signed by the source: left out")
 SB_METRIC(SB_M_REPAIR_APPLIED, "switchback_repair_rows_applied_total", "counter",
@@ -89,7 +91,7 @@ SB_METRIC(SB_M_REPAIR_SKIPPED_OWNER, "switchback_repair_rows_skipped_owner_total
 SB_METRIC(SB_M_REPAIR_SKIPPED_REFUSED, "switchback_repair_rows_skipped_refused_total", "counter",
     "Rows of repairs that the target refused")
 SB_METRIC(SB_M_COPY_WAITS, "switchback_copy_waits_total", "counter",
-    "Times that apply had to wait for rows to be copied")
+    "Times that rows had to be copied because of apply, which waits or goes on beside")
 SB_METRIC(SB_M_COPY_TABLES, "switchback_copy_tables", "gauge", "Tables of the initial copy")
 SB_METRIC(SB_M_COPY_TABLES_DONE, "switchback_copy_tables_done", "gauge", "Of them copied as a whole")
 SB_METRIC(SB_M_COPY_CHUNKS, "switchback_copy_chunks", "gauge", "Chunks of the initial copy")

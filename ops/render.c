@@ -154,6 +154,9 @@ static void text_canary(
 
 static void text_rogues(const struct sb_status_direction *dir, struct sb_buf *out)
 {
+    if (dir->aside > 0)
+        sb_buf_putf(
+            out, "  tables aside     %" PRId64 ", copied while apply goes on with the others\n", dir->aside);
     if (dir->observes || dir->rogue_writes > 0)
         sb_buf_putf(out, "  rogue writes     %" PRId64 " in %" PRId64 " transactions%s\n", dir->rogue_writes,
             dir->rogue_transactions,
@@ -401,12 +404,12 @@ static json_t *json_direction(const struct sb_status_direction *dir)
         json_pack("{s:o, s:o}", "capture", json_stage(&dir->capture), "apply", json_stage(&dir->apply));
     if (dir->copy.stage.state != SB_STATE_ABSENT || dir->copy.stage.gone)
         json_object_set_new(stages, "copy", json_stage(&dir->copy.stage));
-    return json_pack("{s:s, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:b, s:o, s:o}",
+    return json_pack("{s:s, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:o, s:b, s:o, s:o}",
         "direction", sb_direction_name(dir->direction), "healthy", dir->healthy, "why", dir->why, "positions",
         json_positions(dir), "lag", json_lags(dir), "rate", json_rates(dir), "catch_up", eta, "initial_copy",
         json_initial_copy(&dir->copy), "slot", slot, "conflicts", (json_int_t)dir->conflicts,
-        "skipped_transactions", (json_int_t)dir->skipped, "stages", stages, "observes", dir->observes,
-        "canary", json_canary(&dir->canary), "rogue",
+        "skipped_transactions", (json_int_t)dir->skipped, "tables_aside", (json_int_t)dir->aside, "stages",
+        stages, "observes", dir->observes, "canary", json_canary(&dir->canary), "rogue",
         json_pack("{s:I, s:I}", "writes", (json_int_t)dir->rogue_writes, "transactions",
             (json_int_t)dir->rogue_transactions));
 }

@@ -83,6 +83,7 @@ static void fill_canary(struct sb_status_direction *dir, const struct sb_reading
     dir->canary.echoed_us = seen[SB_M_CAPTURE_ECHO_TIME_US];
     dir->canary.round_us = dir->canary.echoed > 0 ? seen[SB_M_CAPTURE_ECHO_US] : SB_UNKNOWN;
     dir->observes = applied[SB_M_APPLY_OBSERVES] != 0;
+    dir->aside = applied[SB_M_APPLY_ASIDE];
     dir->rogue_writes = applied[SB_M_APPLY_ROGUE_WRITES];
     dir->rogue_transactions = applied[SB_M_APPLY_ROGUE_TRANSACTIONS];
 }

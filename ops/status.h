@@ -57,6 +57,7 @@ struct sb_status_direction {
     int64_t slot_retained_bytes, slot_safe_bytes, slot_loss_s; /* -1: unknown or no limit */
     int64_t conflicts, skipped;
     bool observes;                            /* the target owns: nothing is written there */
+    int64_t aside;                            /* tables that are copied while apply goes on with the others */
     int64_t rogue_writes, rogue_transactions; /* found by the observer */
     struct sb_status_canary {                 /* of this direction */
         int64_t sent;

@@ -175,11 +175,15 @@ static int follower_take(struct barring *barring, const char **ret_why, struct s
     if (begin(barring, SB_SIDE_TARGET, ret_why, err) != 0 || *ret_why != NULL)
         return *ret_why != NULL ? 0 : -1;
     if (sb_conn_query(sb_sides_conn(barring->barrier->sides, SB_SIDE_TARGET),
-            "SELECT commit_lsn FROM switchback.progress WHERE migration = $1 AND direction = $2 AND lane = 0",
+            "SELECT commit_lsn, EXISTS (SELECT FROM switchback.aside a WHERE a.migration = p.migration AND "
+            "a.direction = p.direction) FROM switchback.progress p WHERE migration = $1 AND direction = $2 "
+            "AND lane = 0",
             2, params, &rows, err) != 0)
         return -1;
     if (sb_rows_count(rows) == 0 || sb_rows_lsn(rows, 0, 0) != barring->barrier->commit_lsn)
         *ret_why = "apply did not hold at the commit it was asked to: was it started again meanwhile?";
+    else if (sb_rows_bool(rows, 0, 1))
+        *ret_why = "a table is copied again, and its rows are not those of one commit yet";
     return 0;
 }
 

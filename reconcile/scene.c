@@ -70,7 +70,8 @@ int sb_scene_progress(struct sb_scene *scene, struct sb_scene_progress *ret_prog
     const char *params[] = {scene->config->migration, sb_direction_name(scene->direction)};
     if (sb_conn_query(sb_sides_conn(scene->sides, SB_SIDE_TARGET),
             "SELECT p.stream_uuid, p.epoch, p.sequence, p.commit_lsn, pg_catalog.encode(p.chain, 'hex'), "
-            "p.stream_offset, coalesce(c.state = 'pending', false), coalesce(p.commit_lsn >= c.last_h, "
+            "p.stream_offset, coalesce(c.state = 'pending' AND NOT c.beside, false), coalesce(p.commit_lsn "
+            ">= c.last_h, "
             "true), p.ownership_epoch, p.commit_us "
             "FROM "
             "switchback.progress p LEFT JOIN switchback.copy c USING (migration, direction) WHERE migration "

@@ -6,7 +6,7 @@
 
 #include <inttypes.h>
 
-enum { KEY_COLS_MAX = 32 }; /* PostgreSQL: INDEX_MAX_KEYS */
+enum { KEY_COLS_MAX = 32 /* PostgreSQL: INDEX_MAX_KEYS */, NAME_MAX_BYTES = 8192 };
 
 const char *sb_strategy_name(enum sb_strategy strategy)
 {
@@ -47,8 +47,14 @@ void sb_verify_put_target_stamp(
     sb_buf_put_str(sql,
         ", EXISTS (SELECT FROM switchback.copy c WHERE c.migration = p.migration AND c.direction = "
         "p.direction AND "
-        "(c.state = 'pending' OR p.commit_lsn < c.last_h)) FROM switchback.progress p WHERE p.lane = 0 AND "
-        "p.migration = ");
+        "(c.state = 'pending' AND NOT c.beside OR p.commit_lsn < c.last_h)) OR EXISTS (SELECT FROM "
+        "switchback.aside a WHERE a.migration = p.migration AND a.direction = p.direction AND a.relation = ");
+    struct sb_buf relation SB_CLEANUP(sb_buf_clear);
+    sb_buf_init(&relation, NAME_MAX_BYTES);
+    sb_ident_put_table(&relation, table->schema, table->name);
+    sb_literal_put(sql, sb_buf_view(&relation));
+    sb_buf_put_str(sql, ") FROM switchback.progress p WHERE p.lane = 0 AND "
+                        "p.migration = ");
     sb_literal_put(sql, sb_view_str(migration));
     sb_buf_put_str(sql, " AND p.direction = ");
     sb_literal_put(sql, sb_view_str(direction));

@@ -102,9 +102,9 @@ static int same_system_check(struct sb_checkup *up)
 
 static int origins_check(struct sb_checkup *up)
 {
-    /* Apply's, and while rows are copied one a session of the copy. */
+    /* Apply's, while rows are copied one a session of the copy, and its side reader's behind a copy. */
     bool copies = up->direction == SB_FORWARD && up->config->copy.initial;
-    int64_t needed = 1 + (copies ? up->config->copy.jobs + 1 : 0);
+    int64_t needed = 1 + (copies ? up->config->copy.jobs + 2 : 0);
     SB_CLEANUP(sb_rows_freep)
     struct sb_rows *names = NULL;
     if (sb_control_origins(up->target.conn, up->names.origin, &names, up->err) < 0)

@@ -257,6 +257,6 @@ int sb_control_origins(
     const char *const params[] = {name};
     return sb_conn_query(target,
         "SELECT roname FROM pg_catalog.pg_replication_origin WHERE roname = $1"
-        " OR roname ~ ('^' || $1 || '_copy_[0-9]+$') ORDER BY 1",
+        " OR roname ~ ('^' || $1 || '_(side|copy_[0-9]+)$') ORDER BY 1",
         1, params, ret_names, err);
 }

@@ -90,7 +90,7 @@ int sb_control_slot(
 
 /* Oid of a replication origin; 0 if there is none. */
 int sb_control_origin(struct sb_conn *target, const char *name, uint32_t *ret_oid, struct sb_err *err);
-/* All of ours with that name: apply's and those of the copy's sessions (config/wiring), one a row. */
+/* All of ours with that name: apply's two and those of the copy's sessions (config/wiring), one a row. */
 int sb_control_origins(
     struct sb_conn *target, const char *name, struct sb_rows **ret_names, struct sb_err *err);
 

@@ -55,11 +55,13 @@ CREATE TABLE IF NOT EXISTS switchback.copy (
     structure text NOT NULL DEFAULT 'none' -- pending: the tables are made by the copy, and not whole yet; none: made by others
         CHECK (structure IN ('none', 'pending', 'complete')),
     structure_begun_at timestamptz, -- the tables are there, and in switchback.copy_step what is still to be made
+    beside boolean NOT NULL DEFAULT false, -- what is pending is of tables in switchback.aside alone: apply goes on meanwhile
     PRIMARY KEY (migration, direction)
 );
 ALTER TABLE switchback.copy ADD COLUMN IF NOT EXISTS structure text NOT NULL DEFAULT 'none'
     CHECK (structure IN ('none', 'pending', 'complete'));
 ALTER TABLE switchback.copy ADD COLUMN IF NOT EXISTS structure_begun_at timestamptz;
+ALTER TABLE switchback.copy ADD COLUMN IF NOT EXISTS beside boolean NOT NULL DEFAULT false;
 
 -- What is made of the structure once the rows are there: written with the tables, done one by one.
 CREATE TABLE IF NOT EXISTS switchback.copy_step (
@@ -113,7 +115,8 @@ ALTER TABLE switchback.chunk REPLICA IDENTITY FULL;
 
 -- What is to be copied again while everything runs, written by whoever has a reason:
 --   INSERT INTO switchback.copy_wish (migration, direction, relation, reason) VALUES (...);
--- Apply takes it between two of its transactions, deletes the rows, waits until they are copied, and goes on.
+-- Apply takes it between two of its transactions: a whole table is set aside (switchback.aside), for rows of single keys
+-- it waits.
 CREATE TABLE IF NOT EXISTS switchback.copy_wish (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     migration text NOT NULL,
@@ -123,9 +126,23 @@ CREATE TABLE IF NOT EXISTS switchback.copy_wish (
     reason text NOT NULL,
     asked_by text NOT NULL DEFAULT session_user,
     asked_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
-    done_at timestamptz            -- when the rows were deleted and the copy was pending again
+    done_at timestamptz,           -- when it was taken, and the copy was pending again
+    urgent boolean NOT NULL DEFAULT false -- apply cannot go on before it is taken
 );
 CREATE INDEX IF NOT EXISTS copy_wish_pending ON switchback.copy_wish (migration, direction) WHERE done_at IS NULL;
+ALTER TABLE switchback.copy_wish ADD COLUMN IF NOT EXISTS urgent boolean NOT NULL DEFAULT false;
+
+-- Tables that are copied (again) while apply goes on with the others: set aside by apply's main lane (0), which leaves
+-- their changes out from there on; applied by the side reader, lane 1 of switchback.progress, once they are copied; and
+-- given back where both lanes stand at one commit. Without a row here there is no lane 1.
+CREATE TABLE IF NOT EXISTS switchback.aside (
+    migration text NOT NULL,
+    direction text NOT NULL,
+    relation text NOT NULL,        -- "schema"."name", quoted
+    emptied boolean NOT NULL,      -- the rows from before are deleted; until then the copy has to
+    since timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    PRIMARY KEY (migration, direction, relation)
+);
 
 -- Rows found other than expected, with both versions.
 CREATE TABLE IF NOT EXISTS switchback.conflict (
@@ -357,6 +374,16 @@ CREATE TABLE IF NOT EXISTS switchback.repair_ring (
     PRIMARY KEY (migration, direction)
 ) WITH (fillfactor = 10);
 
+-- Apply is asked to stand still for a moment, so that both sides can be looked at as of one commit. A row while somebody
+-- wants it; if he dies, it is over by itself.
+CREATE TABLE IF NOT EXISTS switchback.apply_hold (
+    migration text NOT NULL,
+    direction text NOT NULL,
+    wanted_until timestamptz NOT NULL,
+    at pg_lsn,                     -- go on to this commit, and hold there; NULL: where it is
+    held_at pg_lsn,                -- by apply: it stands behind this commit; NULL: it does not yet
+    PRIMARY KEY (migration, direction)
+);
 -- What the stage `reconcile` has proven, a row for each table: what it goes on with after a restart.
 CREATE TABLE IF NOT EXISTS switchback.verified (
     migration text NOT NULL,
@@ -401,14 +428,3 @@ CREATE TABLE IF NOT EXISTS switchback.verified_place (
     written_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     PRIMARY KEY (migration, direction)
 ) WITH (fillfactor = 10);
-
--- Apply is asked to stand still for a moment, so that both sides can be looked at as of one commit. A row while somebody
--- wants it; if he dies, it is over by itself.
-CREATE TABLE IF NOT EXISTS switchback.apply_hold (
-    migration text NOT NULL,
-    direction text NOT NULL,
-    wanted_until timestamptz NOT NULL,
-    at pg_lsn,                     -- go on to this commit, and hold there; NULL: where it is
-    held_at pg_lsn,                -- by apply: it stands behind this commit; NULL: it does not yet
-    PRIMARY KEY (migration, direction)
-);

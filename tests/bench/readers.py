@@ -181,8 +181,12 @@ def _peak_mib(pid):
         return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:")) / 1024
 
 
-def _processor_s(pid):
-    """Seconds of processor time that a process has used so far."""
+def _processor_s(pid, own=True):
+    """Seconds of processor time that a process has used so far, or its children that have ended."""
     with open(f"/proc/{pid}/stat") as line:
         fields = line.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICK
+    return sum(map(int, fields[11:13] if own else fields[13:15])) / TICK
+
+
+def ended_children_s(pid):
+    return _processor_s(pid, own=False)

@@ -2,6 +2,9 @@
 the whole service, both servers and the broker are killed, frozen and cut off at random. Each run is one copy, from nothing
 to the end, with its own servers; at the end both sides hold exactly the same rows, and nothing was in conflict.
 
+Or tables that are copied again: the copy is complete first, and then there are always some tables aside while everybody is
+killed. The others have to follow all the time.
+
 A seed decides what is done and in which order (not what the machine makes of it). Each act is a line in events.log of the
 test's directory.
 """
@@ -27,7 +30,14 @@ STATE = "SELECT state FROM switchback.copy WHERE migration = 'shop' AND directio
 # Enough rows with large values for some chunks.
 MORE = "INSERT INTO documents SELECT g, 0, repeat(chr(65 + g % 26), 2100) FROM generate_series(25, 120) g"
 ENDED = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'switchback%'"
-PROGRESS = "SELECT (commit_lsn - '0/0')::bigint FROM switchback.progress WHERE migration = 'shop'"
+PROGRESS = "SELECT (commit_lsn - '0/0')::bigint FROM switchback.progress WHERE migration = 'shop' AND lane = 0"
+ASIDE = "SELECT (SELECT count(*) FROM switchback.aside) + (SELECT count(*) FROM switchback.copy_wish WHERE done_at IS NULL)"
+WISH = """INSERT INTO switchback.copy_wish (migration, direction, relation, reason)
+SELECT 'shop', 'forward', format('"public"."%%s"', name), 'the torture' FROM unnest(%s::text[]) name"""
+TABLES = [
+    "numbers", "moved", "documents", "tagged", "ids", "blobs", "moments", "days", "counted", "spelled", "slots", "fulls", "journal",
+    "emptied", "parts", "moods",
+]
 AGAIN = "SELECT count(*), count(DISTINCT done_at) FROM switchback.copy_wish WHERE done_at IS NOT NULL"
 ACTS = {
     "copy": 4, "apply": 3, "capture": 2, "source": 2, "target": 2, "service": 1.5, "cut": 1.5, "freeze": 1, "point": 1.5,
@@ -37,12 +47,15 @@ POINTS = [
     "copy-after-claim", "copy-after-plan", "copy-after-stamp", "copy-after-rows", "copy-after-ledger", "copy-before-commit",
     "copy-after-commit", "copy-before-complete", "copy-after-complete", "apply-before-recopy", "apply-after-recopy",
 ]
+AGAIN_POINTS = ["apply-side-read", "apply-before-merge", "apply-after-merge"]
+AGAIN_RATE_BYTES_S = 100000
 
 
 class Run:
     """One copy. The product is prepared and not started."""
 
-    def __init__(self, place, old, new, product, store, seed, kills, broker=None):
+    def __init__(self, place, old, new, product, store, seed, kills, broker=None, again=False):
+        self.again, self.wishes = again, 0
         self.place, self.old, self.new, self.product, self.broker = pathlib.Path(place), old, new, product, broker
         self.store, self.seed, self.wanted = store, seed, kills
         self.random, self.kills, self.began = random.Random(f"copy-{store}-{seed}"), {}, time.monotonic()
@@ -58,8 +71,8 @@ class Run:
     def report(self):
         kinds = ", ".join(f"{count} {what}" for what, count in sorted(self.kills.items()))
         return (
-            f"copy, {self.store}, PostgreSQL {self.old.major} to {self.new.major}, seed {self.seed}: {self.total()} kills"
-            f" ({kinds}), {self.pending_kills} while rows were copied; {self.result()}; {time.monotonic() - self.began:.0f} s"
+            f"{'tables again' if self.again else 'copy'}, {self.store}, PostgreSQL {self.old.major} to {self.new.major}, seed {self.seed}: {self.total()} kills"
+            f" ({kinds}), {self.pending_kills} while rows were copied{f' or aside, {self.wishes} tables wished for' if self.again else ''}; {self.result()}; {time.monotonic() - self.began:.0f} s"
         )
 
     def result(self):
@@ -125,8 +138,8 @@ class Run:
 
     def act_point(self):
         """A service whose copy or apply dies of itself at a step of its work, again and again, until it is replaced."""
-        point = self.random.choice(POINTS)
-        fault = f"{point}:kill:{1 if 'complete' in point or 'apply' in point else self.random.randint(1, 6)}"
+        point = self.random.choice(POINTS + (AGAIN_POINTS * 2 if self.again else []))
+        fault = f"{point}:kill:{1 if 'complete' in point or 'apply' in point and 'read' not in point else self.random.randint(1, 6)}"
         self.say(f"with {fault}")
         self.act_service(fault)
         self.moment(1.5)
@@ -155,11 +168,28 @@ class Run:
     def wait(self, condition, what):
         return wait_until(lambda: self.check() and condition(), PATIENCE_S, what, errors=(psycopg.OperationalError,))
 
+    def wish(self):
+        """If no table is aside, for one to three of them."""
+        if self.aside() > 0:
+            return
+        names = self.random.sample(TABLES, self.random.randint(1, 3))
+        self.say(f"again: {', '.join(names)}")
+        wait_until(lambda: self.new.sql(WISH, names) is not None, PATIENCE_S, "the target to take a wish", errors=(psycopg.OperationalError,))
+        self.wishes += len(names)
+        self.wait(lambda: self.aside() > 0, "the tables to be asked for")
+
+    def aside(self):
+        return wait_until(
+            lambda: self.new.sql(ASIDE), PATIENCE_S, "the target to answer", errors=(psycopg.OperationalError,)
+        )[0][0]
+
     def torture(self):
         acts = {**ACTS, **(BROKER_ACTS if self.broker else {})}
         while self.total() < self.wanted:
-            self.moment()
-            pending = self.state() == "pending"
+            if self.again:
+                self.wish()
+            self.moment(1 if self.again else 0.4)
+            pending = self.aside() > 0 if self.again else self.state() == "pending"
             before = self.total()
             (act,) = self.random.choices(list(acts), list(acts.values()))
             self.say(act)
@@ -176,6 +206,8 @@ class Run:
         self.run = self.product.run()
         self.load = Load(self.old, copyload.wild_step(ROWS), writers=2, seed=self.seed, pause=0.004)
         with self.load:
+            if self.again:
+                self.wait(lambda: self.new.value(STATE) == "complete", "the initial copy to be complete")
             self.torture()
             self.say("no more kills")
             self.wait(lambda: self.new.value(STATE) == "complete", "the initial copy to be complete")
@@ -204,7 +236,7 @@ class Run:
         shutil.copytree(self.place, folder, ignore=shutil.ignore_patterns(".s.PGSQL*"))
 
 
-def make(place, clusters, switchback, brokers, store, seed, kills, pair=None):
+def make(place, clusters, switchback, brokers, store, seed, kills, pair=None, again=False):
     majors = pair or MAJORS[seed % len(MAJORS)]
     old = clusters(majors[0], "old", fsync=True)
     new = clusters(majors[1], "new", fsync=True, settings={"wal_writer_delay": "2s"} if seed % 2 else None)
@@ -214,9 +246,9 @@ def make(place, clusters, switchback, brokers, store, seed, kills, pair=None):
     copyload.make_tables(new)
     broker = brokers() if store == "kafka" else None
     product = switchback(old, new, broker=broker, config={
-        "copy": {"initial": True, "chunk_rows": CHUNK_ROWS, "jobs": JOBS, "max_rate_bytes_s": RATE_BYTES_S},
+        "copy": {"initial": True, "chunk_rows": CHUNK_ROWS, "jobs": JOBS, "max_rate_bytes_s": AGAIN_RATE_BYTES_S if again else RATE_BYTES_S},
         "capture": {"heartbeat_interval_ms": 300, "feedback_interval_ms": 50},
         "apply": {"batch_max_rows": 200, "batch_max_ms": 100},
     })
     product.ok("prepare")
-    return Run(place, old, new, product, store, seed, kills, broker)
+    return Run(place, old, new, product, store, seed, kills, broker, again)

@@ -20,7 +20,7 @@ from sbtest.writers import Load
 
 MAJORS = [(15, 15), (14, 18), (16, 17), (18, 14)]  # old and new server, by seed
 PATIENCE_S = 240
-REPAIRS_MAX = 5
+REPAIRS_MAX, REPAIR_MAX_S = 5, 600
 REPAIR = ["--include", "foreign,capture", "--despite-pattern", "--reason", "the torture"]
 SLOW_WITHIN = 40  # pairs of snapshots, of about 50 in a pass
 STALL_MAX_S = 20  # replication that stands still for so long under a load has been paused; a busy machine is slow
@@ -57,13 +57,18 @@ INSERT INTO wide SELECT g, g, g * 1.10, '', 0, 's', {', '.join(value for _, valu
 INSERT INTO uniq SELECT g, g, 0 FROM generate_series(1, %ROWS%) g;
 INSERT INTO heavy SELECT g, 0, repeat(md5(g::text), 100) FROM generate_series(1, %ROWS% / 10) g;
 INSERT INTO parts SELECT g, g FROM generate_series(0, %ROWS% - 1) g;
-INSERT INTO long SELECT g, g FROM generate_series(1, %ROWS% * 2) g;
+INSERT INTO long SELECT g, g FROM generate_series(1, %LONG%) g;
 INSERT INTO spelled SELECT 'Key ' || g % 50, g, g FROM generate_series(1, %ROWS% / 4) g;
 INSERT INTO journal SELECT g % 50, 'first' FROM generate_series(1, %ROWS% / 4) g;
 ANALYZE
 """
 KEYS = {"wide": ["id"], "uniq": ["id"], "heavy": ["id"], "parts": ["id"], "long": ["id"], "spelled": ["k", "part"]}
 PINNED = "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, MDY'; SET IntervalStyle = 'postgres'; SET extra_float_digits = 3"
+
+
+def long_rows(rows):
+    """Of the narrow table: where many comparisons are wanted, they come from here."""
+    return rows * (2 if rows < 10000 else 20)
 
 
 def fill(cluster, rows):
@@ -73,7 +78,7 @@ def fill(cluster, rows):
     for n in range(LEAVES):
         low, high = (rows * edge // LEAVES if 0 < edge < LEAVES else "MINVALUE" if edge == 0 else "MAXVALUE" for edge in (n, n + 1))
         cluster.sql(leaf.format(n=n, low=low, high=high))
-    for statement in FILL.replace("%ROWS%", str(rows)).strip().split(";\n"):
+    for statement in FILL.replace("%ROWS%", str(rows)).replace("%LONG%", str(long_rows(rows))).strip().split(";\n"):
         cluster.sql(statement)
 
 
@@ -97,7 +102,8 @@ def load_step(rows):
         elif act == 4:
             session.execute("UPDATE parts SET v = v + 1 WHERE id IN (%s, %s)", (rng.randrange(rows), hot))
         elif act == 5:
-            session.execute("UPDATE long SET v = v + 1 WHERE id BETWEEN %s AND %s", (key, key + 5))
+            low = rng.randrange(1, long_rows(rows))
+            session.execute("UPDATE long SET v = v + 1 WHERE id BETWEEN %s AND %s", (low, low + 20))
             session.execute("UPDATE uniq SET v = v + 1 WHERE id = %s", (rng.randrange(rows // 2, rows),))
         elif act == 6:
             session.execute("UPDATE spelled SET v = v + 1 WHERE part = %s", (rng.randrange(1, rows // 4),))
@@ -168,7 +174,7 @@ class Planter:
         return [("heavy", (str(key),)) for key in keys]
 
     def chunk(self, count):
-        low = self.rng.randrange(1, self.rows * 2 - count)
+        low = self.rng.randrange(1, long_rows(self.rows) - count)
         self.run("DELETE FROM long WHERE id BETWEEN %s AND %s", low, low + count)
         return [("long", (str(key),)) for key in range(low, low + count + 1)]
 
@@ -309,7 +315,7 @@ class Torture:
         return planted
 
     def _load(self):
-        return Load(self.old, load_step(self.rows), writers=3, seed=self.random.randrange(1 << 30), pause=0.002)
+        return Load(self.old, load_step(self.rows), writers=3, seed=self.random.randrange(1 << 30), pause=0.005)
 
     def _at_rest(self):
         """What differs, by plain reads."""
@@ -333,7 +339,7 @@ class Torture:
     def _repair(self, planted):
         """Under the load, until a pass finds nothing. A row that the load has changed after it was found is left to the next."""
         for _ in range(REPAIRS_MAX):
-            done = self.product.verb("repair", "run", *REPAIR, "--json", timeout=PATIENCE_S)
+            done = self.product.verb("repair", "run", *REPAIR, "--json", timeout=REPAIR_MAX_S)
             assert done.code in (0, verifying.DIFFERENT), done
             self.repairs += 1
             found, _ = self._under_load(planted)
@@ -367,7 +373,7 @@ class Torture:
 
     def go(self, count, comparisons):
         """Rounds until so much is planted and so many keys are compared."""
-        share = max(100, min(count, self.rows // 4))
+        share = max(100, min(count, self.rows // 4, 2000))
         while self.planted.total() < count or self.compared < comparisons:
             self.round(share, 1 if self.planted.total() < count else 8)
         assert self.dirty > 0 and self.there > 0 and self.repaired > 0

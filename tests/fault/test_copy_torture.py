@@ -2,14 +2,15 @@
 
     tests/copy-torture --kills 1000 --seed 7 --store embedded --pair 15-18
 
-goes on for longer: run after run, each a whole copy with the next seed.
+goes on for longer: run after run, each a whole copy with the next seed. With --again each is a number of tables copied again
+behind it.
 """
 
 import copy_torture
 from sbtest import product
 
 KILLS_A_RUN = 6
-RUNS = {"embedded": 5, "kafka": 1}
+RUNS = {"embedded": 4, "kafka": 1, "again_embedded": 1, "again_kafka": 1}
 
 
 def seeds(store, options):
@@ -24,17 +25,18 @@ def pytest_generate_tests(metafunc):
             metafunc.parametrize("seed", seeds(store, metafunc.config))
 
 
-def run(store, request, seed):
+def run(kind, request, seed):
+    again, store = kind.startswith("again_"), kind.removeprefix("again_")
     pair = request.config.getoption("--pair")
     majors = tuple(int(major) for major in pair.split("-")) if pair else None
     fixtures = [request.getfixturevalue(name) for name in ("place", "clusters", "switchback", "brokers")]
-    one = copy_torture.make(*fixtures, store, seed, KILLS_A_RUN, majors)
-    folder = product.BUILD.resolve() / f"evidence/copy-torture-{store}-{seed}"
+    one = copy_torture.make(*fixtures, store, seed, KILLS_A_RUN, majors, again)
+    folder = product.BUILD.resolve() / f"evidence/copy-torture-{kind}-{seed}"
     try:
         one.go()
         print(one.report(), flush=True)
     except BaseException as error:
-        error.add_note(f"{one.report()}\nagain: tests/copy-torture --kills 1 --seed {seed} --store {store}\nevidence: {folder}")
+        error.add_note(f"{one.report()}\nagain: tests/copy-torture --kills 1 --seed {seed} --store {store}{' --again' if again else ''}\nevidence: {folder}")
         one.keep(folder)
         print(*error.__notes__, flush=True)
         raise
@@ -48,3 +50,11 @@ def test_embedded(request, seed):
 
 def test_kafka(request, seed):
     run("kafka", request, seed)
+
+
+def test_again_embedded(request, seed):
+    run("again_embedded", request, seed)
+
+
+def test_again_kafka(request, seed):
+    run("again_kafka", request, seed)

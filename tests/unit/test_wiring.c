@@ -55,12 +55,13 @@ END_TEST
 
 START_TEST(origins_of_a_migration_are_its_own)
 {
-    static const char *const ours[] = {
-        "switchback_shop_forward", "switchback_shop_reverse", "switchback_shop_forward_copy_3", NULL};
+    static const char *const ours[] = {"switchback_shop_forward", "switchback_shop_reverse",
+        "switchback_shop_forward_side", "switchback_shop_forward_copy_3", NULL};
     static const char *const others[] = {"", "switchback_", "switchback_shop", "switchback_shop_",
         "switchback_sho_forward", "switchback_shop2_forward", "xswitchback_shop_forward",
         "switchback_shop_eu_forward", "switchback_shop_eu_forward_copy_3", "switchback_shop_forward_copy_",
-        "switchback_shop_forward_copy_x", "switchback_shop_forward_forward", NULL};
+        "switchback_shop_forward_copy_x", "switchback_shop_forward_forward", "switchback_shop_forward_sides",
+        NULL};
     for (int i = 0; ours[i] != NULL; i++)
         ck_assert_msg(sb_wiring_is_our_origin("shop", sb_view_str(ours[i])), "%s", ours[i]);
     for (int i = 0; others[i] != NULL; i++)

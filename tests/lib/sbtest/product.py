@@ -13,8 +13,10 @@ from sbtest.wait import wait_until
 BUILD = pathlib.Path(os.environ.get("SB_BUILD_DIR", "build/dev"))
 STOP_MAX_S = 12  # a stage drains within 10 s
 CAUGHT_UP = """
-SELECT commit_lsn::text FROM switchback.progress
-WHERE migration = %s AND direction = %s AND commit_lsn >= %s::pg_lsn
+SELECT commit_lsn::text FROM switchback.progress p
+WHERE migration = %s AND direction = %s AND lane = 0 AND commit_lsn >= %s::pg_lsn
+  AND NOT EXISTS (SELECT FROM switchback.aside a WHERE a.migration = p.migration AND a.direction = p.direction)
+  AND NOT EXISTS (SELECT FROM switchback.copy_wish w WHERE w.migration = p.migration AND w.direction = p.direction AND w.done_at IS NULL)
 """
 
 
@@ -215,7 +217,7 @@ class Switchback:
 
     def wait_caught_up(self, timeout=60, direction="forward"):
         """Until everything committed on the source before this call is committed on the target, by the progress
-        row's own word. A marker transaction gives the wait a commit that lies behind all of them."""
+        row's own word, and no table is set aside or to be copied again. A marker transaction gives the wait a commit that lies behind all of them."""
         source, target = (self.old, self.new) if direction == "forward" else (self.new, self.old)
         lsn = source.value("SELECT pg_current_wal_insert_lsn()::text", db=self.db)
         source.sql("SELECT pg_logical_emit_message(true, 'test.caught_up', '')", db=self.db)
