@@ -254,6 +254,15 @@ static int turn_side(struct stage *stage, struct sb_err *err)
     return turn == SB_BESIDE_LEVEL ? give_back(stage, err) : 0;
 }
 
+/* What it has open is rolled back; it is opened again when apply goes on. */
+static void close_side(struct stage *stage)
+{
+    sb_beside_free(stage->side);
+    stage->side = NULL;
+    stage->side_more = false;
+    sb_loop_timer_set(stage->loop, stage->side_timer, 0, 0);
+}
+
 /* Once their rows are copied. */
 static int open_side(struct stage *stage, struct sb_err *err)
 {
@@ -346,6 +355,7 @@ static int follow_pause(struct stage *stage, struct sb_err *err)
                    : 0;
     }
     sb_report_state(SB_STATE_WAITING, "paused by an operator (`switchback resume` goes on)");
+    close_side(stage);
     if (sb_lane_is_large(stage->lane))
         return sb_err_set(err, SB_E_STREAM_UNAVAILABLE,
             "paused in the middle of a large transaction; it is rolled back and read again later");

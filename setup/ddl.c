@@ -48,7 +48,7 @@ int sb_ddl_triggers_read(const struct sb_config *config, enum sb_direction direc
             "   'switchback_ddl_rewritten') AND evtenabled IN ('O', 'A'))"
             " AND coalesce(pg_catalog.obj_description(pg_catalog.to_regproc('switchback.ddl_emit'), "
             "'pg_proc')"
-            "  = 'switchback ddl 1', false),"
+            "  = 'switchback ddl 2', false),"
             " coalesce(pg_catalog.has_table_privilege(pg_catalog.to_regclass('switchback.ddl_scope'), "
             "'SELECT'), false)",
             0, NULL, &rows, err) < 0)

@@ -42,6 +42,7 @@ CREATE OR REPLACE FUNCTION switchback.ddl_statements(query text) RETURNS text[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     rest text := query;
+    head text;
     piece text := '';
     token text;
     tag text;
@@ -54,41 +55,46 @@ BEGIN
         RETURN NULL;
     END IF;
     WHILE rest <> '' LOOP
-        IF rest ~ '^--' THEN
-            token := substring(rest FROM '^--[^\n\r]*');
-        ELSIF rest ~ '^/\*' THEN
-            token := '';
-            level := 0;
-            LOOP
-                tag := substring(substr(rest, length(token) + 1) FROM '^.*?(?:/\*|\*/)');
-                IF tag IS NULL THEN
-                    RETURN NULL;
-                END IF;
-                token := token || tag;
-                level := level + CASE WHEN tag ~ '/\*$' THEN 1 ELSE -1 END;
-                EXIT WHEN level = 0;
-            END LOOP;
-        ELSIF rest ~ '^[eE]''' OR (escapes AND rest ~ '^''') THEN
-            token := substring(rest FROM '^[eE]?''(?:[^''\\]|\\.|'''')*''');
-        ELSIF rest ~ '^''' THEN
-            token := substring(rest FROM '^''(?:[^'']|'''')*''');
-        ELSIF rest ~ '^"' THEN
-            token := substring(rest FROM '^"(?:[^"]|"")*"');
-        ELSIF rest ~ '^\$([[:alpha:]_][[:alnum:]_]*)?\$' THEN
-            tag := substring(rest FROM '^(\$(?:[[:alpha:]_][[:alnum:]_]*)?\$)');
-            level := strpos(substr(rest, length(tag) + 1), tag);
-            token := CASE WHEN level > 0 THEN left(rest, 2 * length(tag) + level - 1) END;
-        ELSIF rest ~ '^[[:alnum:]_]' THEN
-            token := substring(rest FROM '^[[:alnum:]_$]+');
-            IF lower(token) IN ('atomic', 'rollback') THEN
-                RETURN NULL;
+        head := left(rest, 400); -- most tokens end in there, and every look at the rest costs as much as there is of it
+        LOOP
+            IF head ~ '^--' THEN
+                token := substring(head FROM '^--[^\n\r]*');
+            ELSIF head ~ '^/\*' THEN
+                token := '';
+                level := 0;
+                LOOP
+                    tag := substring(substr(head, length(token) + 1) FROM '^.*?(?:/\*|\*/)');
+                    token := token || tag;
+                    EXIT WHEN token IS NULL;
+                    level := level + CASE WHEN tag ~ '/\*$' THEN 1 ELSE -1 END;
+                    EXIT WHEN level = 0;
+                END LOOP;
+            ELSIF head ~ '^[eE]''' OR (escapes AND head ~ '^''') THEN
+                token := substring(head FROM '^[eE]?''(?:[^''\\]|\\.|'''')*''');
+            ELSIF head ~ '^''' THEN
+                token := substring(head FROM '^''(?:[^'']|'''')*''');
+            ELSIF head ~ '^"' THEN
+                token := substring(head FROM '^"(?:[^"]|"")*"');
+            ELSIF head ~ '^\$([[:alpha:]_][[:alnum:]_]*)?\$' THEN
+                tag := substring(head FROM '^(\$(?:[[:alpha:]_][[:alnum:]_]*)?\$)');
+                level := strpos(substr(head, length(tag) + 1), tag);
+                token := CASE WHEN level > 0 THEN left(head, 2 * length(tag) + level - 1) END;
+            ELSIF head ~ '^[[:alnum:]_]' THEN
+                token := substring(head FROM '^[[:alnum:]_$]+');
+            ELSIF head ~ '^[[:space:]]' THEN
+                token := substring(head FROM '^[[:space:]]+');
+            ELSIF head ~ '^\$' AND head <> rest THEN
+                token := NULL;
+            ELSE
+                token := left(head, 1);
             END IF;
-        ELSIF rest ~ '^[[:space:]]' THEN
-            token := substring(rest FROM '^[[:space:]]+');
-        ELSE
-            token := left(rest, 1);
-            depth := depth + CASE token WHEN '(' THEN 1 WHEN ')' THEN -1 ELSE 0 END;
+            EXIT WHEN length(token) < length(head) OR head = rest;
+            head := rest;
+        END LOOP;
+        IF lower(token) IN ('atomic', 'rollback') THEN
+            RETURN NULL;
         END IF;
+        depth := depth + CASE token WHEN '(' THEN 1 WHEN ')' THEN -1 ELSE 0 END;
         IF token IS NULL THEN
             RETURN NULL;
         END IF;
@@ -192,11 +198,15 @@ $$;
 CREATE OR REPLACE FUNCTION switchback.ddl_describe(this_tag text, context text, dropped text, rewritten text)
 RETURNS jsonb LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    statement text := switchback.ddl_statement(this_tag, context);
+    statement text;
     objects jsonb;
     tables oid[];
     one oid;
 BEGIN
+    IF dropped = '' AND rewritten = '' AND (SELECT bool_and(c.schema_name = 'switchback') FROM pg_event_trigger_ddl_commands() c) THEN
+        RETURN NULL; -- of prepare, in a long text of which nothing else is anybody's
+    END IF;
+    statement := switchback.ddl_statement(this_tag, context);
     IF statement ~* '^(create\s+(unique\s+)?|drop\s+)index\s+concurrently\M' THEN
         RETURN NULL;
     END IF;
@@ -326,4 +336,4 @@ CREATE EVENT TRIGGER switchback_ddl_dropped ON sql_drop EXECUTE FUNCTION switchb
 CREATE EVENT TRIGGER switchback_ddl_rewritten ON table_rewrite EXECUTE FUNCTION switchback.ddl_rewritten();
 
 -- How prepare knows that these are its own, and not an older program's.
-COMMENT ON FUNCTION switchback.ddl_emit() IS 'switchback ddl 1';
+COMMENT ON FUNCTION switchback.ddl_emit() IS 'switchback ddl 2';

@@ -33,7 +33,7 @@ ENDED = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE applicatio
 PROGRESS = "SELECT (commit_lsn - '0/0')::bigint FROM switchback.progress WHERE migration = 'shop' AND lane = 0"
 ASIDE = "SELECT (SELECT count(*) FROM switchback.aside) + (SELECT count(*) FROM switchback.copy_wish WHERE done_at IS NULL)"
 WISH = """INSERT INTO switchback.copy_wish (migration, direction, relation, reason)
-SELECT 'shop', 'forward', format('"public"."%%s"', name), 'the torture' FROM unnest(%s) name"""
+SELECT 'shop', 'forward', format('"public"."%%s"', name), 'the torture' FROM unnest(%s::text[]) name"""
 TABLES = [
     "numbers", "moved", "documents", "tagged", "ids", "blobs", "moments", "days", "counted", "spelled", "slots", "fulls", "journal",
     "emptied", "parts", "moods",

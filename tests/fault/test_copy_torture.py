@@ -10,7 +10,7 @@ import copy_torture
 from sbtest import product
 
 KILLS_A_RUN = 6
-RUNS = {"embedded": 5, "kafka": 1, "again_embedded": 2, "again_kafka": 1}
+RUNS = {"embedded": 4, "kafka": 1, "again_embedded": 1, "again_kafka": 1}
 
 
 def seeds(store, options):

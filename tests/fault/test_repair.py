@@ -7,6 +7,7 @@ import pytest
 
 from sbtest import process, tree
 from sbtest.repairing import WORDS, script
+from sbtest.standby import HANGS, hang
 from sbtest.verifying import DIFFERENT, EQUAL, in_background, running, verify
 from sbtest.wait import wait_until
 
@@ -107,3 +108,26 @@ def test_servers_that_go_away_end_it_and_it_goes_on(pair):
         product.wait_caught_up(60)
         assert product.ok("repair", "run", ident, "--json", timeout=90).json()["verified"] == ROWS
         end_well(new, product, ident)
+
+
+def test_a_commit_that_no_snapshot_shows_is_never_undone(pair):
+    """It is applied, and an image that was read meanwhile does not have it (R1). Nothing is repaired then, and nothing lost."""
+    old, new, product = pair
+    script(new, PLANTED)
+    verify(product, code=DIFFERENT)
+    product.configure(repair={"apply_wait_s": 3})
+    release = hang(old, "UPDATE item SET note = 'held' WHERE id IN (1, 5)")
+    try:
+        wait_until(lambda: new.sql("SELECT 1 FROM item WHERE note = 'held'"), 30, "it to be applied")
+        done = product.verb("repair", "run", *WORDS, "--json", timeout=90)
+        assert done.code == 4 and "no snapshot shows it" in done.json()["why"], done
+        assert old.sql(HANGS) and old.sql("SELECT 1 FROM item WHERE note = 'held'") == [], "the fault did not take place"
+        assert new.value("SELECT count(*) FROM switchback.repair_audit") == 0
+    finally:
+        release()
+    product.configure(repair={"apply_wait_s": 60})
+    verify(product, code=DIFFERENT)
+    done = product.verb("repair", "run", *WORDS, "--json", timeout=90)
+    assert done.code == 0, done
+    verify(product, code=EQUAL)
+    assert new.sql("SELECT id FROM item WHERE note = 'held' ORDER BY id") == [(1,), (5,)]

@@ -209,8 +209,8 @@ def test_kills_at_random(clusters, switchback):
 # -- what is hard
 
 
-def slow(clusters, switchback, rate=25000, **more):
-    """The large table's first rows came through the stream, so that only its copy, from now on, takes ten seconds."""
+def slow(clusters, switchback, rate=35000, **more):
+    """The large table's first rows came through the stream, so that only its copy, from now on, takes some seconds."""
     old, new, product = make_pair(
         clusters, switchback, SMALL, SMALL_FILL[1:], chunk_rows=100, jobs=1, max_rate_bytes_s=rate, **more,
     )
@@ -280,6 +280,24 @@ def test_it_is_not_compared_while_it_is_aside(clusters, switchback):
     assert done.code == 8
     finish(old, new, product)
     assert product.verb("verify", timeout=120).code == 0
+
+
+def test_what_the_target_refuses_stops_apply_and_says_whose_lane_it_is(clusters, switchback):
+    old, new, product = slow(clusters, switchback)
+    wait_until(lambda: new.value(f"{CHUNKS} AND lower_bound IS NULL") == 1, 30, "the first chunk")
+    new.sql("ALTER TABLE big ADD CONSTRAINT small CHECK (v < 1000000) NOT VALID")
+    old.sql("UPDATE big SET v = 2000000 WHERE id = 5")
+    old.sql("UPDATE other SET v = 2000000 WHERE id = 5")
+    product.ok("pause")
+    wait_until(lambda: product._stage("apply-forward")["state"] == "waiting", 30, "apply to pause")
+    product.ok("resume")
+    product.wait_halted("apply-forward", "SB-POISON", 60)
+    assert new.sql("SELECT lane, relation, sqlstate FROM switchback.poison") == [(1, "public.big", "23514")]
+    assert new.value("SELECT v FROM other WHERE id = 5") == 2000000, "the main lane was not ahead"
+    new.sql("ALTER TABLE big DROP CONSTRAINT small")
+    product.ok("resume")
+    finish(old, new, product)
+    assert new.sql("SELECT * FROM switchback.poison") == []
 
 
 # -- the stream behind it

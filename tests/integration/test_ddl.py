@@ -55,6 +55,18 @@ def test_additive_ddl_is_run_at_its_place(flow):
     assert [row["statement"] for row in messages(one)][0] == "ALTER TABLE item ADD COLUMN size int"
 
 
+def test_a_long_text_of_many_commands_is_taken_apart_in_time(flow):
+    """Each command looks for itself in the whole text: what a look costs must not grow with the square of its length."""
+    one = flow(TABLE)
+    filler = "".join(f"-- line {n} of a script as people write them, with 'quotes', $tags$ and (brackets\n" for n in range(20))
+    script = "".join(f"{filler}/* {'x' * 500} */ CREATE TABLE made_{n} (id int PRIMARY KEY, note text DEFAULT 'a;b'); SELECT $q${'y' * 500};$q$;\n"
+                     for n in range(25))
+    assert 50000 < len(script) < 100000
+    one.sql(f"SET statement_timeout = '40s'; {script}")
+    one.settle(90)
+    assert [row[1] for row in book(one)] == [f"CREATE TABLE made_{n} (id int PRIMARY KEY, note text DEFAULT 'a;b')" for n in range(25)]
+
+
 def test_what_is_not_harmless_is_held_and_approved(flow):
     one = flow(TABLE)
     one.sql("INSERT INTO item VALUES (1, 'x')")

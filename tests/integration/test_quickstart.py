@@ -9,7 +9,7 @@ import pytest
 
 from sbtest import places, tree
 
-RUN_S = 240
+RUN_S = 420
 
 
 @pytest.fixture
@@ -52,6 +52,8 @@ def test_it_ends_equal_and_leaves_nothing(quickstart, store):
     assert "way back armed" in done.stdout, done.stdout
     assert re.search(r"transactions, 2000\d\d changes applied after", done.stdout), "the batch came through the stream"
     assert re.search(r"SIGKILL to apply", done.stdout), done.stdout
+    assert all(f'{kind} {{"{key}": "' in done.stdout for kind, key in (("changed", "tid"), ("missing", "bid"), ("extra", "aid"))), done.stdout
+    assert re.search(r"done: repair 1, 4 of 4 rows compare equal", done.stdout), done.stdout
     assert done.stdout.count("rows, equal") == 4 and "EQUAL" in done.stdout, done.stdout
     assert ("a real Kafka broker answers" in done.stdout) == (store == "kafka")
     assert left_of(quickstart.folder), "it says that it goes on running"
