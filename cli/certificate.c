@@ -188,6 +188,14 @@ static json_t *invariants_json(const struct sb_invariants *invariants)
     return list;
 }
 
+json_t *sb_certificate_self_test(const struct sb_self_test *test)
+{
+    if (!test->done)
+        return json_null();
+    return json_pack(
+        "{s:I, s:I}", "planted_and_found", (json_int_t)test->planted, "columns", (json_int_t)test->columns);
+}
+
 static json_t *sample_json(const struct sb_verify_sample *sample)
 {
     if (!sample->taken)
@@ -204,21 +212,22 @@ static json_t *body_json(const struct sb_config *config, const struct sb_verify_
     json_t *tables = json_array();
     for (size_t i = 0; i < outcome->count; i++)
         json_array_append_new(tables, table_json(&outcome->results[i]));
-    return json_pack(
-        "{s:i, s:s, s:i, s:o, s:o, s:s, s:s, s:I, s:I, s:o, s:o, s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:o, "
-        "s:I, s:I, s:o, "
-        "s:o, s:o, s:O}",
-        "format", SB_CERTIFICATE_FORMAT, "program", SB_VERSION, "row_form", SB_CERTIFICATE_ROW_FORM,
-        "invariants", invariants_json(&outcome->invariants), "invariants_at",
-        lsn_json(outcome->invariants.commit_lsn), "migration", config->migration, "direction",
-        sb_direction_name(options->direction), "ownership_epoch", (json_int_t)outcome->ownership_epoch, "run",
-        (json_int_t)outcome->run, "started", time_json(outcome->started_us), "ended",
-        time_json(outcome->ended_us), "stream", sb_uuid_text(&outcome->stream, stream), "source",
-        server_json(&outcome->servers[SB_SIDE_SOURCE]), "target",
-        server_json(&outcome->servers[SB_SIDE_TARGET]), "verdict", sb_verify_verdict_name(outcome->verdict),
-        "why", words_json(outcome->why), "pattern", words_json(options->pattern), "applied_lsn",
-        lsn_json(outcome->first_applied_lsn), "applied_at", time_json(outcome->first_applied_us),
-        "keys_compared", (json_int_t)sb_verify_total(outcome, sb_verify_keys_compared), "snapshot_ms_max",
+    return json_pack("{s:i, s:o, s:s, s:i, s:o, s:o, s:s, s:s, s:I, s:I, s:o, s:o, s:s, s:o, s:o, s:s, s:o, "
+                     "s:o, s:o, s:o, "
+                     "s:I, s:I, s:o, "
+                     "s:o, s:o, s:O}",
+        "format", SB_CERTIFICATE_FORMAT, "self_test", sb_certificate_self_test(&outcome->self_test),
+        "program", SB_VERSION, "row_form", SB_CERTIFICATE_ROW_FORM, "invariants",
+        invariants_json(&outcome->invariants), "invariants_at", lsn_json(outcome->invariants.commit_lsn),
+        "migration", config->migration, "direction", sb_direction_name(options->direction), "ownership_epoch",
+        (json_int_t)outcome->ownership_epoch, "run", (json_int_t)outcome->run, "started",
+        time_json(outcome->started_us), "ended", time_json(outcome->ended_us), "stream",
+        sb_uuid_text(&outcome->stream, stream), "source", server_json(&outcome->servers[SB_SIDE_SOURCE]),
+        "target", server_json(&outcome->servers[SB_SIDE_TARGET]), "verdict",
+        sb_verify_verdict_name(outcome->verdict), "why", words_json(outcome->why), "pattern",
+        words_json(options->pattern), "applied_lsn", lsn_json(outcome->first_applied_lsn), "applied_at",
+        time_json(outcome->first_applied_us), "keys_compared",
+        (json_int_t)sb_verify_total(outcome, sb_verify_keys_compared), "snapshot_ms_max",
         (json_int_t)outcome->oldest_ms, "sample", sample_json(&outcome->sample), "rules", rules_json(outcome),
         "tables", tables, "not_verified", not_verified);
 }

@@ -26,6 +26,8 @@ int sb_certificate_write(struct sb_certificate_file *file, const struct sb_confi
     const struct sb_verify_options *options, const struct sb_verify_outcome *outcome, struct sb_err *err);
 void sb_certificate_clear(struct sb_certificate_file *file); /* what is not written whole is gone */
 
+/* null unless there was one. */
+json_t *sb_certificate_self_test(const struct sb_self_test *test);
 /* The file's text of a body, malloc'd; NULL without memory. */
 char *sb_certificate_text(json_t *body);
 

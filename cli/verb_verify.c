@@ -21,6 +21,8 @@ const struct sb_opt sb_opts_verify[] = {
     {"sample", 0, "PERCENT", NULL,
         "compare so many of the chunks only, drawn at random, and say what that proves"},
     {"seed", 0, "NUMBER", NULL, "draw chunks of the same numbers again"},
+    {"self-test", 0, NULL, NULL,
+        "first prove, on temporary tables, that the compare finds what is planted and nothing else"},
     {"certificate", 0, "FILE", NULL,
         "write down what was compared and how, for `switchback certificate check`"},
     {"json", 0, NULL, NULL, "print JSON"},
@@ -124,6 +126,10 @@ static void outcome_print(const struct sb_verify_outcome *outcome)
         result_print(&outcome->results[i]);
     invariants_print(&outcome->invariants);
     rules_print(outcome);
+    if (outcome->self_test.done)
+        printf("self-test: all of %" PRId64 " planted differences in %" PRId64
+               " types of columns were found, and nothing else\n",
+            outcome->self_test.planted, outcome->self_test.columns);
     printf("%s: %" PRId64 " keys compared", sb_verify_verdict_name(outcome->verdict),
         sb_verify_total(outcome, sb_verify_keys_compared));
     if (outcome->first_applied_lsn != 0)
@@ -221,7 +227,7 @@ static json_t *outcome_json(const struct sb_verify_outcome *outcome, bool plan_o
             tables, plan_only ? table_json(outcome->results[i].table) : result_json(&outcome->results[i]));
     if (plan_only)
         return json_pack("{s:o, s:o}", "rules", rules_json(outcome), "tables", tables);
-    return json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o}",
+    return json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o}",
         "run", (json_int_t)outcome->run, "verdict", sb_verify_verdict_name(outcome->verdict), "why",
         outcome->why, "started", sb_clock_text(outcome->started_us, started), "applied_lsn",
         sb_lsn_text(outcome->first_applied_lsn, lsn), "applied_at",
@@ -230,8 +236,9 @@ static json_t *outcome_json(const struct sb_verify_outcome *outcome, bool plan_o
         (json_int_t)outcome->oldest_ms, "stream_transactions", (json_int_t)outcome->transactions,
         "held_back_by", (json_int_t)outcome->held_back_by, "window_peak_bytes",
         (json_int_t)outcome->window_peak_bytes, "memory_peak_bytes", (json_int_t)outcome->tally_peak_bytes,
-        "invariants", invariants_json(&outcome->invariants), "sample", sample_json(&outcome->sample), "rules",
-        rules_json(outcome), "tables", tables);
+        "invariants", invariants_json(&outcome->invariants), "sample", sample_json(&outcome->sample),
+        "self_test", sb_certificate_self_test(&outcome->self_test), "rules", rules_json(outcome), "tables",
+        tables);
 }
 
 static int show(
@@ -265,6 +272,7 @@ int sb_verb_verify(const struct sb_cli *cli, struct sb_err *err)
         [SB_VERIFY_INCOMPLETE] = EXIT_INCOMPLETE};
     struct sb_verify_options options = {.direction = SB_FORWARD,
         .pattern = sb_opts_value(cli->opts, "table"),
+        .self_test = sb_opts_flag(cli->opts, "self-test"),
         .plan_only = sb_opts_flag(cli->opts, "explain")};
     struct sb_verify_outcome outcome;
     if (options.pattern != NULL && !sb_pattern_valid(options.pattern))

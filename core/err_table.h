@@ -149,6 +149,9 @@ SB_ERR(SB_E_PG_DUMP, "SB-PG-DUMP", SB_CLASS_DATA, 69,
 SB_ERR(SB_E_COPY_INCOMPLETE, "SB-COPY-INCOMPLETE", SB_CLASS_DATA, 65,
     "the copied image of a table cannot be joined with the stream",
     "`switchback copy --again TABLE` copies it again, then `switchback resume`.")
+SB_ERR(SB_E_SELF_TEST, "SB-SELF-TEST", SB_CLASS_DATA, 70,
+    "the compare did not find what the self-test had planted, or found something else, so its verdict would mean nothing",
+    "The message names it. Look for event triggers and other software on either server that change what new tables hold; else report it.")
 /* -- the way back -------------------------------------------------------------------------------------------- */
 SB_ERR(SB_E_REPAIR_BUSY, "SB-REPAIR-BUSY", SB_CLASS_RETRY, 75,
     "another repair of this migration is at work",

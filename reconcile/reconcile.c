@@ -573,22 +573,51 @@ static int pass(struct reconcile *reconcile, bool *ret_any, struct sb_err *err)
 
 /* -- beginning ------------------------------------------------------------------------------------------- */
 
+/* Prepared by a program that had no such stage. */
+static int lacks_tables(struct reconcile *reconcile, bool *ret_lacks, struct sb_err *err)
+{
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *rows = NULL;
+    if (sb_conn_query(sb_sides_conn(reconcile->scene.sides, SB_SIDE_TARGET),
+            "SELECT pg_catalog.to_regclass('switchback.verified_place') IS NULL", 0, NULL, &rows, err) != 0)
+        return -1;
+    *ret_lacks = sb_rows_bool(rows, 0, 0);
+    return 0;
+}
+
+/* What is to be waited for; NULL: nothing. */
+static int what_is_missing(struct reconcile *reconcile, struct sb_scene_progress *ret_progress,
+    const char **ret_what, struct sb_err *err)
+{
+    bool owns = false, lacks = false;
+    if (lacks_tables(reconcile, &lacks, err) != 0 || new_side_owns(reconcile, &owns, err) != 0 ||
+        sb_scene_progress(&reconcile->scene, ret_progress, err) != 0)
+        return -1;
+    *ret_what = NULL;
+    if (lacks)
+        *ret_what = "the target's control schema is older than this program: run `switchback prepare` again";
+    else if (owns)
+        *ret_what = "the new side owns the data: there is nothing to be proven of it";
+    else if (ret_progress->copying)
+        *ret_what = "the initial copy is not complete";
+    else if (!ret_progress->joined)
+        *ret_what = "apply has not passed the end of the initial copy yet";
+    return 0;
+}
+
 /* Until the rows of the initial copy stand at one moment. */
 static int wait_ready(struct reconcile *reconcile, struct sb_scene_progress *ret_progress, struct sb_err *err)
 {
+    const char *what;
     for (;;) {
-        bool owns = false;
-        if (new_side_owns(reconcile, &owns, err) != 0 ||
-            sb_scene_progress(&reconcile->scene, ret_progress, err) != 0)
+        if (what_is_missing(reconcile, ret_progress, &what, err) != 0)
             return -1;
-        if (!owns && !ret_progress->copying && ret_progress->joined)
+        if (what == NULL)
             return 0;
-        say(reconcile, owns ? "the new side owns the data: there is nothing to be proven of it"
-                       : ret_progress->copying ? "the initial copy is not complete"
-                                               : "apply has not passed the end of the initial copy yet");
-        if (!owns && !ret_progress->copying && sb_sides_mark(reconcile->scene.sides, err) != 0)
-            return -1;
-        if (pause_ms(WAIT_MS, err) != 0)
+        say(reconcile, what);
+        /* On a source where nobody writes, the commit that gets apply there is ours. */
+        bool idle = !ret_progress->copying && !ret_progress->joined;
+        if ((idle && sb_sides_mark(reconcile->scene.sides, err) != 0) || pause_ms(WAIT_MS, err) != 0)
             return -1;
     }
 }

@@ -432,13 +432,15 @@ static int batch_room(struct run *run, struct batch *batch, struct sb_err *err)
                      sb_arena_name(run->batch_arena));
 }
 
-static int batches_repair(struct run *run, struct sb_err *err)
+/* refused: those alone that the target has refused, as many of a table together as an image takes: they may
+ * be in each other's way. */
+static int batches_repair(struct run *run, bool refused, struct sb_err *err)
 {
-    int64_t last = 0;
+    int64_t last = 0, most = refused ? SB_IMAGE_ROWS_MAX : batch_rows(run->config);
     for (;;) {
         struct batch batch = {.count = 0};
         sb_arena_reset(run->batch_arena);
-        if (sb_repair_book_items(&run->book, run->head.id, last, batch_rows(run->config), run->batch_arena,
+        if (sb_repair_book_items(&run->book, run->head.id, last, most, refused, run->batch_arena,
                 &batch.items, &batch.count, err) != 0)
             return -1;
         if (batch.count == 0)
@@ -495,7 +497,8 @@ static int work(struct run *run, struct sb_err *err)
             return rc;
     }
     run->began_us = sb_clock_mono_us();
-    return batches_repair(run, err);
+    int rc = batches_repair(run, false, err);
+    return rc == 0 ? batches_repair(run, true, err) : rc;
 }
 
 static void put_left(struct sb_buf *words, int64_t count, const char *what)

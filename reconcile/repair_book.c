@@ -149,19 +149,22 @@ static bool item_keep(
 }
 
 int sb_repair_book_items(const struct sb_repair_book *book, int64_t id, int64_t after, int64_t rows_max,
-    struct sb_arena *arena, struct sb_repair_item **ret_items, size_t *ret_count, struct sb_err *err)
+    bool refused, struct sb_arena *arena, struct sb_repair_item **ret_items, size_t *ret_count,
+    struct sb_err *err)
 {
     SB_CLEANUP(sb_rows_freep)
     struct sb_rows *rows = NULL;
     char texts[3][NUMBER_BYTES];
-    const char *params[] = {number(texts[0], id), number(texts[1], after), number(texts[2], rows_max)};
+    const char *params[] = {
+        number(texts[0], id), number(texts[1], after), number(texts[2], rows_max), refused ? "t" : "f"};
     if (sb_conn_query(book->conn,
             "SELECT i.item, i.relation, pg_catalog.encode(i.key, 'hex'), pg_catalog.encode(i.guard, 'hex'), "
             "i.outcome, i.tries FROM switchback.repair_item i JOIN switchback.repair r ON r.id = i.repair "
             "LEFT JOIN switchback.difference d ON d.id = i.difference WHERE i.repair = $1 AND i.item > $2 "
-            "AND i.verified_at IS NULL AND (r.undoes IS NOT NULL OR d.state = 'repairing') ORDER BY i.item "
+            "AND i.verified_at IS NULL AND (NOT $4::boolean OR i.outcome = 'skipped_refused') AND (r.undoes "
+            "IS NOT NULL OR d.state = 'repairing') ORDER BY i.item "
             "LIMIT $3",
-            3, params, &rows, err) != 0)
+            4, params, &rows, err) != 0)
         return -1;
     int count = sb_rows_count(rows);
     *ret_count = 0;

@@ -66,9 +66,11 @@ struct sb_repair_item {
     bool equal; /* compared again, and equal */
 };
 /* The next items behind `after` that are to be done: not verified, and their difference is not closed
- * otherwise. All are of one table. Everything lives in arena; ret_count 0: there is none. */
+ * otherwise. refused: of these only what the target has refused. All are of one table. Everything lives in
+ * arena; ret_count 0: there is none. */
 int sb_repair_book_items(const struct sb_repair_book *book, int64_t id, int64_t after, int64_t rows_max,
-    struct sb_arena *arena, struct sb_repair_item **ret_items, size_t *ret_count, struct sb_err *err);
+    bool refused, struct sb_arena *arena, struct sb_repair_item **ret_items, size_t *ret_count,
+    struct sb_err *err);
 /* Outcome and tries of these items, anew. */
 int sb_repair_book_outcomes(const struct sb_repair_book *book, int64_t id, struct sb_repair_item *items,
     size_t count, struct sb_err *err);

@@ -194,7 +194,7 @@ static int page_guard(const struct sb_repair_book *book, int64_t undoes, int64_t
     struct sb_repair_item *items;
     size_t count;
     sb_arena_reset(arena);
-    if (sb_repair_book_items(book, id, *last, PAGE_ITEMS, arena, &items, &count, err) != 0)
+    if (sb_repair_book_items(book, id, *last, PAGE_ITEMS, false, arena, &items, &count, err) != 0)
         return -1;
     *ret_more = count > 0;
     if (count == 0)

@@ -97,7 +97,13 @@ struct sb_verify_server {
     int version; /* 150020 */
 };
 
+struct sb_self_test {
+    bool done;
+    int64_t columns, planted; /* all of them found, and nothing else */
+};
+
 struct sb_verify_outcome {
+    struct sb_self_test self_test;
     struct sb_verify_server servers[2]; /* by enum sb_side */
     struct sb_uuid stream;
     uint64_t ownership_epoch;

@@ -111,19 +111,23 @@ int sb_scene_wait_joined(
 
 /* -- the stream ------------------------------------------------------------------------------------------ */
 
-static int compare_open(struct sb_scene *scene, struct sb_err *err)
+static int compare_open(struct sb_scene *scene, const struct sb_compare_options *sinks,
+    struct sb_compare **ret_compare, struct sb_err *err)
 {
-    const struct sb_compare_options options = {
-        .tally_max_bytes = (size_t)scene->config->verify.memory_max_bytes,
-        .stream_wait_ms = scene->config->verify.stream_wait_s * 1000,
-        .age_max_ms = scene->config->verify.xmin_age_max_s * 1000,
-        .sums = scene->config->verify.sums && scene->judged == NULL,
-        .found = scene->found,
-        .found_arg = scene->found_arg,
-        .judged = scene->judged,
-        .judged_arg = scene->judged_arg};
+    struct sb_compare_options options = *sinks;
+    options.tally_max_bytes = (size_t)scene->config->verify.memory_max_bytes;
+    options.stream_wait_ms = scene->config->verify.stream_wait_s * 1000;
+    options.age_max_ms = scene->config->verify.xmin_age_max_s * 1000;
+    options.sums = scene->config->verify.sums && sinks->judged == NULL;
     return sb_compare_new(
-        &options, scene->sides, scene->follow, scene->window, scene->arena, &scene->compare, err);
+        &options, scene->sides, scene->follow, scene->window, scene->arena, ret_compare, err);
+}
+
+int sb_scene_compare(struct sb_scene *scene, sb_finding_fn *found, void *found_arg,
+    struct sb_compare **ret_compare, struct sb_err *err)
+{
+    const struct sb_compare_options sinks = {.found = found, .found_arg = found_arg};
+    return compare_open(scene, &sinks, ret_compare, err);
 }
 
 static int stream_open(struct sb_scene *scene, const struct sb_scene_progress *progress, struct sb_err *err)
@@ -146,7 +150,11 @@ static int follow_anchor(struct sb_scene *scene, struct sb_err *err)
     if (sb_follow_new(scene->stream, &scene->anchor, sb_sides_source_id(scene->sides)->timeline, &scene->plan,
             scene->window, &scene->follow, err) != 0)
         return -1;
-    return compare_open(scene, err);
+    const struct sb_compare_options sinks = {.found = scene->found,
+        .found_arg = scene->found_arg,
+        .judged = scene->judged,
+        .judged_arg = scene->judged_arg};
+    return compare_open(scene, &sinks, &scene->compare, err);
 }
 
 int sb_scene_follow(struct sb_scene *scene, const struct sb_scene_progress *progress, struct sb_err *err)

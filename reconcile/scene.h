@@ -54,6 +54,10 @@ int sb_scene_wait_joined(
 /* Opens the stream and everything behind it; progress was read just before. SB-LOG-FOREIGN, and as
  * sb_anchor_find. */
 int sb_scene_follow(struct sb_scene *scene, const struct sb_scene_progress *progress, struct sb_err *err);
+/* One more compare, of tables that are none of the plan's; the caller frees it. The scene follows the stream.
+ */
+int sb_scene_compare(struct sb_scene *scene, sb_finding_fn *found, void *found_arg,
+    struct sb_compare **ret_compare, struct sb_err *err);
 /* The same from an anchor that is known to be one, if the stream still has it. */
 int sb_scene_follow_from(struct sb_scene *scene, const struct sb_scene_progress *progress,
     const struct sb_anchor *anchor, struct sb_err *err);

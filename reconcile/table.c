@@ -14,11 +14,21 @@ const char *sb_strategy_name(enum sb_strategy strategy)
     return names[strategy];
 }
 
+static struct sb_view schema_of(const struct sb_verify_table *table, enum sb_side side)
+{
+    return side == SB_SIDE_TARGET && table->target_schema.len > 0 ? table->target_schema : table->schema;
+}
+
 static void put_name(const struct sb_verify_table *table, enum sb_side side, struct sb_buf *sql)
 {
     bool parted = side == SB_SIDE_SOURCE ? table->source_parted : table->target_parted;
     sb_buf_put_str(sql, parted ? "" : "ONLY ");
-    sb_ident_put_table(sql, table->schema, table->name);
+    sb_ident_put_table(sql, schema_of(table, side), table->name);
+}
+
+void sb_verify_put_shape(const struct sb_verify_table *table, enum sb_side side, struct sb_buf *sql)
+{
+    sb_published_put_shape(schema_of(table, side), table->name, sql);
 }
 
 void sb_verify_put_begin(
@@ -36,14 +46,14 @@ void sb_verify_put_source_stamp(const struct sb_verify_table *table, struct sb_b
     sb_buf_put_str(sql,
         "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.pg_current_snapshot()::text, CASE WHEN "
         "pg_catalog.pg_is_in_recovery() THEN NULL ELSE pg_catalog.pg_current_wal_insert_lsn() END, ");
-    sb_published_put_shape(table->schema, table->name, sql);
+    sb_verify_put_shape(table, SB_SIDE_SOURCE, sql);
 }
 
 void sb_verify_put_target_stamp(
     const struct sb_verify_table *table, const char *migration, const char *direction, struct sb_buf *sql)
 {
     sb_buf_put_str(sql, "SELECT p.commit_lsn, p.timeline, p.commit_us, p.stream_uuid, p.source_uuid, ");
-    sb_published_put_shape(table->schema, table->name, sql);
+    sb_verify_put_shape(table, SB_SIDE_TARGET, sql);
     sb_buf_put_str(sql,
         ", EXISTS (SELECT FROM switchback.copy c WHERE c.migration = p.migration AND c.direction = "
         "p.direction AND "

@@ -26,8 +26,9 @@ struct sb_rule_use { /* a rule of the configuration, and what it came to */
 struct sb_verify_table {
     uint32_t number; /* in the window */
     struct sb_view schema, name;
-    const char *relation; /* "schema"."name", quoted */
-    const char *shown;    /* schema.name, for people */
+    struct sb_view target_schema; /* if it is called otherwise there; else empty */
+    const char *relation;         /* "schema"."name", quoted */
+    const char *shown;            /* schema.name, for people */
     enum sb_strategy strategy;
     const char *reason;                /* of the strategy, in words */
     const char *omitted;               /* columns that are not compared, and why; "" if there are none */
@@ -49,6 +50,8 @@ struct sb_verify_table {
  * most. Then, as the first statement that takes the snapshot, the stamp. */
 void sb_verify_put_begin(
     const struct sb_verify_table *table, enum sb_side side, int64_t lock_timeout_ms, struct sb_buf *sql);
+/* As an expression: what tells of a side's table whether it was altered. */
+void sb_verify_put_shape(const struct sb_verify_table *table, enum sb_side side, struct sb_buf *sql);
 /* One row: in recovery, S, H, shape. */
 void sb_verify_put_source_stamp(const struct sb_verify_table *table, struct sb_buf *sql);
 /* One row, or none without a progress row: commit LSN, timeline, commit time, stream uuid, source uuid,

@@ -272,11 +272,10 @@ int sb_verified_clean(const struct sb_verified *verified, const struct sb_verify
     const char *params[] = {
         verified->migration, verified->direction, table->relation, sb_clock_text(since_us, since)};
     return query(verified,
-        "UPDATE switchback.difference SET state = CASE state WHEN 'repairing' THEN 'repaired' ELSE 'gone' "
-        "END, "
+        "UPDATE switchback.difference SET state = 'gone', "
         "closed_at = pg_catalog.clock_timestamp() WHERE migration = $1 AND direction = $2 AND relation = $3 "
         "AND "
-        "last_seen_at < $4::timestamptz AND state IN ('open', 'repairing')",
+        "last_seen_at < $4::timestamptz AND state = 'open'",
         4, params, NULL, err);
 }
 
@@ -287,10 +286,9 @@ int sb_verified_mended(const struct sb_verified *verified, const struct sb_verif
     sb_hex_encode(key->bytes, sizeof key->bytes, digest);
     const char *params[] = {verified->migration, verified->direction, table->relation, digest};
     return query(verified,
-        "UPDATE switchback.difference SET state = CASE state WHEN 'repairing' THEN 'repaired' ELSE 'gone' "
-        "END, "
+        "UPDATE switchback.difference SET state = 'gone', "
         "closed_at = pg_catalog.clock_timestamp() WHERE migration = $1 AND direction = $2 AND relation = $3 "
         "AND "
-        "key_digest = pg_catalog.decode($4, 'hex') AND state IN ('open', 'repairing')",
+        "key_digest = pg_catalog.decode($4, 'hex') AND state = 'open'",
         4, params, NULL, err);
 }

@@ -53,7 +53,7 @@ int sb_verified_now(const struct sb_verified *verified, int64_t *ret_us, struct 
 /* A whole pass that began then found no difference of a table without a key: what was open is gone. */
 int sb_verified_clean(const struct sb_verified *verified, const struct sb_verify_table *table,
     int64_t since_us, struct sb_err *err);
-/* The key is equal (again): its open difference is gone, or repaired if somebody was at it. */
+/* The key is equal (again): its open difference is gone. What a repair is at is its own to close. */
 int sb_verified_mended(const struct sb_verified *verified, const struct sb_verify_table *table,
     const struct sb_digest *key, struct sb_err *err);
 

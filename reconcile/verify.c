@@ -7,6 +7,7 @@
 #include "reconcile/invariant.h"
 #include "reconcile/run_row.h"
 #include "reconcile/scene.h"
+#include "reconcile/self_test.h"
 #include "reconcile/witness.h"
 
 enum { SNAPSHOT_MAX_BYTES = 16 * 1024 * 1024 };
@@ -132,6 +133,8 @@ static int compared(struct run *run, struct sb_err *err)
     if (sb_scene_follow(&run->scene, &progress, err) != 0)
         return -1;
     run->outcome->held_back_by = run->scene.anchor.held_back_by;
+    if (run->options->self_test && sb_self_test_run(&run->scene, &run->outcome->self_test, err) != 0)
+        return -1;
     if (compare_all(run, err) != 0)
         return -1;
     if (run->options->pattern != NULL)

@@ -12,6 +12,7 @@ struct sb_verify_options {
     enum sb_direction direction;
     const char *pattern;    /* of tables; NULL: all */
     bool plan_only;         /* results say the tables alone */
+    bool self_test;         /* first prove that the compare can find */
     bool records;           /* they have the chunks, too */
     int64_t sample_percent; /* of the chunks; 0: all of them are compared */
     uint64_t seed;          /* of the sample */

@@ -41,8 +41,10 @@ $$;
 CREATE OR REPLACE FUNCTION switchback.ddl_statements(query text) RETURNS text[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    rest text := query;
-    head text;
+    rest text := query; -- what is left is near and rest: every look at a text costs as much as there is of it
+    near text := '';
+    head text;          -- the beginning of near
+    room integer;
     piece text := '';
     token text;
     tag text;
@@ -54,9 +56,14 @@ BEGIN
     IF length(query) > 100000 THEN
         RETURN NULL;
     END IF;
-    WHILE rest <> '' LOOP
-        head := left(rest, 400); -- most tokens end in there, and every look at the rest costs as much as there is of it
+    WHILE near <> '' OR rest <> '' LOOP
+        room := 400; -- most tokens end in there
         LOOP
+            IF length(near) < room THEN
+                near := near || left(rest, 8 * room);
+                rest := substr(rest, 8 * room + 1);
+            END IF;
+            head := left(near, room);
             IF head ~ '^--' THEN
                 token := substring(head FROM '^--[^\n\r]*');
             ELSIF head ~ '^/\*' THEN
@@ -83,13 +90,16 @@ BEGIN
                 token := substring(head FROM '^[[:alnum:]_$]+');
             ELSIF head ~ '^[[:space:]]' THEN
                 token := substring(head FROM '^[[:space:]]+');
-            ELSIF head ~ '^\$' AND head <> rest THEN
+            ELSIF head ~ '^\$' AND (rest <> '' OR head <> near) THEN
                 token := NULL;
             ELSE
                 token := left(head, 1);
             END IF;
-            EXIT WHEN length(token) < length(head) OR head = rest;
-            head := rest;
+            -- A doubled quote is no end, though without what follows it may look like one.
+            EXIT WHEN rest = '' AND head = near;
+            EXIT WHEN length(token) < length(head) AND (right(token, 1) NOT IN ('''', '"')
+                OR right(token, 1) <> substr(head, length(token) + 1, 1));
+            room := 4 * room;
         END LOOP;
         IF lower(token) IN ('atomic', 'rollback') THEN
             RETURN NULL;
@@ -98,7 +108,7 @@ BEGIN
         IF token IS NULL THEN
             RETURN NULL;
         END IF;
-        rest := substr(rest, length(token) + 1);
+        near := substr(near, length(token) + 1);
         IF token = ';' AND depth = 0 THEN
             found := found || piece;
             piece := '';

@@ -1,6 +1,7 @@
 """DDL of the source at its place in the stream: captured, judged, run or held, and never twice."""
 
 import json
+import random
 
 import pytest
 from flow import flow, server  # noqa: F401
@@ -53,6 +54,25 @@ def test_additive_ddl_is_run_at_its_place(flow):
     assert one.new_sql("SELECT count(*) FROM pg_indexes WHERE indexname = 'by_size'") == [(1,)]
     assert one.new_sql("SELECT col_description('item'::regclass, 3)") == [("how large",)]
     assert [row["statement"] for row in messages(one)][0] == "ALTER TABLE item ADD COLUMN size int"
+
+
+QUOTES = [("'", "'"), ("'a''", "''b;'"), ('"', '"'), ('"x""', ';"'), ("$$;", "$$"), ("$q$' ", ";$q$"), ("E'\\';", "\\''';'"), ("/*;", "*/"), ("/* /* ' */", "*/"),
+          ("--;", "\n"), ("(a;", ")"), ("w", "")]
+
+
+def test_a_text_is_taken_apart_whatever_is_in_it_and_however_long(flow):
+    one, rng = flow(TABLE), random.Random(3)
+
+    def word():
+        begin, end = rng.choice(QUOTES)
+        long = rng.choice([390, 395, *range(396, 403), 1590, 1599, 1600, 1601, 3195, 3200, 3201]) - rng.randrange(8)
+        return begin + "p" * (long if rng.random() < 0.2 else rng.randrange(6)) + end
+
+    for _ in range(120):
+        statements = ["create table " + " ".join(word() for _ in range(rng.randrange(1, 12))) for _ in range(rng.randrange(1, 6))]
+        text = "; ".join(statements)
+        (found,) = one.sql("SELECT switchback.ddl_statements(%s)", text)[0]
+        assert found == statements, text
 
 
 def test_a_long_text_of_many_commands_is_taken_apart_in_time(flow):

@@ -218,6 +218,18 @@ def test_large_rows_go_in_images_of_their_own(small):
     verify(product, code=EQUAL)
 
 
+def test_rows_in_each_others_way_are_written_together_at_last(small):
+    """Two rows that swap a unique value, in batches of one row: neither can be written alone."""
+    _, new, product = small
+    script(new, "UPDATE item SET u = -1 WHERE id = 8;\nUPDATE item SET u = 8 WHERE id = 9;\nUPDATE item SET u = 9 WHERE id = 8")
+    verify(product, code=DIFFERENT)
+    product.configure(repair={"batch_max_rows": 1})
+    answer = repair(product, "run", *WORDS)
+    assert (answer["verified"], answer["images"]) == (2, 3), answer
+    assert new.value("SELECT count(*) FROM switchback.repair_audit WHERE outcome = 'skipped_refused' AND sqlstate = '23505'") == 2
+    verify(product, code=EQUAL)
+
+
 def test_one_at_a_time_and_only_while_apply_is_at_work(small):
     _, new, product = small
     script(new, "UPDATE item SET note = 'other' WHERE id IN (1, 2)")
