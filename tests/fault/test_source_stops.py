@@ -83,7 +83,8 @@ def test_a_transaction_larger_than_the_stream_says_so(pair):  # noqa: F811
     report = wait_until(
         lambda: (now := it.stage(CAPTURE))["error"] == "SB-STREAM-FULL" and now, 40, "capture to say what it waits for")
     assert report["state"] == "waiting" and "retention_max_bytes" in report["hint"]
-    assert "larger than the stream may get" in it.status()["why"]
+    # At first it only says that there is no room; that nothing will make any is known a moment later.
+    wait_until(lambda: "larger than the stream may get" in it.status()["why"], 40, "capture to say that it waits in vain")
     assert it.new.value("SELECT count(*) FROM item") == 1
     it.product.stop()
     it.product.configure(stream={"retention_max_bytes": 1 << 28})

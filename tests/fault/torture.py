@@ -60,8 +60,9 @@ def points(store):
     for folder, stage in (("capture", "capture"), ("apply", "apply"), ("stream", "capture")):
         for path in sorted((tree.ROOT / folder).glob("*.c")):
             # recopy: only where there is a wish; observer: only where the target owns (fault/reverse); ddl: only where
-            # there is some (fault/ddl).
-            if not path.name.startswith((OTHER_STORE[store], "recopy", "observer", "ddl")):
+            # there is some (fault/ddl); repair: only where somebody repairs (integration/repair_image_widely); aside and
+            # beside: only where a table is set aside (fault/side).
+            if not path.name.startswith((OTHER_STORE[store], "recopy", "observer", "ddl", "repair", "aside", "beside")):
                 for name in re.findall(r'\bSB_FAULT\("([a-z-]+)"\)', path.read_text()):
                     found[name] = stage
     return found
