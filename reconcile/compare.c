@@ -945,6 +945,12 @@ int sb_compare_range(struct sb_compare *compare, struct sb_verify_result *ret_re
     ret_result->why = "";
     int rc = chunk_whole(compare, (struct chunk){.range = range}, err);
     compare->leaves_dirty = false;
+    /* No key is dirty here: those that are left are to be compared value by value (reconcile/accept). */
+    int64_t undecided = ret_result->undecided;
+    if (rc >= 0 && sb_compare_resolve(compare, err) != 0)
+        rc = -1;
+    if (rc == 0 && ret_result->undecided > undecided)
+        stop(compare, SB_STOP_BUSY, "rows that a rule may accept could not be decided yet");
     return rc < 0 ? sb_err_add(err, "table %s", ret_result->table->shown) : 0;
 }
 

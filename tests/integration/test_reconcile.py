@@ -156,3 +156,22 @@ def test_the_stage_waits_while_the_new_side_owns(pair):
     old.sql("UPDATE numbers SET v = v + 1 WHERE id = 36")
     wait_until(lambda: "the new side owns" in (reconciling.stage()["why"] or ""), 60, "it to wait")
     assert reconciling.metric("differences_found_total") == 0 and differences(new) == []
+
+
+def test_rows_that_a_tolerance_accepts_are_proven_and_no_others(clusters, switchback):
+    old, new = clusters(15, "old"), clusters(15, "new")
+    for server in (old, new):
+        server.sql("CREATE TABLE rates (id int PRIMARY KEY, rate float8)")
+        server.sql("CREATE TABLE others (id int PRIMARY KEY, v int)")
+        server.sql("INSERT INTO rates SELECT g, g / 3.0 FROM generate_series(1, 500) g")
+        server.sql("INSERT INTO others SELECT g, g FROM generate_series(1, 500) g")
+    foreign_write(new, "UPDATE rates SET rate = rate * (1 + 1e-12) WHERE id <= 40")
+    foreign_write(new, "UPDATE rates SET rate = rate * 1.01 WHERE id = 300")
+    verify = {"chunk_rows": 100, "accept": ["public.rates rate: float-tolerance 1e-9"]}
+    reconciling = Reconciling(switchback, old, new, verify=verify, reconcile={"pass_interval_s": 0})
+    wait_until(lambda: reconciling.metric("open_differences") == 1, 60, "the difference to be found")
+    wait_until(lambda: [row[:2] + row[3:] for row in differences(new)] == [('"public"."rates"', "changed", '{"id": "300"}')], 20, "it to be written down")
+    old.sql("UPDATE others SET v = -v WHERE id <= 50")
+    old.sql("UPDATE rates SET rate = 7 WHERE id = 300")  # mends it
+    reconciling.wait_passes(60)
+    assert reconciling.metric("open_differences") == 0 and reconciling.metric("differences_found_total") == 1
