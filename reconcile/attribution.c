@@ -1,9 +1,20 @@
 #include "reconcile/attribution.h"
 
+#include <string.h>
+
+static const char *const names[] = {"unknown", "capture", "apply", "copy", "foreign"};
+
 const char *sb_fault_of_name(enum sb_fault_of fault)
 {
-    static const char *const names[] = {"unknown", "capture", "apply", "copy", "foreign"};
     return names[fault];
+}
+
+enum sb_fault_of sb_fault_of_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(name, names[i]) == 0)
+            return (enum sb_fault_of)i;
+    return SB_FAULT_OF_UNKNOWN;
 }
 
 static enum sb_fault_of foreign(const struct sb_attribution_facts *facts, struct sb_buf *evidence)

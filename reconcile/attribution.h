@@ -17,6 +17,7 @@ enum sb_fault_of {
     SB_FAULT_OF_FOREIGN, /* somebody else wrote on the target */
 };
 const char *sb_fault_of_name(enum sb_fault_of fault); /* "capture" */
+enum sb_fault_of sb_fault_of_find(const char *name);  /* unknown, if there is none of that name */
 
 enum sb_writer_is {
     SB_WRITER_UNKNOWN,

@@ -132,22 +132,6 @@ static int depths_set(struct drafting *drafting, struct sb_err *err)
 
 /* -- differences ----------------------------------------------------------------------------------------- */
 
-static enum sb_verdict_kind kind_of(const char *text)
-{
-    return strcmp(text, "missing") == 0 ? SB_DIFF_MISSING
-           : strcmp(text, "extra") == 0 ? SB_DIFF_EXTRA
-                                        : SB_DIFF_CHANGED;
-}
-
-static enum sb_repair_fault fault_of(const char *text)
-{
-    static const char *const names[] = {"unknown", "capture", "apply", "copy", "foreign", "both"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (strcmp(text, names[i]) == 0)
-            return (enum sb_repair_fault)i;
-    return SB_FAULT_UNKNOWN;
-}
-
 static bool columns_match(const struct drafting *drafting, size_t number, const char *hex)
 {
     struct sb_digest digest, now;
@@ -190,8 +174,8 @@ static int difference_add(struct drafting *drafting, const struct sb_rows *rows,
         return -1;
     struct sb_repair_difference difference = {.id = sb_rows_i64(rows, row, 0),
         .table = (uint32_t)number,
-        .kind = kind_of(sb_rows_get(rows, row, 2)),
-        .fault = fault_of(sb_rows_get(rows, row, 3)),
+        .kind = sb_verdict_kind_find(sb_rows_get(rows, row, 2)),
+        .fault = sb_fault_of_find(sb_rows_get(rows, row, 3)),
         .keyed = sb_rows_bool(rows, row, 4),
         .columns_match = columns_match(drafting, number, sb_rows_get(rows, row, 5)),
         .xid = sb_rows_u64(rows, row, 7),

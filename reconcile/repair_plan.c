@@ -61,10 +61,9 @@ static enum sb_repair_left left_of(const struct sb_repair_limits *limits, const 
         return SB_REPAIR_LEFT_COLUMNS;
     if (difference->held && !limits->include_held)
         return SB_REPAIR_LEFT_HELD;
-    if (difference->fault == SB_FAULT_FOREIGN && !limits->include_foreign)
+    if (difference->fault == SB_FAULT_OF_FOREIGN && !limits->include_foreign)
         return SB_REPAIR_LEFT_FOREIGN;
-    if ((difference->fault == SB_FAULT_CAPTURE || difference->fault == SB_FAULT_BOTH) &&
-        !limits->include_capture)
+    if (difference->fault == SB_FAULT_OF_CAPTURE && !limits->include_capture)
         return SB_REPAIR_LEFT_CAPTURE;
     return SB_REPAIR_TAKEN;
 }
@@ -112,7 +111,8 @@ struct vote { /* whatever more than half of them have, the one that is left has 
 
 struct cluster {
     struct vote columns, xids;
-    int64_t all, by_kind[3], by_columns, by_xid;
+    int64_t all, by_kind[3], by_xid;
+    int64_t columns_known, by_columns; /* the latter of the former */
 };
 
 typedef bool same_fn(const struct sb_repair_difference *a, const struct sb_repair_difference *b);
@@ -144,13 +144,17 @@ static void cluster_fill(struct cluster *cluster, const struct sb_repair_plan *p
             continue;
         cluster->all++;
         cluster->by_kind[items[i].kind]++;
-        vote(&cluster->columns, &items[i], same_columns);
+        if (same_columns(&items[i], &items[i])) {
+            cluster->columns_known++;
+            vote(&cluster->columns, &items[i], same_columns);
+        }
         vote(&cluster->xids, &items[i], same_xid);
     }
     for (size_t i = 0; i < plan->count; i++) {
         if (items[i].table != table)
             continue;
-        cluster->by_columns += same_columns(cluster->columns.one, &items[i]);
+        if (cluster->columns_known > 0)
+            cluster->by_columns += same_columns(cluster->columns.one, &items[i]);
         cluster->by_xid += same_xid(cluster->xids.one, &items[i]);
     }
 }
@@ -164,20 +168,33 @@ static bool put_cluster(
     return true;
 }
 
+/* As many of all that changed as of those whose columns are known. */
+static bool put_columns(const struct cluster *cluster, const struct sb_repair_table *table,
+    const struct sb_repair_limits *limits, struct sb_buf *why)
+{
+    int64_t changed = cluster->by_kind[SB_DIFF_CHANGED], known = cluster->columns_known;
+    if (known == 0 || (known < changed && known < limits->pattern_rows_min) ||
+        cluster->by_columns * changed / known * 100 < cluster->all * PATTERN_PERCENT)
+        return false;
+    struct sb_view columns = cluster->columns.one->columns;
+    sb_buf_putf(why, "%" PRId64 " of %" PRId64 " differences of %s ", cluster->by_columns,
+        known < changed ? known : cluster->all, table->shown);
+    sb_buf_put_str(why, known < changed ? "of which the columns are known are in " : "are in ");
+    sb_buf_put_view(why, sb_view(columns.ptr, columns.len < NAMED_BYTES ? columns.len : NAMED_BYTES));
+    sb_buf_put_str(why, " alone: a trigger, a default, another type, scale or time zone may write it anew");
+    return true;
+}
+
 /* In words; false if there is nothing. */
-static bool put_pattern(
-    const struct cluster *cluster, const struct sb_repair_table *table, struct sb_buf *why)
+static bool put_pattern(const struct cluster *cluster, const struct sb_repair_table *table,
+    const struct sb_repair_limits *limits, struct sb_buf *why)
 {
     if (put_cluster(why, table, cluster->by_xid, cluster)) {
         sb_buf_putf(why,
             "are of rows that transaction %" PRIu64 " of the source wrote last: was it left out?",
             cluster->xids.one->xid);
-    } else if (put_cluster(why, table, cluster->by_columns, cluster)) {
-        struct sb_view columns = cluster->columns.one->columns;
-        sb_buf_put_str(why, "are in ");
-        sb_buf_put_view(why, sb_view(columns.ptr, columns.len < NAMED_BYTES ? columns.len : NAMED_BYTES));
-        sb_buf_put_str(
-            why, " alone: a trigger, a default, another type, scale or time zone may write it anew");
+    } else if (put_columns(cluster, table, limits, why)) {
+        return true;
     } else if (put_cluster(why, table, cluster->by_kind[SB_DIFF_MISSING], cluster)) {
         sb_buf_put_str(
             why, "are rows that the target has not: was something deleted there, or never copied?");
@@ -199,7 +216,7 @@ static bool any_pattern(const struct sb_repair_limits *limits, const struct sb_r
         if (tables[i].deletes + tables[i].writes < limits->pattern_rows_min)
             continue;
         cluster_fill(&cluster, plan, items, i);
-        if (put_pattern(&cluster, &tables[i], why))
+        if (put_pattern(&cluster, &tables[i], limits, why))
             return true;
     }
     return false;

@@ -11,23 +11,16 @@
  *
  * A budget bounds how much a repair may write and delete. A *pattern* stops it whatever the budget: if one
  * cause explains most of many differences of a table (one column, one kind, one transaction), rows are not
- * what has to be repaired.
+ * what has to be repaired. Columns are known of some differences only, where there are many: what those have
+ * in common is taken for all.
  */
 #ifndef SB_RECONCILE_REPAIR_PLAN_H
 #define SB_RECONCILE_REPAIR_PLAN_H
 
 #include "core/bytes.h"
 #include "core/err.h"
+#include "reconcile/attribution.h"
 #include "reconcile/verdict.h"
-
-enum sb_repair_fault {
-    SB_FAULT_UNKNOWN,
-    SB_FAULT_CAPTURE,
-    SB_FAULT_APPLY,
-    SB_FAULT_COPY,
-    SB_FAULT_FOREIGN,
-    SB_FAULT_BOTH,
-};
 
 enum sb_repair_left { /* why a difference is left out */
     SB_REPAIR_TAKEN,
@@ -45,7 +38,7 @@ struct sb_repair_difference {
     int64_t id;
     uint32_t table; /* index into tables */
     enum sb_verdict_kind kind;
-    enum sb_repair_fault fault;
+    enum sb_fault_of fault;
     bool held;
     bool keyed;             /* its key's bytes are known */
     bool columns_match;     /* its digests are over the columns that the table has now */

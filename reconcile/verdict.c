@@ -4,10 +4,19 @@
 
 #include <string.h>
 
+static const char *const kind_names[] = {"missing", "extra", "changed"};
+
 const char *sb_verdict_kind_name(enum sb_verdict_kind kind)
 {
-    static const char *const names[] = {"missing", "extra", "changed"};
-    return names[kind];
+    return kind_names[kind];
+}
+
+enum sb_verdict_kind sb_verdict_kind_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof kind_names / sizeof kind_names[0]; i++)
+        if (strcmp(name, kind_names[i]) == 0)
+            return (enum sb_verdict_kind)i;
+    return SB_DIFF_CHANGED;
 }
 
 struct judge {

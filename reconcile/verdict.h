@@ -26,6 +26,7 @@ struct sb_row_image {               /* the rows of a key on one side */
 enum sb_verdict_is { SB_KEY_EQUAL, SB_KEY_DIFFERS, SB_KEY_UNDECIDED };
 enum sb_verdict_kind { SB_DIFF_MISSING, SB_DIFF_EXTRA, SB_DIFF_CHANGED };
 const char *sb_verdict_kind_name(enum sb_verdict_kind kind); /* "missing" */
+enum sb_verdict_kind sb_verdict_kind_find(const char *name); /* changed, if there is none of that name */
 
 struct sb_key_verdict {
     enum sb_verdict_is is;

@@ -283,7 +283,7 @@ CREATE TABLE IF NOT EXISTS switchback.difference (
     column_set bytea NOT NULL,         -- digest of the compared columns' names, in order: what the row digests are over
     source_row bytea,                  -- digest; NULL: it has none
     target_row bytea,
-    fault text NOT NULL CHECK (fault IN ('unknown', 'capture', 'apply', 'copy', 'foreign', 'both')), -- who is at fault
+    fault text NOT NULL CHECK (fault IN ('unknown', 'capture', 'apply', 'copy', 'foreign')), -- who is at fault
     evidence text NOT NULL DEFAULT '', -- of the fault, in words; empty: it was not asked
     by_stream boolean NOT NULL,
     horizon pg_lsn NOT NULL,           -- H and P of the cut that it was proven at

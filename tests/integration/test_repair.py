@@ -111,7 +111,7 @@ def test_a_plan_says_what_it_leaves_out(small):
     script(new, "UPDATE item SET note = 'secret' WHERE id <= 4;\nDELETE FROM item WHERE id = 5;\nINSERT INTO journal VALUES ('secret')")
     verify(product, code=DIFFERENT)
     new.sql("UPDATE switchback.difference SET fault = 'unknown'")
-    for number, fault in ((1, "foreign"), (2, "capture"), (3, "both")):
+    for number, fault in ((1, "foreign"), (2, "capture"), (3, "capture")):
         new.sql("UPDATE switchback.difference SET fault = %s WHERE key_shown = %s", fault, key(number))
     answer = repair(product, "plan")
     assert (answer["end"], answer["rows"]) == ("planned", 2), answer

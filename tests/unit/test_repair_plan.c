@@ -109,12 +109,12 @@ START_TEST(what_a_repair_would_hide_is_left_out_unless_it_is_included)
         all[i] = of(i + 1, 0, SB_DIFF_CHANGED);
     all[0].keyed = false;
     all[1].columns_match = false;
-    all[2].fault = SB_FAULT_FOREIGN;
-    all[3].fault = SB_FAULT_CAPTURE;
-    all[4].fault = SB_FAULT_BOTH;
+    all[2].fault = SB_FAULT_OF_FOREIGN;
+    all[3].fault = SB_FAULT_OF_CAPTURE;
+    all[4].fault = SB_FAULT_OF_CAPTURE;
     all[5].held = true;
     all[6].table = 1;
-    all[7].fault = SB_FAULT_APPLY;
+    all[7].fault = SB_FAULT_OF_APPLY;
     for (int included = 0; included < 2; included++) {
         struct sb_repair_difference copy[9];
         memcpy(copy, all, sizeof all);
@@ -209,6 +209,35 @@ static void is_extra(struct sb_repair_difference *difference)
     difference->columns = sb_view_str("");
 }
 
+/* As where there are many: of most it is not known which columns differ. */
+START_TEST(columns_that_are_known_of_some_stand_for_all)
+{
+    struct sb_repair_table tables[TABLES];
+    struct sb_repair_plan made;
+    struct sb_repair_difference all[MOST];
+    struct sb_repair_limits limits = wide();
+    char why[512];
+    static const struct {
+        int known, in_price;
+        enum sb_repair_verdict verdict;
+    } cases[] = {{100, 100, SB_REPAIR_PATTERN}, {100, 79, SB_REPAIR_MAY}, {100, 80, SB_REPAIR_PATTERN},
+        {99, 99, SB_REPAIR_MAY} /* too few to speak for the others */, {0, 0, SB_REPAIR_MAY}};
+    limits.pattern_rows_min = 100;
+    for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
+        tables_init(tables);
+        for (int i = 0; i < 300; i++) {
+            all[i] = of(i + 1, 2, SB_DIFF_CHANGED);
+            all[i].columns = sb_view_str(i % 3 != 0 || i / 3 >= cases[c].known ? ""
+                                         : i / 3 < cases[c].in_price           ? "price"
+                                                                               : "other");
+        }
+        ck_assert_int_eq(plan(&limits, tables, all, 300, &made, why), cases[c].verdict);
+        if (cases[c].verdict == SB_REPAIR_PATTERN)
+            ck_assert_msg(strstr(why, "columns are known are in price") != NULL, "%s", why);
+    }
+}
+END_TEST
+
 START_TEST(one_cause_of_most_is_named)
 {
     static const struct {
@@ -237,6 +266,7 @@ int main(void)
     tcase_add_test(tc, what_a_repair_would_hide_is_left_out_unless_it_is_included);
     tcase_add_test(tc, a_budget_is_kept_to_the_row);
     tcase_add_test(tc, one_cause_of_most_is_named);
+    tcase_add_test(tc, columns_that_are_known_of_some_stand_for_all);
     Suite *suite = suite_create("repair_plan");
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
