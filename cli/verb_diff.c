@@ -176,7 +176,9 @@ static int list(const struct sb_cli *cli, struct sb_err *err)
     }
     int rc = cli->json ? sb_steps_dump(json_incref(all), err) : 0;
     json_decref(all);
-    if (!cli->json)
+    if (!cli->json && count == 0 && !sb_opts_flag(cli->opts, "state"))
+        printf("no difference is open; --state all shows those that were\n");
+    else if (!cli->json)
         printf(
             "%" PRId64 " difference%s, %" PRId64 " not closed\n", count, count == 1 ? "" : "s", not_closed);
     return rc != 0 ? -1 : not_closed > 0 ? EXIT_OPEN : 0;

@@ -73,6 +73,8 @@ static void say_unknown(const struct sb_attribution_facts *facts, struct sb_buf 
             "commit timestamps");
     if (facts->has_key && !facts->way_back)
         sb_buf_put_str(evidence, "; a way back (reverse.enabled) would have recorded foreign writes");
+    if (facts->has_key && facts->way_back_late)
+        sb_buf_put_str(evidence, "; the way back has not seen all that was written on the target yet");
 }
 
 enum sb_fault_of sb_attribution_judge(const struct sb_attribution_facts *facts, struct sb_buf *evidence)

@@ -40,6 +40,7 @@ struct sb_attribution_facts { /* texts: NULL: there is none */
     const char *skipped_lsn; /* its transaction was skipped: a debt */
     const char *rogue_op, *rogue_lsn, *rogue_at; /* a foreign write that the way back saw */
     bool way_back;                               /* there is one that would have seen it */
+    bool way_back_late;                          /* but it has not seen everything yet */
 };
 /* Puts the evidence. */
 enum sb_fault_of sb_attribution_judge(const struct sb_attribution_facts *facts, struct sb_buf *evidence);

@@ -62,16 +62,24 @@ static void result_end(struct sb_verify_result *result)
         SB_NUM("differences", result->differences), SB_NUM("dirty", result->dirty));
 }
 
+static int64_t differences_of(const struct sb_verify_result *result)
+{
+    return result->differences;
+}
+
 /* What a whole pass over a table did not find again is gone. */
 static int results_end(struct run *run, struct sb_err *err)
 {
-    const struct sb_witness_options options = {.config = run->config,
+    struct sb_witness_options options = {.config = run->config,
         .direction = run->options->direction,
         .source = sb_sides_conn(run->scene.sides, SB_SIDE_SOURCE),
         .target = sb_sides_conn(run->scene.sides, SB_SIDE_TARGET),
         .run = run->row.id,
         .arena = run->arena};
     if (sb_differences_flush(run->differences, err) != 0)
+        return -1;
+    if (sb_verify_total(run->outcome, differences_of) > 0 &&
+        sb_witness_await(&options, &options.way_back_late, err) != 0)
         return -1;
     for (size_t i = 0; i < run->outcome->count; i++) {
         struct sb_verify_result *result = &run->outcome->results[i];

@@ -1,5 +1,6 @@
 #include "reconcile/witness.h"
 
+#include "core/clock.h"
 #include "core/log.h"
 #include "pg/ident.h"
 #include "pg/snapshot.h"
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     BATCH = 500,
@@ -18,6 +20,8 @@ enum {
     BUFFER_MAX_BYTES = 64 * 1024 * 1024,
     ARENA_BYTES = 64 * 1024 * 1024,
     NUMBER_BYTES = 24,
+    AWAIT_MS = 10000,
+    POLL_US = 50000,
 };
 
 struct item {
@@ -55,14 +59,56 @@ static const char *text_keep(struct witness *witness, const struct sb_rows *rows
 /* -- what the servers have ------------------------------------------------------------------------------- */
 
 /* The way back's records are there once it was armed. */
-static int way_back_read(struct witness *witness, struct sb_err *err)
+static int way_back_read(const struct sb_witness_options *options, bool *ret_way_back, struct sb_err *err)
 {
     SB_CLEANUP(sb_rows_freep)
     struct sb_rows *rows = NULL;
-    if (sb_conn_query(witness->options->source,
-            "SELECT pg_catalog.to_regclass('switchback.conflict') IS NOT NULL", 0, NULL, &rows, err) != 0)
+    *ret_way_back = false;
+    if (!options->config->reverse.enabled)
+        return 0;
+    if (sb_conn_query(options->source, "SELECT pg_catalog.to_regclass('switchback.conflict') IS NOT NULL", 0,
+            NULL, &rows, err) != 0)
         return -1;
-    witness->way_back = witness->options->config->reverse.enabled && sb_rows_bool(rows, 0, 0);
+    *ret_way_back = sb_rows_bool(rows, 0, 0);
+    return 0;
+}
+
+static const char *way_back_name(const struct sb_witness_options *options)
+{
+    return sb_direction_name(options->direction == SB_FORWARD ? SB_REVERSE : SB_FORWARD);
+}
+
+/* A commit of ours, which the way back comes to as it comes to all others. */
+static int mark(const struct sb_witness_options *options, struct sb_rows **ret_lsn, struct sb_err *err)
+{
+    return sb_conn_query(options->target,
+        "SELECT pg_catalog.pg_logical_emit_message(true, 'switchback.verify', '')", 0, NULL, ret_lsn, err);
+}
+
+int sb_witness_await(const struct sb_witness_options *options, bool *ret_late, struct sb_err *err)
+{
+    SB_CLEANUP(sb_rows_freep)
+    struct sb_rows *lsn = NULL;
+    bool way_back;
+    *ret_late = false;
+    if (way_back_read(options, &way_back, err) != 0 || (way_back && mark(options, &lsn, err) != 0))
+        return sb_err_add(err, "could not ask how far the way back is");
+    const char *params[] = {
+        options->config->migration, way_back_name(options), way_back ? sb_rows_get(lsn, 0, 0) : NULL};
+    for (int64_t until_ms = sb_clock_mono_ms() + AWAIT_MS; way_back; usleep(POLL_US)) {
+        SB_CLEANUP(sb_rows_freep)
+        struct sb_rows *rows = NULL;
+        if (sb_conn_query(options->source,
+                "SELECT commit_lsn >= $3::pg_lsn FROM switchback.progress WHERE migration = $1 AND direction "
+                "= $2 AND lane = 0",
+                3, params, &rows, err) != 0)
+            return sb_err_add(err, "could not ask how far the way back is");
+        if (sb_rows_count(rows) == 0 || sb_rows_bool(rows, 0, 0))
+            return 0;
+        *ret_late = sb_clock_mono_ms() >= until_ms;
+        if (*ret_late)
+            return 0;
+    }
     return 0;
 }
 
@@ -83,7 +129,7 @@ static int settings_read(struct witness *witness, struct sb_err *err)
             "SELECT pg_catalog.current_setting('track_commit_timestamp') = 'on'", 0, NULL, &rows, err) != 0)
         return -1;
     witness->timestamps = sb_rows_bool(rows, 0, 0);
-    return way_back_read(witness, err);
+    return way_back_read(witness->options, &witness->way_back, err);
 }
 
 /* The differences of one batch, by their ids. */
@@ -111,7 +157,8 @@ static int items_read(struct witness *witness, const char *ids, struct sb_rows *
                 .source_differs = sb_rows_bool(*rows, (int)i, 3),
                 .change_lsn = sb_rows_get(*rows, (int)i, 4),
                 .timestamps = witness->timestamps,
-                .way_back = witness->way_back}};
+                .way_back = witness->way_back,
+                .way_back_late = witness->options->way_back_late}};
     }
     return 0;
 }
@@ -312,7 +359,6 @@ static int rogues_read(struct witness *witness, struct sb_err *err)
 {
     SB_CLEANUP(sb_rows_freep)
     struct sb_rows *rows = NULL;
-    enum sb_direction back = witness->options->direction == SB_FORWARD ? SB_REVERSE : SB_FORWARD;
     if (!witness->way_back)
         return 0;
     if (records_read(witness, witness->options->source,
@@ -321,7 +367,7 @@ static int rogues_read(struct witness *witness, struct sb_err *err)
             "n) JOIN switchback.conflict c ON c.key = u.k WHERE c.migration = $1 AND c.direction = $2 AND "
             "c.relation = $3 AND "
             "c.kind = 'rogue_write' ORDER BY u.n, c.id DESC",
-            sb_direction_name(back), &rows, err) != 0)
+            way_back_name(witness->options), &rows, err) != 0)
         return -1;
     for (int row = 0; row < sb_rows_count(rows); row++) {
         struct sb_attribution_facts *facts = facts_at(witness, rows, row);

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from sbtest import process
-from sbtest.verifying import DIFFERENT, EQUAL, verify
+from sbtest.verifying import DIFFERENT, EQUAL, in_background, verify
 from sbtest.wait import wait_until
 
 ROWS = 3000
@@ -166,7 +166,7 @@ def lines(text):
 
 def test_differences_are_shown_by_what_they_have_in_common(pair):
     _, new, product = pair
-    assert diff(product, "list", code=0).out == "0 differences, 0 not closed\n"
+    assert diff(product, "list", code=0).out == "no difference is open; --state all shows those that were\n"
     new.sql("UPDATE item SET note = note || '  ' WHERE id BETWEEN 11 AND 20")
     new.sql("UPDATE item SET amount = 1000, note = NULL WHERE id = 21")
     new.sql("DELETE FROM other")
@@ -322,9 +322,16 @@ def test_what_the_way_back_saw_is_evidence(armed):
     it = armed()
     it.settle()
     verify(it.product, code=EQUAL)
-    for statement in ("UPDATE account SET note = 'rogue' WHERE id = 7", "DELETE FROM account WHERE id = 8"):
-        it.wait_recorded(it.rogue(statement))
-    verify(it.product, code=DIFFERENT)
+    # It records them a moment later. Until then nobody knows who wrote, and a repair would take such rows on.
+    watching = it.product.pid("apply-reverse")
+    process.send(watching, signal.SIGSTOP)
+    it.rogue("UPDATE account SET note = 'rogue' WHERE id = 7", "DELETE FROM account WHERE id = 8")
+    verifying, answers = in_background(lambda: verify(it.product, code=DIFFERENT))
+    asks = "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'switchback%verify' AND query LIKE '%switchback.progress%'"
+    wait_until(lambda: it.old.sql(asks), 60, "verify to wait for the way back")
+    process.send(watching, signal.SIGCONT)
+    verifying.join(60)
+    assert answers, "verify did not end"
     found = ledger(it.new, '"public"."account"')
     assert {name: row["fault"] for name, row in found.items()} == {key(7): "foreign", key(8): "foreign"}
     assert "a foreign update on the target" in found[key(7)]["evidence"]

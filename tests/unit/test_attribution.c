@@ -28,6 +28,8 @@ static const struct expected table[] = {
         "at noon by a session without a replication origin"},
     {{.has_key = true, .row_there = true, .writer = SB_WRITER_OTHER, .origin = "theirs", .written_at = "noon"},
         SB_FAULT_OF_FOREIGN, "\"theirs\""},
+    {{.has_key = true, .row_there = true, .way_back = true, .way_back_late = true}, SB_FAULT_OF_UNKNOWN,
+        "has not seen all"},
     {{.has_key = true, .rogue_op = "delete", .rogue_lsn = "0/7", .rogue_at = "noon", .way_back = true},
         SB_FAULT_OF_FOREIGN, "a foreign delete on the target at noon (0/7)"},
     {{.has_key = true, .row_there = true, .writer = SB_WRITER_APPLY, .written_at = "noon"}, SB_FAULT_OF_APPLY,
