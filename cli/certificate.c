@@ -1,9 +1,9 @@
 #include "cli/certificate.h"
 
 #include "core/clock.h"
-#include "core/sha256.h"
 #include "pg/ident.h"
 #include "schemas/digest.h"
+#include "schemas/sha256.h"
 #include "setup/check.h"
 
 #include <errno.h>
@@ -238,8 +238,10 @@ char *sb_certificate_text(json_t *body)
     char *canonical = json_dumps(body, JSON_COMPACT | JSON_SORT_KEYS);
     if (canonical == NULL)
         return NULL;
-    sb_sha256_text(sb_view_str(canonical), digest);
+    bool digested = sb_sha256_text(sb_view_str(canonical), digest) != NULL;
     free(canonical);
+    if (!digested)
+        return NULL;
     json_t *all = json_pack("{s:O, s:s}", "body", body, "sha256", digest);
     char *text = json_dumps(all, JSON_INDENT(1) | JSON_SORT_KEYS);
     json_decref(all);

@@ -1,6 +1,6 @@
 /* Adding a certificate up again: from its text alone, whoever wrote it. */
 #include "cli/certificate.h"
-#include "core/sha256.h"
+#include "schemas/sha256.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -244,9 +244,9 @@ static void seal_check(struct audit *audit, json_t *all, json_t *body, const cha
 {
     char digest[SB_SHA256_TEXT_BYTES];
     char *canonical = json_dumps(body, JSON_COMPACT | JSON_SORT_KEYS), *again = sb_certificate_text(body);
-    if (canonical == NULL || again == NULL)
+    if (canonical == NULL || again == NULL || sb_sha256_text(sb_view_str(canonical), digest) == NULL)
         object(audit, "there is no memory to write it again");
-    else if (strcmp(sb_sha256_text(sb_view_str(canonical), digest), words(audit, all, "sha256")) != 0)
+    else if (strcmp(digest, words(audit, all, "sha256")) != 0)
         object(audit, "the SHA-256 of its body is %s, and it says something else", digest);
     else if (len != strlen(again) + 1 || memcmp(text, again, len - 1) != 0 || text[len - 1] != '\n')
         object(audit, "it is not as it was written");

@@ -1,6 +1,8 @@
 /*
  * A form of JSON in which neither the order of an object's members nor the blanks between tokens count. Pure.
  *
+ * A JSON library would not do: it reads 1.0 and 1.00 as one number, and loses digits of long ones.
+ *
  * Numbers and strings stay as they are written: 1.0 and 1.00 are different, and so are "é" and "\u00e9".
  * Members of the same name stay in their order.
  */

@@ -26,6 +26,7 @@ DOORS = {
     "sqlite3.h": ["stream/"],
     "avro.h": ["schemas/"],
     "xxhash.h": ["schemas/digest"],
+    "openssl/evp.h": ["schemas/sha256"],
     "yaml.h": ["config/"],
     "microhttpd.h": ["ops/http"],
     "jansson.h": ["apply/", "config/", "stream/", "schemas/", "setup/", "ops/", "cli/"],
