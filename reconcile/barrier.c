@@ -176,7 +176,9 @@ static int follower_take(struct barring *barring, const char **ret_why, struct s
         return *ret_why != NULL ? 0 : -1;
     if (sb_conn_query(sb_sides_conn(barring->barrier->sides, SB_SIDE_TARGET),
             "SELECT commit_lsn, EXISTS (SELECT FROM switchback.aside a WHERE a.migration = p.migration AND "
-            "a.direction = p.direction) FROM switchback.progress p WHERE migration = $1 AND direction = $2 "
+            "a.direction = p.direction) OR EXISTS (SELECT FROM switchback.copy c WHERE c.migration = "
+            "p.migration AND c.direction = p.direction AND p.commit_lsn < c.last_h) FROM switchback.progress "
+            "p WHERE migration = $1 AND direction = $2 "
             "AND lane = 0",
             2, params, &rows, err) != 0)
         return -1;

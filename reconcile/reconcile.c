@@ -72,6 +72,7 @@ struct reconcile {
     struct item *at_work; /* whose keys or chunk are compared */
     struct sb_place applied;
     uint64_t tables_digest;
+    int64_t wishes_taken; /* when the tables were planned */
     struct sb_board board;
     struct sb_pace pace;
     int64_t look_ms, plan_ms, save_ms, chunk_ms, board_ms; /* when it is time */
@@ -293,7 +294,9 @@ static int look(struct reconcile *reconcile, struct sb_err *err)
     struct sb_scene_progress progress;
     if (look_source(reconcile, &cut, err) != 0 || sb_scene_progress(&reconcile->scene, &progress, err) != 0)
         return -1;
-    if (progress.copying || !progress.joined || !sb_uuid_eq(&progress.stream, &reconcile->verified.stream))
+    /* What is copied again was proven for nothing. */
+    if (progress.copying || !progress.joined || progress.wishes_taken != reconcile->wishes_taken ||
+        !sb_uuid_eq(&progress.stream, &reconcile->verified.stream))
         reconcile->plan_again = true;
     cut.applied_lsn = progress.position.commit_lsn;
     reconcile->applied =
@@ -413,7 +416,7 @@ static void put_off(struct reconcile *reconcile, struct item *item)
 {
     const struct sb_verify_result *result = &item->result;
     item->why = result->why;
-    if (result->stop == SB_STOP_ALTERED || result->stop == SB_STOP_COPYING)
+    if (result->stop == SB_STOP_ALTERED)
         reconcile->plan_again = true;
     item->not_before_ms =
         sb_clock_mono_ms() + AGAIN_MS +
@@ -751,6 +754,7 @@ static int begin(struct reconcile *reconcile, struct sb_err *err)
         return -1;
     scene->found = on_found;
     scene->found_arg = reconcile;
+    reconcile->wishes_taken = progress.wishes_taken;
     reconcile->verified = (struct sb_verified){.target = sb_sides_conn(scene->sides, SB_SIDE_TARGET),
         .migration = reconcile->config->migration,
         .direction = sb_direction_name(reconcile->direction),

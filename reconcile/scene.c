@@ -60,6 +60,7 @@ static int progress_parse(const struct sb_rows *rows, struct sb_scene_progress *
     out->joined = sb_rows_bool(rows, 0, 7);
     out->ownership_epoch = sb_rows_u64(rows, 0, 8);
     out->us = sb_rows_i64(rows, 0, 9);
+    out->wishes_taken = sb_rows_i64(rows, 0, 10);
     return 0;
 }
 
@@ -70,9 +71,9 @@ int sb_scene_progress(struct sb_scene *scene, struct sb_scene_progress *ret_prog
     const char *params[] = {scene->config->migration, sb_direction_name(scene->direction)};
     if (sb_conn_query(sb_sides_conn(scene->sides, SB_SIDE_TARGET),
             "SELECT p.stream_uuid, p.epoch, p.sequence, p.commit_lsn, pg_catalog.encode(p.chain, 'hex'), "
-            "p.stream_offset, coalesce(c.state = 'pending' AND NOT c.beside, false), coalesce(p.commit_lsn "
-            ">= c.last_h, "
-            "true), p.ownership_epoch, p.commit_us "
+            "p.stream_offset, coalesce(c.state = 'pending' AND NOT c.beside, false), coalesce(c.beside OR "
+            "p.commit_lsn >= c.last_h, true), p.ownership_epoch, p.commit_us, (SELECT count(*) FROM "
+            "switchback.copy_wish w WHERE w.migration = $1 AND w.direction = $2 AND w.done_at IS NOT NULL) "
             "FROM "
             "switchback.progress p LEFT JOIN switchback.copy c USING (migration, direction) WHERE migration "
             "= $1 AND "

@@ -36,7 +36,8 @@ struct sb_scene_progress {
     int64_t offset; /* a hint */
     int64_t us;     /* its commit time, by the source's clock */
     uint64_t ownership_epoch;
-    bool copying, joined; /* the initial copy is pending; its last stamp has been passed */
+    bool copying, joined; /* apply waits for a copy; the last stamp of the initial copy has been passed */
+    int64_t wishes_taken; /* for rows to be copied again, so far: it only grows */
 };
 
 /* Opens the sessions. word: what they are for, "verify". Whatever it answers, sb_scene_clear is to follow. */

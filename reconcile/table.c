@@ -6,7 +6,7 @@
 
 #include <inttypes.h>
 
-enum { KEY_COLS_MAX = 32 /* PostgreSQL: INDEX_MAX_KEYS */, NAME_MAX_BYTES = 8192 };
+enum { KEY_COLS_MAX = 32 }; /* PostgreSQL: INDEX_MAX_KEYS */
 
 const char *sb_strategy_name(enum sb_strategy strategy)
 {
@@ -54,17 +54,17 @@ void sb_verify_put_target_stamp(
 {
     sb_buf_put_str(sql, "SELECT p.commit_lsn, p.timeline, p.commit_us, p.stream_uuid, p.source_uuid, ");
     sb_verify_put_shape(table, SB_SIDE_TARGET, sql);
+    /* Its rows are those of one moment once progress has passed the stamps of all its chunks. */
     sb_buf_put_str(sql,
         ", EXISTS (SELECT FROM switchback.copy c WHERE c.migration = p.migration AND c.direction = "
-        "p.direction AND "
-        "(c.state = 'pending' AND NOT c.beside OR p.commit_lsn < c.last_h)) OR EXISTS (SELECT FROM "
-        "switchback.aside a WHERE a.migration = p.migration AND a.direction = p.direction AND a.relation = ");
-    struct sb_buf relation SB_CLEANUP(sb_buf_clear);
-    sb_buf_init(&relation, NAME_MAX_BYTES);
-    sb_ident_put_table(&relation, table->schema, table->name);
-    sb_literal_put(sql, sb_buf_view(&relation));
-    sb_buf_put_str(sql, ") FROM switchback.progress p WHERE p.lane = 0 AND "
-                        "p.migration = ");
+        "p.direction AND c.state = 'pending' AND NOT c.beside) OR EXISTS (SELECT FROM switchback.aside a "
+        "WHERE a.migration = p.migration AND a.direction = p.direction AND a.relation = t.relation) OR "
+        "EXISTS "
+        "(SELECT FROM switchback.chunk k WHERE k.migration = p.migration AND k.direction = p.direction AND "
+        "k.relation = t.relation AND NOT k.passed AND k.flushed_past > p.commit_lsn) FROM "
+        "switchback.progress p, (VALUES (");
+    sb_literal_put(sql, sb_view_str(table->relation));
+    sb_buf_put_str(sql, ")) t (relation) WHERE p.lane = 0 AND p.migration = ");
     sb_literal_put(sql, sb_view_str(migration));
     sb_buf_put_str(sql, " AND p.direction = ");
     sb_literal_put(sql, sb_view_str(direction));

@@ -107,6 +107,8 @@ int sb_verified_load(const struct sb_verified *verified, const struct sb_verify_
             "SELECT v.shape = $4, v.frontier_lsn, v.frontier_us, v.needs_pass, v.proven, v.passed_to, "
             "v.passing, "
             "coalesce((extract(epoch FROM v.passed_at) * 1000000)::bigint, 0), EXISTS (SELECT FROM "
+            "switchback.aside a WHERE a.migration = v.migration AND a.direction = v.direction AND a.relation "
+            "= v.relation) OR EXISTS (SELECT FROM "
             "switchback.chunk c WHERE c.migration = v.migration AND c.direction = v.direction AND c.relation "
             "= "
             "v.relation AND c.copied_at > least(v.passed_at, (SELECT min(d.done_at) FROM "

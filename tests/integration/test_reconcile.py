@@ -175,3 +175,41 @@ def test_rows_that_a_tolerance_accepts_are_proven_and_no_others(clusters, switch
     old.sql("UPDATE rates SET rate = 7 WHERE id = 300")  # mends it
     reconciling.wait_passes(60)
     assert reconciling.metric("open_differences") == 0 and reconciling.metric("differences_found_total") == 1
+
+
+def test_a_table_that_is_copied_again_is_proven_anew_and_the_others_go_on(clusters, switchback):
+    old, new = clusters(15, "old"), clusters(15, "new")
+    old.sql("CREATE TABLE big (id int PRIMARY KEY, pad text)")
+    old.sql("CREATE TABLE other (id int PRIMARY KEY, v int)")
+    old.sql("INSERT INTO big SELECT g, repeat('x', 100) FROM generate_series(1, 2000) g")
+    old.sql("INSERT INTO other SELECT g, g FROM generate_series(1, 100) g")
+    slow = {"initial": True, "schema": "auto", "chunk_rows": 100, "jobs": 1, "max_rate_bytes_s": 60000}
+    reconciling = Reconciling(switchback, old, new, copy=slow, ddl={"policy": "ignore"}, verify={"chunk_rows": 500}, reconcile={"pass_interval_s": 0})
+    reconciling.wait_passes(90)
+    passes = new.value("SELECT passed_at FROM switchback.verified WHERE relation LIKE '%big%'")
+    reconciling.product.ok("copy", "--again", "public.big")
+    aside = "SELECT count(*) FROM switchback.aside"
+    wait_until(lambda: new.value(aside) == 1, 30, "the table to be set aside")
+    ((held,),) = wait_until(lambda: new.sql("SELECT frontier_lsn FROM switchback.verified WHERE relation LIKE '%big%' AND needs_pass"), 30, "its proof to be void")
+    old.sql("UPDATE other SET v = -v")
+    lsn = old.value("SELECT pg_current_wal_insert_lsn()")
+    old.sql("SELECT pg_logical_emit_message(true, 'test', '')")
+    wait_until(lambda: frontier_of(reconciling, "public.other") >= number_of(lsn), 40, "the other table to be proven on")
+    assert new.value(aside) == 1, "the copy was over before"
+    assert frontier_of(reconciling, "public.big") == number_of(held) and reconciling.metric("differences_found_total") == 0
+    wait_until(lambda: new.value(aside) == 0, 90, "the table to be given back")
+    reconciling.wait_passes(60)
+    assert new.value("SELECT passed_at > %s FROM switchback.verified WHERE relation LIKE %s", passes, "%big%")
+    assert reconciling.metric("differences_found_total") == 0, differences(new)
+
+
+
+def frontier_of(reconciling, name):
+    """As a number, of what status says of the table; -1 while it says nothing of it."""
+    lsns = [table["frontier_lsn"] for table in reconciling.product.status()["reconcile"]["by_table"] if table["table"] == name]
+    return number_of(lsns[0]) if lsns and lsns[0] else -1
+
+
+def number_of(lsn):
+    high, low = lsn.split("/")
+    return (int(high, 16) << 32) + int(low, 16)
