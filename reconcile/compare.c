@@ -2,11 +2,11 @@
 
 #include "core/clock.h"
 #include "core/fault.h"
-#include "pg/ident.h"
 #include "reconcile/accept.h"
 #include "reconcile/keyset.h"
+#include "reconcile/pending.h"
+#include "reconcile/scan.h"
 #include "reconcile/sums.h"
-#include "reconcile/tally.h"
 #include "schemas/digest.h"
 #include "schemas/rowform.h"
 
@@ -17,9 +17,7 @@
 enum {
     SQL_MAX_BYTES = 64 * 1024 * 1024,
     KEY_MAX_BYTES = 64 * 1024 * 1024,
-    ASIDE_MAX_BYTES = 64 * 1024,
     PENDING_MAX_BYTES = 256 * 1024 * 1024,
-    LINES_MAX_BYTES = 4 * 1024 * 1024,
     KEYSET_MAX_BYTES = 64 * 1024 * 1024,
     BATCH_KEYS = SB_COMPARE_KEYS_MAX, /* read again under one pair of stamps */
     SUSPECTS_MAX = 500, /* of a chunk: whose columns are looked at while its snapshots are there */
@@ -33,15 +31,7 @@ enum {
 
 struct chunk {
     const struct sb_key_range *range;
-    unsigned bits; /* of the key's digest */
-    uint32_t slice;
-};
-
-struct pending { /* a dirty key */
-    struct sb_verify_result *result;
-    struct sb_digest key;
-    struct sb_view bytes;
-    size_t range;
+    struct sb_scan_slice slice;
 };
 
 struct sb_compare {
@@ -50,19 +40,13 @@ struct sb_compare {
     struct sb_follow *follow;
     struct sb_window *window;
     struct sb_arena *kept; /* the caller's */
-    struct sb_tally *tally;
-    struct sb_tally
-        *lines; /* rows as they came, until they meet one that is the same: most never need more */
+    struct sb_scan *scan;
     struct sb_arena *keyset_arena;
-    struct sb_arena *pending_arena;
-    struct pending *pending;
-    size_t pending_count, pending_cap;
+    struct sb_pending pending; /* dirty keys */
     struct sb_history history;
-    struct sb_buf sql[2], key, canonical, value, aside, line;
-    struct sb_value values[SB_COLS_MAX];
-    struct sb_digest fields[SB_COLS_MAX];
+    struct sb_buf sql[2], canonical;
     bool differs[SB_COLS_MAX];
-    int64_t accepted[SB_COLS_MAX]; /* by rules, in what is being read */
+    int64_t accepted[SB_COLS_MAX]; /* by rules, of the key that is judged */
     /* of the table at work */
     const struct sb_verify_table *table;
     struct sb_verify_result *result;
@@ -80,13 +64,6 @@ struct sb_compare {
     void *told_arg;
 };
 
-/* Rows that are equal by a rule. */
-static void met(void *arg, struct sb_view one, struct sb_view other)
-{
-    struct sb_compare *compare = arg;
-    sb_accept_met(compare->table, one, other, compare->accepted);
-}
-
 /* -- life ------------------------------------------------------------------------------------------------ */
 
 int sb_compare_new(const struct sb_compare_options *options, struct sb_sides *sides, struct sb_follow *follow,
@@ -102,23 +79,17 @@ int sb_compare_new(const struct sb_compare_options *options, struct sb_sides *si
     compare->kept = arena;
     sb_buf_init(&compare->sql[0], SQL_MAX_BYTES);
     sb_buf_init(&compare->sql[1], SQL_MAX_BYTES);
-    sb_buf_init(&compare->key, KEY_MAX_BYTES);
     sb_buf_init(&compare->canonical, KEY_MAX_BYTES);
-    sb_buf_init(&compare->value, SB_VERIFY_VALUE_MAX_BYTES);
-    sb_buf_init(&compare->aside, ASIDE_MAX_BYTES);
-    size_t lines_max =
-        options->tally_max_bytes / 4 < LINES_MAX_BYTES ? options->tally_max_bytes / 4 : LINES_MAX_BYTES;
-    sb_buf_init(&compare->line, lines_max);
-    compare->lines = sb_tally_new(lines_max);
-    compare->tally = sb_tally_new(options->tally_max_bytes - lines_max);
+    compare->scan = sb_scan_new(options->tally_max_bytes);
     compare->keyset_arena = sb_arena_new("keys read again", KEYSET_MAX_BYTES);
-    compare->pending_arena = sb_arena_new("dirty keys", PENDING_MAX_BYTES);
-    if (compare->tally == NULL || compare->lines == NULL || compare->keyset_arena == NULL ||
-        compare->pending_arena == NULL) {
+    if (compare->scan == NULL || compare->keyset_arena == NULL) {
         sb_compare_free(compare);
         return sb_err_set(err, SB_E_NO_MEMORY, "no memory for a compare");
     }
-    sb_tally_watch(compare->tally, met, compare);
+    if (sb_pending_init(&compare->pending, PENDING_MAX_BYTES, err) != 0) {
+        sb_compare_free(compare);
+        return -1;
+    }
     *ret_compare = compare;
     return 0;
 }
@@ -127,20 +98,14 @@ void sb_compare_free(struct sb_compare *compare)
 {
     if (compare == NULL)
         return;
-    sb_tally_free(compare->tally);
-    sb_tally_free(compare->lines);
+    sb_scan_free(compare->scan);
     sb_arena_free(compare->keyset_arena);
-    sb_arena_free(compare->pending_arena);
+    sb_pending_clear(&compare->pending);
     sb_history_clear(&compare->history);
     sb_keyset_clear(&compare->suspects);
-    free(compare->pending);
     sb_buf_clear(&compare->sql[0]);
     sb_buf_clear(&compare->sql[1]);
-    sb_buf_clear(&compare->key);
     sb_buf_clear(&compare->canonical);
-    sb_buf_clear(&compare->value);
-    sb_buf_clear(&compare->aside);
-    sb_buf_clear(&compare->line);
     free(compare);
 }
 
@@ -152,52 +117,10 @@ uint64_t sb_compare_first_applied(const struct sb_compare *compare, int64_t *ret
 
 size_t sb_compare_tally_peak_bytes(const struct sb_compare *compare)
 {
-    return sb_tally_peak_bytes(compare->tally) + sb_tally_peak_bytes(compare->lines);
+    return sb_scan_peak_bytes(compare->scan);
 }
 
 /* -- differences ----------------------------------------------------------------------------------------- */
-
-static const char *columns_text(struct sb_compare *compare)
-{
-    const char *text;
-    sb_buf_reset(&compare->sql[0]);
-    for (size_t i = 0; i < compare->table->column_count; i++) {
-        if (!compare->differs[i])
-            continue;
-        sb_buf_put_str(&compare->sql[0], compare->sql[0].len == 0 ? "" : ", ");
-        sb_ident_put(&compare->sql[0], compare->table->columns[i]);
-    }
-    text = compare->sql[0].failed ? NULL : sb_arena_str(compare->kept, sb_buf_view(&compare->sql[0]));
-    return text;
-}
-
-/* For people, if there is room. */
-static int keep(struct sb_compare *compare, const struct sb_finding *found, struct sb_err *err)
-{
-    struct sb_verify_result *result = compare->result;
-    if (result->kept_count == SB_VERIFY_DIFFERENCES_KEPT)
-        return 0;
-    if (result->kept == NULL)
-        result->kept = sb_arena_zalloc(compare->kept, SB_VERIFY_DIFFERENCES_KEPT * sizeof *result->kept);
-    if (result->kept == NULL)
-        return sb_err_set(err, SB_E_LIMIT, "the differences do not fit into the %zu bytes of arena \"%s\"",
-            sb_arena_max(compare->kept), sb_arena_name(compare->kept));
-    struct sb_difference *kept = &result->kept[result->kept_count++];
-    *kept = (struct sb_difference){.kind = found->kind,
-        .rows = found->rows,
-        .by_stream = found->by_stream,
-        .source_differs = found->source_differs,
-        .h = found->h,
-        .applied_lsn = found->applied_lsn,
-        .columns = found->differs != NULL ? columns_text(compare) : NULL};
-    sb_digest_text(&found->key, kept->row);
-    if (found->key_bytes.len > 0) {
-        sb_buf_reset(&compare->sql[0]);
-        if (sb_verify_put_key_json(compare->table, found->key_bytes, &compare->sql[0]))
-            kept->key = sb_arena_str(compare->kept, sb_buf_view(&compare->sql[0]));
-    }
-    return 0;
-}
 
 /* Its history is read into compare->history. */
 static int newest_change(struct sb_compare *compare, struct sb_finding *found, struct sb_err *err)
@@ -226,7 +149,8 @@ static int difference(struct sb_compare *compare, struct sb_finding *found, stru
     found->applied_lsn = compare->stamp.cut.applied_lsn;
     if (found->kind != SB_DIFF_CHANGED)
         found->differs = NULL;
-    if (newest_change(compare, found, err) != 0 || keep(compare, found, err) != 0)
+    if (newest_change(compare, found, err) != 0 ||
+        sb_verify_keep(compare->result, found, compare->kept, &compare->sql[0], err) != 0)
         return -1;
     return compare->options.found == NULL ? 0
                                           : compare->options.found(compare->options.found_arg, found, err);
@@ -234,151 +158,24 @@ static int difference(struct sb_compare *compare, struct sb_finding *found, stru
 
 /* -- rows ------------------------------------------------------------------------------------------------ */
 
-/* The fields of a row, what goes aside, its key's bytes and digest. A row of the follower whose key is NULL
- * has its own digest as key, as a row of a table without one. */
-static void read_row(struct sb_compare *compare, const struct sb_value *values, struct sb_digest *ret_key,
-    struct sb_digest *ret_row)
-{
-    const struct sb_verify_table *table = compare->table;
-    for (uint16_t i = 0; i < table->column_count; i++)
-        compare->fields[i] = sb_verify_field(table, i, &values[i], &compare->value);
-    sb_buf_reset(&compare->aside);
-    sb_accept_put(table, values, &compare->aside);
-    *ret_row = sb_rowform_row(compare->fields, table->column_count);
-    sb_buf_reset(&compare->key);
-    if (table->key_count > 0 &&
-        sb_rowform_put_key(values, table->key_cols, table->key_count, &compare->key)) {
-        *ret_key = sb_hash128(sb_buf_view(&compare->key));
-    } else {
-        sb_buf_reset(&compare->key);
-        *ret_key = *ret_row;
-    }
-}
-
-static bool slice_has(const struct chunk *chunk, const struct sb_digest *key)
-{
-    if (chunk->bits == 0)
-        return true;
-    uint32_t high = (uint32_t)key->bytes[15] << 24 | (uint32_t)key->bytes[14] << 16 |
-                    (uint32_t)key->bytes[13] << 8 | key->bytes[12];
-    return high >> (32 - chunk->bits) == chunk->slice;
-}
-
-/* The row's values are in compare->values then, and views into line. */
-static int split(struct sb_compare *compare, char *line, size_t len, struct sb_err *err)
-{
-    if (sb_rowform_split(line, len, compare->values, compare->table->column_count))
-        return 0;
-    return sb_err_set(
-        err, SB_E_PROTOCOL, "table %s: a row has not the form it must have", compare->table->relation);
-}
-
-static int tally_answer(int rc, struct sb_err *err)
-{
-    if (rc == SB_TALLY_FULL)
-        return SB_SIDES_FULL;
-    return rc == 0 ? 0 : sb_err_set(err, SB_E_NO_MEMORY, "no memory for the rows that are compared");
-}
-
-static void count_row(struct sb_compare *compare, const struct sb_digest *line, int64_t by)
-{
-    enum sb_side side = by > 0 ? SB_SIDE_SOURCE : SB_SIDE_TARGET;
-    if (side == SB_SIDE_SOURCE)
-        compare->result->source_rows++;
-    else
-        compare->result->target_rows++;
-    compare->record.rows[side]++;
-    compare->record.sum[side] += sb_sum_of(line);
-}
-
-/* by: as the tally's. digest: of the line as it came. */
-static int row_take(struct sb_compare *compare, char *line, size_t len, const struct sb_digest *digest,
-    int64_t by, struct sb_err *err)
-{
-    struct sb_digest key, row;
-    if (split(compare, line, len, err) != 0)
-        return -1;
-    read_row(compare, compare->values, &key, &row);
-    if (!slice_has(&compare->chunk, &key))
-        return 0;
-    if (compare->key.failed)
-        return sb_err_set(err, SB_E_LIMIT, "table %s: a key is larger than %d bytes",
-            compare->table->relation, KEY_MAX_BYTES);
-    if (compare->chunk.bits > 0)
-        count_row(compare, digest, by);
-    return tally_answer(sb_tally_add_line(compare->tally, &key, &row, sb_buf_view(&compare->key),
-                            sb_buf_view(&compare->aside), digest, by),
-        err);
-}
-
-struct settling {
-    struct sb_compare *compare;
-    struct sb_err *err;
-    bool failed; /* and err says how */
-};
-
-static int line_settle(void *arg, const struct sb_tally_rest *rest)
-{
-    struct settling *settling = arg;
-    struct sb_buf *line = &settling->compare->line;
-    int64_t rows = rest->truth + rest->follower;
-    int rc = 0;
-    for (int64_t i = 0; rc == 0 && i < rows; i++) {
-        sb_buf_reset(line); /* reading it changes it */
-        sb_buf_put_view(line, rest->key_bytes);
-        rc = line->failed ? sb_err_set(settling->err, SB_E_NO_MEMORY, "no memory for a row")
-                          : row_take(settling->compare, line->ptr, line->len, &rest->key,
-                                rest->truth > 0 ? 1 : -1, settling->err);
-    }
-    settling->failed = rc < 0;
-    return rc;
-}
-
-/* What has met nothing becomes rows with keys. 0, SB_SIDES_FULL, or -1. */
-static int lines_settle(struct sb_compare *compare, struct sb_err *err)
-{
-    struct settling settling = {.compare = compare, .err = err};
-    int rc = sb_tally_each(compare->lines, line_settle, &settling);
-    sb_tally_reset(compare->lines);
-    if (rc < 0 && !settling.failed)
-        return sb_err_set(err, SB_E_NO_MEMORY, "no memory for the rows that are compared");
-    return rc;
-}
-
-/* Two rows whose lines are the same are the same in everything: they cancel without being looked into. */
 static int scan_line(void *arg, enum sb_side side, char *line, size_t len, struct sb_err *err)
 {
-    struct sb_compare *compare = arg;
-    int64_t by = side == SB_SIDE_SOURCE ? 1 : -1;
-    struct sb_digest digest = sb_hash128(sb_view(line, len));
-    if (compare->chunk.bits > 0)
-        return row_take(compare, line, len, &digest, by, err);
-    count_row(compare, &digest, by);
-    int rc = sb_tally_add(compare->lines, &digest, &digest, sb_view(line, len), by);
-    if (rc == SB_TALLY_FULL) {
-        rc = lines_settle(compare, err);
-        if (rc != 0)
-            return rc;
-        rc = sb_tally_add(compare->lines, &digest, &digest, sb_view(line, len), by);
-    }
-    if (rc == SB_TALLY_FULL) /* larger than all the room there is */
-        return row_take(compare, line, len, &digest, by, err);
-    return tally_answer(rc, err);
+    int rc = sb_scan_line(((struct sb_compare *)arg)->scan, side, line, len, err);
+    return rc == SB_SCAN_FULL ? SB_SIDES_FULL : rc;
 }
 
 static int key_line(void *arg, enum sb_side side, char *line, size_t len, struct sb_err *err)
 {
     struct sb_compare *compare = arg;
-    struct sb_digest key, row;
-    if (split(compare, line, len, err) != 0)
+    struct sb_scan_row row;
+    if (sb_scan_split(compare->scan, line, len, &row, err) != 0)
         return -1;
-    read_row(compare, compare->values, &key, &row);
     /* Keys that SQL calls equal and that are spelled otherwise are other keys. */
-    struct sb_keyset_item *item = sb_keyset_find(&compare->suspects, &key);
+    struct sb_keyset_item *item = sb_keyset_find(&compare->suspects, &row.key);
     if (item == NULL)
         return 0;
-    return sb_keyset_row(&compare->suspects, item, side, compare->fields, compare->table->column_count,
-        sb_buf_view(&compare->aside), err);
+    return sb_keyset_row(
+        &compare->suspects, item, side, row.fields, compare->table->column_count, row.aside, err);
 }
 
 /* -- stamps and waiting ---------------------------------------------------------------------------------- */
@@ -439,7 +236,7 @@ static bool chunk_has(struct sb_compare *compare, const struct sb_digest *key, s
 {
     struct sb_view texts[64];
     const struct sb_verify_table *table = compare->table;
-    if (!slice_has(&compare->chunk, key))
+    if (!sb_scan_slice_has(&compare->chunk.slice, key))
         return false;
     if (table->strategy != SB_STRATEGY_RANGES || !sb_rowform_key_texts(key_bytes, texts, table->key_count))
         return true;
@@ -452,23 +249,9 @@ static bool chunk_has(struct sb_compare *compare, const struct sb_digest *key, s
 static int pending_add(
     struct sb_compare *compare, const struct sb_digest *key, struct sb_view key_bytes, struct sb_err *err)
 {
-    if (compare->pending_count == compare->pending_cap) {
-        size_t cap = compare->pending_cap == 0 ? 256 : compare->pending_cap * 2;
-        struct pending *grown = realloc(compare->pending, cap * sizeof *grown);
-        if (grown == NULL)
-            return sb_err_set(err, SB_E_NO_MEMORY, "no memory for dirty keys");
-        compare->pending = grown;
-        compare->pending_cap = cap;
-    }
-    struct pending *pending = &compare->pending[compare->pending_count];
-    pending->result = compare->result;
-    pending->key = *key;
-    pending->range = compare->range;
-    if (!sb_arena_dup(compare->pending_arena, key_bytes, &pending->bytes))
-        return sb_err_set(err, SB_E_LIMIT, "dirty keys do not fit into the %zu bytes of arena \"%s\"",
-            sb_arena_max(compare->pending_arena), sb_arena_name(compare->pending_arena));
-    compare->pending_count++;
-    return 0;
+    const struct sb_pending_key pending = {
+        .result = compare->result, .key = *key, .bytes = key_bytes, .range = compare->range};
+    return sb_pending_add(&compare->pending, &pending, err);
 }
 
 static int pend(void *arg, const struct sb_digest *key, struct sb_view key_bytes, struct sb_err *err)
@@ -501,7 +284,7 @@ static int keys_read(struct sb_compare *compare, struct sb_err *err)
 
 /* Read a batch of pending keys under stamps of its own. 0, AGAIN, STOP, or -1. */
 static int batch_read(
-    struct sb_compare *compare, const struct pending *pending, size_t count, struct sb_err *err)
+    struct sb_compare *compare, const struct sb_pending_key *pending, size_t count, struct sb_err *err)
 {
     sb_keyset_clear(&compare->suspects);
     sb_arena_reset(compare->keyset_arena);
@@ -540,7 +323,7 @@ static int key_judge(
         compare->result->by_reread++;
     if (verdict.is == SB_KEY_EQUAL) {
         if (!verdict.by_stream && item->rows[0].count > 0)
-            met(compare, item->rows[0].aside, item->rows[1].aside);
+            sb_accept_met(compare->table, item->rows[0].aside, item->rows[1].aside, compare->accepted);
         sb_accept_add(compare->table, compare->accepted);
         return 0;
     }
@@ -566,46 +349,38 @@ static int key_judge(
 static int batch_resolve(
     struct sb_compare *compare, size_t from, size_t count, size_t *kept, struct sb_err *err)
 {
-    compare->result = compare->pending[from].result;
+    struct sb_pending_key *keys = compare->pending.keys;
+    compare->result = keys[from].result;
     compare->table = compare->result->table;
-    int rc = batch_read(compare, &compare->pending[from], count, err);
+    sb_scan_begin(compare->scan, compare->table, &(struct sb_scan_slice){.bits = 0});
+    int rc = batch_read(compare, &keys[from], count, err);
     if (rc < 0)
         return -1;
     for (size_t i = 0; rc != STOP && i < count; i++) {
         bool decided = false;
-        const struct pending pending = compare->pending[from + i];
+        const struct sb_pending_key pending = keys[from + i];
         compare->range = pending.range;
         if (rc == 0 &&
             key_judge(compare, sb_keyset_find(&compare->suspects, &pending.key), &decided, err) != 0)
             return -1;
         if (!decided)
-            compare->pending[(*kept)++] = pending;
+            keys[(*kept)++] = pending;
     }
     if (rc == 0)
         sb_window_forget(compare->window, &compare->stamp.cut);
     return 0;
 }
 
-/* So many keys from here on are of one table, and fit into a batch. */
-static size_t batch_count(const struct sb_compare *compare, size_t from)
-{
-    size_t count = 1;
-    while (count < BATCH_KEYS && from + count < compare->pending_count &&
-           compare->pending[from + count].result == compare->pending[from].result)
-        count++;
-    return count;
-}
-
 static int round_resolve(struct sb_compare *compare, int64_t round, struct sb_err *err)
 {
     size_t kept = 0, count;
-    for (size_t from = 0; from < compare->pending_count; from += count) {
-        count = batch_count(compare, from);
-        compare->pending[from].result->rounds = round;
+    for (size_t from = 0; from < compare->pending.count; from += count) {
+        count = sb_pending_run(&compare->pending, from, BATCH_KEYS);
+        compare->pending.keys[from].result->rounds = round;
         if (batch_resolve(compare, from, count, &kept, err) != 0)
             return -1;
     }
-    compare->pending_count = kept;
+    compare->pending.count = kept;
     return 0;
 }
 
@@ -639,18 +414,17 @@ int sb_compare_resolve(struct sb_compare *compare, struct sb_err *err)
 {
     struct patience patience = {
         .passes = compare->last_h, .turns_max = ROUNDS_MAX, .pause_us = PAUSE_FIRST_US};
-    for (int64_t round = 1; compare->pending_count > 0; round++) {
+    for (int64_t round = 1; compare->pending.count > 0; round++) {
         if (round_resolve(compare, round, err) != 0)
             return -1;
         if (patience.passes == 0) /* no chunk: the first batch made them dirty */
             patience.passes = compare->stamp.h;
-        if (compare->pending_count > 0 && !keep_on(compare, &patience))
+        if (compare->pending.count > 0 && !keep_on(compare, &patience))
             break;
     }
-    for (size_t i = 0; i < compare->pending_count; i++)
-        compare->pending[i].result->undecided++;
-    compare->pending_count = 0;
-    sb_arena_reset(compare->pending_arena);
+    for (size_t i = 0; i < compare->pending.count; i++)
+        compare->pending.keys[i].result->undecided++;
+    sb_pending_reset(&compare->pending);
     return 0;
 }
 
@@ -693,7 +467,7 @@ static int suspects_read(struct sb_compare *compare, struct sb_err *err)
     sb_arena_reset(compare->keyset_arena);
     if (sb_keyset_init(&compare->suspects, SUSPECTS_MAX, compare->keyset_arena, err) != 0)
         return -1;
-    if (sb_tally_each(compare->tally, suspect, compare) != 0)
+    if (sb_scan_each(compare->scan, suspect, compare) != 0)
         return sb_err_set(err, SB_E_NO_MEMORY, "no memory for the rows that differ");
     return compare->suspects.count == 0 ? 0 : keys_read(compare, err);
 }
@@ -751,13 +525,13 @@ static int rest_take(void *arg, const struct sb_tally_rest *rest)
 static int owe(void *arg, const struct sb_digest *row, int by, struct sb_err *err)
 {
     struct sb_compare *compare = arg;
-    if (!slice_has(&compare->chunk, row))
+    if (!sb_scan_slice_has(&compare->chunk.slice, row))
         return 0;
     compare->record.owed++;
-    int rc = sb_tally_add(compare->tally, row, row, sb_view(NULL, 0), -by);
-    if (rc == 0)
-        return 0;
-    return sb_err_set(err, rc < 0 ? SB_E_NO_MEMORY : SB_E_LIMIT,
+    int rc = sb_scan_owe(compare->scan, row, -by, err);
+    if (rc != SB_SCAN_FULL)
+        return rc;
+    return sb_err_set(err, SB_E_LIMIT,
         "table %s: what was written between the two cuts does not fit into the %zu bytes of "
         "verify.memory_max_bytes",
         compare->table->relation, compare->options.tally_max_bytes);
@@ -769,8 +543,8 @@ static int record_give(struct sb_compare *compare, struct sb_err *err)
     if (compare->options.judged == NULL)
         return 0;
     record->range = compare->chunk.range;
-    record->bits = compare->chunk.bits;
-    record->slice = compare->chunk.slice;
+    record->bits = compare->chunk.slice.bits;
+    record->slice = compare->chunk.slice.number;
     record->seen = &compare->stamp.cut.snapshot;
     record->h = compare->stamp.h;
     record->applied_lsn = compare->stamp.cut.applied_lsn;
@@ -788,12 +562,12 @@ static int judge(struct sb_compare *compare, struct sb_err *err)
     if (rc != 0)
         return -1;
     struct taking taking = {.compare = compare, .err = err};
-    rc = sb_tally_each(compare->tally, rest_take, &taking);
+    rc = sb_scan_each(compare->scan, rest_take, &taking);
     if (rc != 0)
         return rc == TAKING_FAILED ? -1
                                    : sb_err_set(err, SB_E_NO_MEMORY, "no memory for the rows that differ");
-    sb_accept_add(table, compare->accepted);
-    compare->record.by_rule_sum = sb_tally_met_sum(compare->tally);
+    sb_scan_accept(compare->scan);
+    compare->record.by_rule_sum = sb_scan_met_sum(compare->scan);
     if (record_give(compare, err) != 0)
         return -1;
     sb_window_forget(compare->window, &compare->stamp.cut);
@@ -806,30 +580,29 @@ static bool sums_help(const struct sb_compare *compare)
 {
     const struct sb_verify_result *result = compare->result;
     return compare->options.sums && compare->table->strategy == SB_STRATEGY_RANGES &&
-           compare->table->ruled_count == 0 && compare->chunk.bits == 0 &&
+           compare->table->ruled_count == 0 && compare->chunk.slice.bits == 0 &&
            (result->sums_tried < SUMS_LEAST || result->sums_equal * 2 >= result->sums_tried);
 }
 
-/* ret_equal: the rows are the same, and counted. */
-static int sums_compare(struct sb_compare *compare, bool *ret_equal, struct sb_err *err)
+/* ret_rows: of each side, if they are the same; -1: they are to be read. */
+static int sums_compare(struct sb_compare *compare, int64_t *ret_rows, struct sb_err *err)
 {
-    int64_t rows;
-    *ret_equal = false;
+    bool equal = false;
+    *ret_rows = -1;
     if (!sums_help(compare))
         return 0;
     for (int side = 0; side < 2; side++) {
         sb_buf_reset(&compare->sql[side]);
         sb_sums_put(compare->table, (enum sb_side)side, compare->chunk.range, &compare->sql[side]);
     }
-    if (sb_sums_compare(compare->sides, sb_buf_str(&compare->sql[0]), sb_buf_str(&compare->sql[1]), ret_equal,
+    int64_t rows;
+    if (sb_sums_compare(compare->sides, sb_buf_str(&compare->sql[0]), sb_buf_str(&compare->sql[1]), &equal,
             &rows, err) != 0)
         return sb_err_add(err, "could not sum up rows");
     compare->result->sums_tried++;
-    if (*ret_equal) {
-        compare->result->sums_equal++;
-        compare->result->source_rows += rows;
-        compare->result->target_rows += rows;
-    }
+    compare->result->sums_equal += equal;
+    if (equal)
+        *ret_rows = rows;
     return 0;
 }
 
@@ -842,37 +615,43 @@ static int rows_read(struct sb_compare *compare, struct sb_err *err)
     int rc = sb_sides_read(compare->sides, sb_buf_str(&compare->sql[0]), sb_buf_str(&compare->sql[1]),
         compare->options.age_max_ms, scan_line, compare, err);
     if (rc == 0)
-        rc = lines_settle(compare, err);
+        rc = sb_scan_settle(compare->scan, err);
     return rc == 0 ? suspects_read(compare, err) : rc;
+}
+
+/* They are read, and will be judged. */
+static void rows_count(struct sb_compare *compare, int64_t equal_rows)
+{
+    const struct sb_scan_count *count = sb_scan_count(compare->scan);
+    for (int side = 0; side < 2; side++) {
+        compare->record.rows[side] = count->rows[side];
+        compare->record.sum[side] = count->sums[side];
+    }
+    compare->result->source_rows += equal_rows < 0 ? count->rows[SB_SIDE_SOURCE] : equal_rows;
+    compare->result->target_rows += equal_rows < 0 ? count->rows[SB_SIDE_TARGET] : equal_rows;
 }
 
 /* Both sides' rows under one pair of stamps. 0, SB_SIDES_FULL, AGAIN, STOP, or -1. */
 static int chunk_read(struct sb_compare *compare, struct sb_err *err)
 {
-    struct sb_verify_result *result = compare->result;
-    int64_t source_rows = result->source_rows, target_rows = result->target_rows;
-    bool equal;
+    int64_t equal_rows;
     int rc = take_stamp(compare, err);
     if (rc != 0)
         return rc;
-    sb_tally_reset(compare->tally);
+    sb_scan_begin(compare->scan, compare->table, &compare->chunk.slice);
     compare->record = (struct sb_chunk_record){.next = NULL};
-    sb_tally_reset(compare->lines);
-    memset(compare->accepted, 0, sizeof compare->accepted);
-    rc = sums_compare(compare, &equal, err);
-    if (rc == 0 && !equal)
+    rc = sums_compare(compare, &equal_rows, err);
+    if (rc == 0 && equal_rows < 0)
         rc = rows_read(compare, err);
     if (rc < 0 || sb_sides_end(compare->sides, err) != 0)
         return -1;
+    if (rc == SB_SIDES_LATE)
+        return stop(compare, SB_STOP_LATE,
+            "reading it would have held a snapshot for longer than verify.xmin_age_max_s");
     if (rc == 0)
         rc = pass_horizon(compare, err);
-    else if (rc == SB_SIDES_LATE)
-        rc = stop(compare, SB_STOP_LATE,
-            "reading it would have held a snapshot for longer than verify.xmin_age_max_s");
-    if (rc != 0) { /* these do not count */
-        result->source_rows = source_rows;
-        result->target_rows = target_rows;
-    }
+    if (rc == 0)
+        rows_count(compare, equal_rows);
     return rc;
 }
 
@@ -902,13 +681,13 @@ static int chunk_whole(struct sb_compare *compare, struct chunk chunk, struct sb
     int rc = chunk_compare(compare, err);
     if (rc != SB_SIDES_FULL)
         return rc;
-    if (chunk.bits == SLICE_BITS_MAX)
+    if (chunk.slice.bits == SLICE_BITS_MAX)
         return stop(compare, SB_STOP_MEMORY, "a few of its rows do not fit into verify.memory_max_bytes");
     compare->result->retaken++;
-    chunk.bits++;
-    chunk.slice <<= 1;
+    chunk.slice.bits++;
+    chunk.slice.number <<= 1;
     rc = chunk_whole(compare, chunk, err);
-    chunk.slice++;
+    chunk.slice.number++;
     return rc == 0 ? chunk_whole(compare, chunk, err) : rc;
 }
 
@@ -970,8 +749,7 @@ int sb_compare_look(struct sb_compare *compare, struct sb_verify_result *ret_res
     if (rc == 0)
         rc = batch_resolve(compare, 0, count, &kept, err);
     compare->told = NULL;
-    compare->pending_count = 0;
-    sb_arena_reset(compare->pending_arena);
+    sb_pending_reset(&compare->pending);
     ret_result->undecided += (int64_t)kept;
     return rc == 0 ? 0 : sb_err_add(err, "table %s", ret_result->table->shown);
 }

@@ -1,5 +1,8 @@
 #include "reconcile/report.h"
 
+#include "pg/ident.h"
+#include "schemas/digest.h"
+
 const char *sb_verify_state_name(enum sb_verify_state state)
 {
     static const char *const names[] = {"equal", "differs", "undecided", "not compared"};
@@ -52,4 +55,44 @@ void sb_verify_conclude(struct sb_verify_outcome *outcome)
     outcome->verdict = different                         ? SB_VERIFY_DIFFERENT
                        : open || outcome->why[0] != '\0' ? SB_VERIFY_INCOMPLETE
                                                          : SB_VERIFY_EQUAL;
+}
+
+/* -- differences ----------------------------------------------------------------------------------------- */
+
+static const char *columns_text(
+    const struct sb_finding *found, struct sb_arena *arena, struct sb_buf *scratch)
+{
+    sb_buf_reset(scratch);
+    for (size_t i = 0; i < found->table->column_count; i++) {
+        if (!found->differs[i])
+            continue;
+        sb_buf_put_str(scratch, scratch->len == 0 ? "" : ", ");
+        sb_ident_put(scratch, found->table->columns[i]);
+    }
+    return scratch->failed ? NULL : sb_arena_str(arena, sb_buf_view(scratch));
+}
+
+int sb_verify_keep(struct sb_verify_result *result, const struct sb_finding *found, struct sb_arena *arena,
+    struct sb_buf *scratch, struct sb_err *err)
+{
+    if (result->kept_count == SB_VERIFY_DIFFERENCES_KEPT)
+        return 0;
+    if (result->kept == NULL)
+        result->kept = sb_arena_zalloc(arena, SB_VERIFY_DIFFERENCES_KEPT * sizeof *result->kept);
+    if (result->kept == NULL)
+        return sb_err_set(err, SB_E_LIMIT, "the differences do not fit into the %zu bytes of arena \"%s\"",
+            sb_arena_max(arena), sb_arena_name(arena));
+    struct sb_difference *kept = &result->kept[result->kept_count++];
+    *kept = (struct sb_difference){.kind = found->kind,
+        .rows = found->rows,
+        .by_stream = found->by_stream,
+        .source_differs = found->source_differs,
+        .h = found->h,
+        .applied_lsn = found->applied_lsn,
+        .columns = found->differs != NULL ? columns_text(found, arena, scratch) : NULL};
+    sb_digest_text(&found->key, kept->row);
+    sb_buf_reset(scratch);
+    if (found->key_bytes.len > 0 && sb_verify_put_key_json(found->table, found->key_bytes, scratch))
+        kept->key = sb_arena_str(arena, sb_buf_view(scratch));
+    return 0;
 }

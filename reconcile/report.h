@@ -5,6 +5,7 @@
 #define SB_RECONCILE_REPORT_H
 
 #include "reconcile/chunk_record.h"
+#include "reconcile/finding.h"
 #include "reconcile/plan.h"
 #include "reconcile/verdict.h"
 
@@ -125,6 +126,10 @@ struct sb_verify_outcome {
     uint64_t held_back_by; /* the window begins before this transaction, which no snapshot shows; 0: none */
     size_t window_peak_bytes, tally_peak_bytes;
 };
+/* A difference of the result's table, for people; counted elsewhere, and kept if there is room. In arena;
+ * scratch is used during the call. SB-LIMIT. */
+int sb_verify_keep(struct sb_verify_result *result, const struct sb_finding *found, struct sb_arena *arena,
+    struct sb_buf *scratch, struct sb_err *err);
 /* From what the tables came to: nothing read at all is incomplete. */
 void sb_verify_conclude(struct sb_verify_outcome *outcome);
 int64_t sb_verify_total(

@@ -142,19 +142,6 @@ void sb_tally_watch(struct sb_tally *tally, sb_tally_met_fn *fn, void *arg)
     tally->met_arg = arg;
 }
 
-int sb_tally_add(struct sb_tally *tally, const struct sb_digest *key, const struct sb_digest *row,
-    struct sb_view key_bytes, int64_t by)
-{
-    return sb_tally_add_aside(tally, key, row, key_bytes, sb_view(NULL, 0), by);
-}
-
-int sb_tally_add_aside(struct sb_tally *tally, const struct sb_digest *key, const struct sb_digest *row,
-    struct sb_view key_bytes, struct sb_view aside, int64_t by)
-{
-    static const struct sb_digest none;
-    return sb_tally_add_line(tally, key, row, key_bytes, aside, &none, by);
-}
-
 static void leave(struct sb_tally *tally, struct entry **link)
 {
     struct entry *entry = *link;
@@ -188,6 +175,13 @@ int sb_tally_add_line(struct sb_tally *tally, const struct sb_digest *key, const
 sb_sum sb_tally_met_sum(const struct sb_tally *tally)
 {
     return tally->met_sum;
+}
+
+int sb_tally_add(struct sb_tally *tally, const struct sb_digest *key, const struct sb_digest *row,
+    struct sb_view key_bytes, int64_t by)
+{
+    static const struct sb_digest none;
+    return sb_tally_add_line(tally, key, row, key_bytes, sb_view(NULL, 0), &none, by);
 }
 
 size_t sb_tally_count(const struct sb_tally *tally)

@@ -28,10 +28,7 @@ int sb_tally_add(struct sb_tally *tally, const struct sb_digest *key, const stru
  * one side meets one of the other, fn is told both, if they are not the same. */
 typedef void sb_tally_met_fn(void *arg, struct sb_view one, struct sb_view other);
 void sb_tally_watch(struct sb_tally *tally, sb_tally_met_fn *fn, void *arg);
-int sb_tally_add_aside(struct sb_tally *tally, const struct sb_digest *key, const struct sb_digest *row,
-    struct sb_view key_bytes, struct sb_view aside, int64_t by);
-
-/* The same; line is the digest of what the row was read as. */
+/* line: the digest of what the row was read as. */
 int sb_tally_add_line(struct sb_tally *tally, const struct sb_digest *key, const struct sb_digest *row,
     struct sb_view key_bytes, struct sb_view aside, const struct sb_digest *line, int64_t by);
 /* By how much the sums of lines of rows that cancelled are apart: 0, unless some were equal by a rule only.
