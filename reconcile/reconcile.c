@@ -6,11 +6,11 @@
 #include "core/loop.h"
 #include "core/metrics.h"
 #include "pg/ident.h"
-#include "reconcile/board.h"
 #include "reconcile/differences.h"
+#include "reconcile/item.h"
 #include "reconcile/pace.h"
+#include "reconcile/publish.h"
 #include "reconcile/scene.h"
-#include "reconcile/verified.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -24,11 +24,10 @@ enum {
     IDLE_MS = 200,
     WAIT_MS = 500,
     SAVE_MS = 2000,
-    SAVE_FRONTIER_MS = 30000, /* of a table of which only that has changed */
-    PLAN_MS = 10000,          /* tables that appear are seen as late */
-    PLAN_FRESH_MS = 60000,    /* an older plan is made anew for a pass that is due */
-    HELD_MS = 3000,           /* keys that differ are looked at as often */
-    TAIL_MS = 5000,           /* then a chunk gets its turn */
+    PLAN_MS = 10000,       /* tables that appear are seen as late */
+    PLAN_FRESH_MS = 60000, /* an older plan is made anew for a pass that is due */
+    HELD_MS = 3000,        /* keys that differ are looked at as often */
+    TAIL_MS = 5000,        /* then a chunk gets its turn */
     BOARD_MS = 1000,
     AGAIN_MS = 1000,      /* a table that was in use, or a pass that was broken */
     LATE_MS = 10000,      /* for each second of verify.xmin_age_max_s that a table was read in vain */
@@ -40,25 +39,6 @@ enum {
 
 enum { PLAN_AGAIN = 1 };
 
-/* A table at work. */
-struct item {
-    const struct sb_verify_table *table;
-    struct sb_verify_result result;
-    struct sb_ranges todo; /* of the pass */
-    size_t at;
-    int64_t chunks; /* of the pass, those included that were compared before this incarnation */
-    bool passing, drop_chunks;
-    bool clean; /* the chunk at work */
-    struct sb_place began;
-    int64_t began_ms, began_us; /* the latter by the target's clock */
-    int64_t passed_us;          /* 0: never */
-    int64_t not_before_ms;      /* of a pass */
-    int64_t held_ms;            /* when its held keys are looked at again */
-    struct sb_verified_table saved;
-    int64_t saved_ms;
-    const char *why;
-};
-
 struct reconcile {
     const struct sb_config *config;
     enum sb_direction direction;
@@ -67,9 +47,10 @@ struct reconcile {
     struct sb_verified verified;
     struct sb_frontier *frontier;
     struct sb_differences *differences;
-    struct item *items;
+    struct sb_item_desk desk;
+    struct sb_item *items;
     size_t count;
-    struct item *at_work; /* whose keys or chunk are compared */
+    struct sb_item *at_work; /* whose keys or chunk are compared */
     struct sb_place applied;
     uint64_t tables_digest;
     int64_t wishes_taken; /* when the tables were planned */
@@ -77,7 +58,8 @@ struct reconcile {
     struct sb_pace pace;
     int64_t look_ms, plan_ms, save_ms, chunk_ms, board_ms; /* when it is time */
     int64_t begun_ms;
-    int64_t rows, overflows, decided, found;
+    struct sb_published_work said;
+    int64_t decided, found;
     struct sb_place begin; /* of the ledger */
     bool plan_again;
     bool goes_on; /* from a place that was saved */
@@ -142,7 +124,7 @@ static int is_void(struct reconcile *reconcile, bool *ret_void, struct sb_err *e
 static int on_found(void *arg, const struct sb_finding *finding, struct sb_err *err)
 {
     struct reconcile *reconcile = arg;
-    struct item *item = reconcile->at_work;
+    struct sb_item *item = reconcile->at_work;
     uint32_t number = finding->table->number;
     bool is_nothing = false;
     item->clean = false;
@@ -159,7 +141,7 @@ static int on_found(void *arg, const struct sb_finding *finding, struct sb_err *
     return sb_differences_add(reconcile->differences, finding, err);
 }
 
-static void tell_found(struct reconcile *reconcile, const struct item *item)
+static void tell_found(struct reconcile *reconcile, const struct sb_item *item)
 {
     if (reconcile->found == 0)
         return;
@@ -212,76 +194,13 @@ static int look_source(struct reconcile *reconcile, struct sb_cut *ret_cut, stru
     return 0;
 }
 
-static void publish(struct reconcile *reconcile)
-{
-    uint64_t lsn;
-    int64_t us, tables = 0, proven = 0, not_compared = 0, open = 0, unproven = 0, oldest_us = INT64_MAX;
-    for (size_t i = 0; i < reconcile->count; i++) {
-        const struct item *item = &reconcile->items[i];
-        struct sb_frontier_state state;
-        struct sb_frontier_counts counts;
-        sb_frontier_get(reconcile->frontier, (uint32_t)i, &state);
-        sb_frontier_count(reconcile->frontier, (uint32_t)i, &counts);
-        if (!state.compared) {
-            not_compared++;
-            continue;
-        }
-        bool differs = counts.held > 0 || (!state.keyed && item->result.differences > 0 && !state.proven);
-        tables++;
-        proven += state.proven && !differs;
-        open += differs ? (counts.held > 0 ? (int64_t)counts.held : 1) : 0;
-        unproven += (int64_t)counts.touches + counts.touched;
-        oldest_us = item->passed_us < oldest_us ? item->passed_us : oldest_us;
-    }
-    bool known = sb_frontier_database(reconcile->frontier, &lsn, &us);
-    sb_metric_set(SB_M_RECONCILE_FRONTIER_LSN, known ? (int64_t)lsn : 0);
-    sb_metric_set(SB_M_RECONCILE_FRONTIER_TIME_US, known ? us : 0);
-    sb_metric_set(SB_M_RECONCILE_TABLES, tables);
-    sb_metric_set(SB_M_RECONCILE_TABLES_PROVEN, proven);
-    sb_metric_set(SB_M_RECONCILE_TABLES_NOT_COMPARED, not_compared);
-    sb_metric_set(SB_M_RECONCILE_OPEN, open);
-    sb_metric_set(SB_M_RECONCILE_UNPROVEN, unproven);
-    sb_metric_set(SB_M_RECONCILE_PASS_TIME_US, oldest_us == INT64_MAX ? 0 : oldest_us);
-    sb_metric_set(SB_M_RECONCILE_SNAPSHOT_MS, sb_sides_oldest_ms(reconcile->scene.sides));
-    sb_metric_add(SB_M_RECONCILE_ROWS, sb_sides_rows(reconcile->scene.sides) - reconcile->rows);
-    reconcile->rows = sb_sides_rows(reconcile->scene.sides);
-    int64_t overflows = (int64_t)sb_frontier_drops(reconcile->frontier);
-    sb_metric_add(SB_M_RECONCILE_OVERFLOWS, overflows - reconcile->overflows);
-    reconcile->overflows = overflows;
-    sb_metric_set(SB_M_RECONCILE_TIME_US, sb_clock_wall_us());
-}
-
-static void board_put(struct reconcile *reconcile, const struct item *item, struct sb_board_table *ret_table)
-{
-    struct sb_frontier_state state;
-    struct sb_frontier_counts counts;
-    sb_frontier_get(reconcile->frontier, item->table->number, &state);
-    sb_frontier_count(reconcile->frontier, item->table->number, &counts);
-    *ret_table = (struct sb_board_table){.compared = state.compared,
-        .proven = state.proven,
-        .passing = item->passing,
-        .frontier_lsn = state.lsn,
-        .frontier_us = state.us,
-        .chunks_done = item->passing ? item->chunks - (int64_t)(item->todo.count - item->at) : 0,
-        .chunks = item->passing ? item->chunks : 0,
-        .unproven = (int64_t)counts.touches + counts.touched,
-        .differences = (int64_t)counts.held,
-        .passed_us = item->passed_us};
-    const char *why = !state.compared        ? item->table->reason
-                      : item->why[0] != '\0' ? item->why
-                      : counts.stale ? "changes that are not known row by row are not visible or applied yet"
-                                     : "";
-    snprintf(ret_table->name, sizeof ret_table->name, "%s", item->table->shown);
-    snprintf(ret_table->why, sizeof ret_table->why, "%s", why);
-}
-
 /* It is for people: without it everything else goes on. */
 static void board_write(struct reconcile *reconcile)
 {
     char path[SB_PATH_BYTES];
     struct sb_err err;
     for (size_t i = 0; i < reconcile->count; i++)
-        board_put(reconcile, &reconcile->items[i], &reconcile->board.tables[i]);
+        sb_item_show(&reconcile->items[i], &reconcile->desk, &reconcile->board.tables[i]);
     sb_wiring_board_path(reconcile->config, path);
     reconcile->board_ms = sb_clock_mono_ms() + BOARD_MS;
     if (sb_board_write(path, &reconcile->board, &err) != 0)
@@ -304,7 +223,8 @@ static int look(struct reconcile *reconcile, struct sb_err *err)
     sb_frontier_cut(reconcile->frontier, &cut, &reconcile->applied);
     sb_window_forget(reconcile->scene.window, &cut);
     reconcile->look_ms = sb_clock_mono_ms() + LOOK_MS;
-    publish(reconcile);
+    sb_publish(
+        &reconcile->said, reconcile->items, reconcile->count, reconcile->frontier, reconcile->scene.sides);
     if (sb_clock_mono_ms() >= reconcile->board_ms)
         board_write(reconcile);
     return 0;
@@ -328,12 +248,6 @@ static int tables_digest(struct reconcile *reconcile, uint64_t *ret_digest, stru
     return 0;
 }
 
-static bool pass_is_due(const struct reconcile *reconcile, const struct item *item)
-{
-    int64_t interval_us = reconcile->config->reconcile.pass_interval_s * 1000000;
-    return interval_us > 0 && item->passed_us > 0 && sb_clock_wall_us() - item->passed_us >= interval_us;
-}
-
 static int plan_look(struct reconcile *reconcile, struct sb_err *err)
 {
     uint64_t digest;
@@ -346,50 +260,16 @@ static int plan_look(struct reconcile *reconcile, struct sb_err *err)
     if (new_side_owns(reconcile, &owns, err) != 0)
         return -1;
     for (size_t i = 0; i < reconcile->count && sb_clock_mono_ms() - reconcile->begun_ms > PLAN_FRESH_MS; i++)
-        due = due || (!reconcile->items[i].passing && pass_is_due(reconcile, &reconcile->items[i]));
+        due = due ||
+              (!reconcile->items[i].passing && sb_item_pass_is_due(&reconcile->items[i], &reconcile->desk));
     reconcile->plan_again = reconcile->plan_again || owns || due || digest != reconcile->tables_digest;
     return 0;
 }
 
 /* -- saving ---------------------------------------------------------------------------------------------- */
 
-static void state_of(struct reconcile *reconcile, const struct item *item, struct sb_verified_table *ret_now)
-{
-    sb_frontier_save(reconcile->frontier, item->table->number, &ret_now->state);
-    ret_now->passing = item->passing;
-    ret_now->passed_us = item->passed_us;
-}
-
-static bool has_changed(const struct item *item, const struct sb_verified_table *now, int64_t now_ms)
-{
-    const struct sb_verified_table *saved = &item->saved;
-    if (item->drop_chunks || saved->passing != now->passing || saved->passed_us != now->passed_us ||
-        saved->state.needs_pass != now->state.needs_pass || saved->state.proven != now->state.proven ||
-        saved->state.passed_to != now->state.passed_to)
-        return true;
-    return saved->state.lsn != now->state.lsn && now_ms - item->saved_ms >= SAVE_FRONTIER_MS;
-}
-
-static int save_item(struct reconcile *reconcile, struct item *item, bool everything, struct sb_err *err)
-{
-    struct sb_verified_table now;
-    struct sb_frontier_counts counts;
-    state_of(reconcile, item, &now);
-    if (!now.state.compared || (!everything && !has_changed(item, &now, sb_clock_mono_ms())))
-        return 0;
-    sb_frontier_count(reconcile->frontier, item->table->number, &counts);
-    if (item->drop_chunks && sb_verified_drop_chunks(&reconcile->verified, item->table, err) != 0)
-        return -1;
-    if (sb_verified_put(&reconcile->verified, item->table, &now, counts.held, err) != 0)
-        return -1;
-    item->drop_chunks = false;
-    item->saved = now;
-    item->saved_ms = sb_clock_mono_ms();
-    return 0;
-}
-
 /* chunk: of item, compared and without a difference; NULL: none. */
-static int save(struct reconcile *reconcile, const struct item *chunk_of, const struct sb_key_range *chunk,
+static int save(struct reconcile *reconcile, const struct sb_item *chunk_of, const struct sb_key_range *chunk,
     bool everything, struct sb_err *err)
 {
     const struct sb_place place = sb_frontier_resume(reconcile->frontier);
@@ -397,7 +277,7 @@ static int save(struct reconcile *reconcile, const struct item *chunk_of, const 
     if (sb_verified_begin(&reconcile->verified, &place, err) != 0)
         return -1;
     for (size_t i = 0; i < reconcile->count; i++)
-        if (save_item(reconcile, &reconcile->items[i], everything, err) != 0)
+        if (sb_item_save(&reconcile->items[i], &reconcile->desk, everything, err) != 0)
             return -1;
     if (chunk != NULL && sb_verified_put_chunk(&reconcile->verified, chunk_of->table, chunk,
                              chunk_of->result.source_rows, err) != 0)
@@ -412,7 +292,7 @@ static int save(struct reconcile *reconcile, const struct item *chunk_of, const 
 /* -- the tail: keys that the stream changed -------------------------------------------------------------- */
 
 /* It could not be read now. */
-static void put_off(struct reconcile *reconcile, struct item *item)
+static void put_off(struct reconcile *reconcile, struct sb_item *item)
 {
     const struct sb_verify_result *result = &item->result;
     item->why = result->why;
@@ -423,7 +303,7 @@ static void put_off(struct reconcile *reconcile, struct item *item)
         (result->stop == SB_STOP_LATE ? reconcile->config->verify.xmin_age_max_s * LATE_MS : 0);
 }
 
-static int judge(struct reconcile *reconcile, struct item *item, const struct sb_frontier_key *keys,
+static int judge(struct reconcile *reconcile, struct sb_item *item, const struct sb_frontier_key *keys,
     size_t count, struct sb_err *err)
 {
     int64_t undecided = item->result.undecided;
@@ -441,7 +321,7 @@ static int judge(struct reconcile *reconcile, struct item *item, const struct sb
     return sb_clock_mono_ms() >= reconcile->look_ms ? look(reconcile, err) : 0;
 }
 
-static int tail_table(struct reconcile *reconcile, struct item *item, struct sb_err *err)
+static int tail_table(struct reconcile *reconcile, struct sb_item *item, struct sb_err *err)
 {
     struct sb_frontier_key keys[SB_COMPARE_KEYS_MAX];
     uint32_t number = item->table->number;
@@ -474,48 +354,21 @@ static int tail(struct reconcile *reconcile, bool *ret_any, struct sb_err *err)
 
 /* -- passes ---------------------------------------------------------------------------------------------- */
 
-static bool wants_pass(struct reconcile *reconcile, struct item *item)
+static struct sb_item *next_item(struct reconcile *reconcile)
 {
-    struct sb_frontier_state state;
-    struct sb_frontier_counts counts;
-    if (item->table->strategy == SB_STRATEGY_NONE || sb_clock_mono_ms() < item->not_before_ms)
-        return false;
-    item->passing = item->passing && sb_frontier_pass_holds(reconcile->frontier, item->table->number);
-    if (item->passing)
-        return true;
-    sb_frontier_get(reconcile->frontier, item->table->number, &state);
-    sb_frontier_count(reconcile->frontier, item->table->number, &counts);
-    return (state.needs_pass && !counts.stale) || counts.touched || pass_is_due(reconcile, item);
-}
-
-static struct item *next_item(struct reconcile *reconcile)
-{
-    struct item *found = NULL;
+    struct sb_item *found = NULL;
     for (size_t i = 0; i < reconcile->count; i++) {
-        struct item *item = &reconcile->items[i];
-        if (item->passing && wants_pass(reconcile, item))
+        struct sb_item *item = &reconcile->items[i];
+        if (item->passing && sb_item_wants_pass(item, &reconcile->desk))
             return item;
-        if (found == NULL && wants_pass(reconcile, item))
+        if (found == NULL && sb_item_wants_pass(item, &reconcile->desk))
             found = item;
     }
     return found;
 }
 
-static int pass_begin(struct reconcile *reconcile, struct item *item, struct sb_err *err)
-{
-    item->passing = item->drop_chunks = true;
-    item->todo = item->table->ranges;
-    item->at = 0;
-    item->chunks = (int64_t)item->todo.count;
-    item->began = reconcile->applied;
-    item->began_ms = sb_clock_mono_ms();
-    item->result.source_rows = item->result.target_rows = item->result.differences = 0;
-    sb_frontier_pass_begin(reconcile->frontier, item->table->number);
-    return sb_verified_now(&reconcile->verified, &item->began_us, err);
-}
-
 /* Of a table without a key, which changes: one pass follows another. */
-static void tell_pass(const struct item *item, bool whole, int64_t took_ms)
+static void tell_pass(const struct sb_item *item, bool whole, int64_t took_ms)
 {
     if (whole && item->table->key_count == 0 && item->result.differences == 0)
         return;
@@ -524,7 +377,7 @@ static void tell_pass(const struct item *item, bool whole, int64_t took_ms)
         SB_NUM("ms", took_ms));
 }
 
-static int pass_end(struct reconcile *reconcile, struct item *item, struct sb_err *err)
+static int pass_end(struct reconcile *reconcile, struct sb_item *item, struct sb_err *err)
 {
     int64_t now_ms = sb_clock_mono_ms(), took_ms = now_ms - item->began_ms;
     bool whole = sb_frontier_passed(reconcile->frontier, item->table->number, &item->began);
@@ -539,11 +392,11 @@ static int pass_end(struct reconcile *reconcile, struct item *item, struct sb_er
     return sb_verified_clean(&reconcile->verified, item->table, item->began_us, err);
 }
 
-static int chunk(struct reconcile *reconcile, struct item *item, struct sb_err *err)
+static int chunk(struct reconcile *reconcile, struct sb_item *item, struct sb_err *err)
 {
     int64_t began_ms = sb_clock_mono_ms(), rows = sb_sides_rows(reconcile->scene.sides),
             bytes = sb_sides_bytes(reconcile->scene.sides);
-    if (!item->passing && pass_begin(reconcile, item, err) != 0)
+    if (!item->passing && sb_item_pass_begin(item, &reconcile->desk, &reconcile->applied, err) != 0)
         return -1;
     const struct sb_key_range *range = &item->todo.items[item->at];
     reconcile->at_work = item;
@@ -569,7 +422,7 @@ static int chunk(struct reconcile *reconcile, struct item *item, struct sb_err *
 
 static int pass(struct reconcile *reconcile, bool *ret_any, struct sb_err *err)
 {
-    struct item *item = sb_clock_mono_ms() < reconcile->chunk_ms ? NULL : next_item(reconcile);
+    struct sb_item *item = sb_clock_mono_ms() < reconcile->chunk_ms ? NULL : next_item(reconcile);
     *ret_any = item != NULL;
     return item == NULL ? 0 : chunk(reconcile, item, err);
 }
@@ -623,61 +476,6 @@ static int wait_ready(struct reconcile *reconcile, struct sb_scene_progress *ret
         if ((idle && sb_sides_mark(reconcile->scene.sides, err) != 0) || pause_ms(WAIT_MS, err) != 0)
             return -1;
     }
-}
-
-static int go_on_passing(
-    struct reconcile *reconcile, struct item *item, const struct sb_ranges *done, struct sb_err *err)
-{
-    const struct sb_verify_table *table = item->table;
-    struct sb_ranges missing, cut;
-    struct sb_view *bounds = sb_arena_alloc(reconcile->arena, (table->ranges.count + 1) * sizeof *bounds);
-    size_t count = 0;
-    if (bounds == NULL)
-        return sb_err_set(err, SB_E_LIMIT, "table %s: chunks do not fit into arena \"%s\"", table->shown,
-            sb_arena_name(reconcile->arena));
-    for (size_t i = 0; i < table->ranges.count; i++)
-        if (!table->ranges.items[i].upper_open)
-            bounds[count++] = table->ranges.items[i].upper;
-    if (sb_ranges_missing(done->items, done->count, reconcile->arena, &missing, err) != 0 ||
-        sb_ranges_cut(&missing, bounds, count, reconcile->arena, &cut, err) != 0)
-        return -1;
-    if (pass_begin(reconcile, item, err) != 0)
-        return -1;
-    item->drop_chunks = false;
-    if (cut.count > 0)
-        item->todo = cut;
-    else /* a pass ends with a chunk: by then the stream was read past all the others */
-        item->at = table->ranges.count - 1;
-    item->chunks = (int64_t)(done->count + item->todo.count - item->at);
-    SB_INFO("a pass goes on", SB_STR("table", table->shown), SB_NUM("chunks_done", done->count),
-        SB_NUM("chunks_left", item->todo.count - item->at));
-    return 0;
-}
-
-static int item_load(struct reconcile *reconcile, struct item *item, struct sb_err *err)
-{
-    const struct sb_verify_table *table = item->table;
-    struct sb_ranges done = {.count = 0};
-    struct sb_verified_table loaded = {.state.needs_pass = true};
-    int rc = sb_verified_load(&reconcile->verified, table, &loaded, err);
-    if (rc < 0)
-        return -1;
-    bool of_use = rc == 0 && reconcile->goes_on && loaded.same_shape && !loaded.copied_since;
-    if (!of_use) {
-        loaded.state.needs_pass = true;
-        loaded.state.proven = loaded.passing = false;
-        item->drop_chunks = true;
-    }
-    loaded.state.compared = table->strategy != SB_STRATEGY_NONE;
-    loaded.state.keyed = table->key_count > 0;
-    item->passed_us = of_use || loaded.same_shape ? loaded.passed_us : 0;
-    sb_frontier_set(reconcile->frontier, table->number, &loaded.state);
-    item->saved = loaded;
-    if (!of_use || table->strategy != SB_STRATEGY_RANGES || (!loaded.state.needs_pass && !loaded.passing))
-        return 0;
-    if (sb_verified_chunks(&reconcile->verified, table, reconcile->arena, &done, err) != 0)
-        return -1;
-    return done.count == 0 ? 0 : go_on_passing(reconcile, item, &done, err);
 }
 
 /* Nothing is known: from now on. */
@@ -734,9 +532,14 @@ static int begin_ledgers(struct reconcile *reconcile, struct sb_err *err)
     if (reconcile->frontier == NULL)
         return sb_err_set(err, SB_E_NO_MEMORY, "no memory for the ledger of changes");
     sb_follow_report(reconcile->scene.follow, reconcile->frontier);
+    reconcile->desk = (struct sb_item_desk){.frontier = reconcile->frontier,
+        .verified = &reconcile->verified,
+        .arena = reconcile->arena,
+        .pass_interval_s = reconcile->config->reconcile.pass_interval_s};
     reconcile->applied = reconcile->begin;
     for (size_t i = 0; i < reconcile->count; i++)
-        if (item_load(reconcile, &reconcile->items[i], err) != 0)
+        if (sb_item_load(
+                &reconcile->items[i], &reconcile->desk, reconcile->goes_on, &reconcile->applied, err) != 0)
             return -1;
     return sb_differences_new(&options, &reconcile->differences, err);
 }
