@@ -188,7 +188,8 @@ static int list(const struct sb_cli *cli, struct sb_err *err)
 
 static const char *const names[] = {"id", "table", "kind", "rows", "key", "key_digest", "columns", "state",
     "fault", "evidence", "by_stream", "source_row", "target_row", "horizon", "applied_lsn", "commit_lsn",
-    "xid", "times", "found_by", "seen_by", "first_seen", "last_seen", "closed", "ownership_epoch"};
+    "xid", "committed", "times", "found_by", "seen_by", "first_seen", "last_seen", "closed",
+    "ownership_epoch"};
 enum { NAME_COUNT = sizeof names / sizeof names[0] };
 
 #define ALL_OF_IT                                                                                            \
@@ -199,7 +200,8 @@ enum { NAME_COUNT = sizeof names / sizeof names[0] };
     "d.fault, "                                                                                              \
     "d.evidence, d.by_stream, pg_catalog.encode(d.source_row, 'hex'), pg_catalog.encode(d.target_row, "      \
     "'hex'), d.horizon, "                                                                                    \
-    "d.applied_lsn, d.commit_lsn, d.xid, d.times, d.found_by, d.seen_by, d.first_seen_at, d.last_seen_at, "  \
+    "d.applied_lsn, d.commit_lsn, d.xid, pg_catalog.to_timestamp(d.commit_us / 1000000.0), d.times, "        \
+    "d.found_by, d.seen_by, d.first_seen_at, d.last_seen_at, "                                               \
     "d.closed_at, "                                                                                          \
     "d.ownership_epoch"
 enum { FIRST = 2 /* of names; before it schema and name of the table */ };

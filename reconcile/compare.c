@@ -122,19 +122,18 @@ size_t sb_compare_tally_peak_bytes(const struct sb_compare *compare)
 
 /* -- differences ----------------------------------------------------------------------------------------- */
 
-/* Its history is read into compare->history. */
-static int newest_change(struct sb_compare *compare, struct sb_finding *found, struct sb_err *err)
+/* ret_newest stays as it is where the window knows of none. The history is read into compare->history. */
+static int newest_change(struct sb_compare *compare, const struct sb_digest *key,
+    struct sb_change_at *ret_newest, struct sb_err *err)
 {
     struct sb_history *history = &compare->history;
-    if (compare->table->key_count == 0)
+    const struct sb_verify_table *table = compare->result->table;
+    if (table->key_count == 0)
         return 0;
-    if (sb_window_history(
-            compare->window, compare->table->number, &found->key, &compare->stamp.cut, history, err) != 0)
+    if (sb_window_history(compare->window, table->number, key, &compare->stamp.cut, history, err) != 0)
         return -1;
-    if (history->count > 0) {
-        found->commit_lsn = history->steps[history->count - 1].commit_lsn;
-        found->xid = history->steps[history->count - 1].xid;
-    }
+    if (history->count > 0 && history->steps[history->count - 1].at.commit_lsn != 0)
+        *ret_newest = history->steps[history->count - 1].at;
     return 0;
 }
 
@@ -149,7 +148,7 @@ static int difference(struct sb_compare *compare, struct sb_finding *found, stru
     found->applied_lsn = compare->stamp.cut.applied_lsn;
     if (found->kind != SB_DIFF_CHANGED)
         found->differs = NULL;
-    if (newest_change(compare, found, err) != 0 ||
+    if (newest_change(compare, &found->key, &found->newest, err) != 0 ||
         sb_verify_keep(compare->result, found, compare->kept, &compare->sql[0], err) != 0)
         return -1;
     return compare->options.found == NULL ? 0
@@ -249,8 +248,10 @@ static bool chunk_has(struct sb_compare *compare, const struct sb_digest *key, s
 static int pending_add(
     struct sb_compare *compare, const struct sb_digest *key, struct sb_view key_bytes, struct sb_err *err)
 {
-    const struct sb_pending_key pending = {
+    struct sb_pending_key pending = {
         .result = compare->result, .key = *key, .bytes = key_bytes, .range = compare->range};
+    if (newest_change(compare, key, &pending.newest, err) != 0)
+        return -1;
     return sb_pending_add(&compare->pending, &pending, err);
 }
 
@@ -303,8 +304,8 @@ static int batch_read(
 }
 
 /* ret_decided: false if the stream cannot tell yet. */
-static int key_judge(
-    struct sb_compare *compare, const struct sb_keyset_item *item, bool *ret_decided, struct sb_err *err)
+static int key_judge(struct sb_compare *compare, const struct sb_keyset_item *item,
+    const struct sb_change_at *newest, bool *ret_decided, struct sb_err *err)
 {
     struct sb_key_verdict verdict;
     if (sb_window_history(compare->window, compare->table->number, &item->key, &compare->stamp.cut,
@@ -334,7 +335,8 @@ static int key_judge(
         .key_bytes = item->key_bytes,
         .differs = compare->differs,
         .by_stream = verdict.by_stream,
-        .source_differs = verdict.source_differs};
+        .source_differs = verdict.source_differs,
+        .newest = *newest};
     for (int side = 0; side < 2; side++) {
         if (item->rows[side].count == 0)
             continue;
@@ -360,8 +362,8 @@ static int batch_resolve(
         bool decided = false;
         const struct sb_pending_key pending = keys[from + i];
         compare->range = pending.range;
-        if (rc == 0 &&
-            key_judge(compare, sb_keyset_find(&compare->suspects, &pending.key), &decided, err) != 0)
+        if (rc == 0 && key_judge(compare, sb_keyset_find(&compare->suspects, &pending.key), &pending.newest,
+                           &decided, err) != 0)
             return -1;
         if (!decided)
             keys[(*kept)++] = pending;

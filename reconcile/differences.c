@@ -33,6 +33,7 @@ enum column {
     APPLIED_LSN,
     COMMIT_LSN,
     XID,
+    COMMIT_US,
     COLUMN_COUNT
 };
 
@@ -142,8 +143,9 @@ static void put_row(struct sb_differences *all, const struct sb_finding *finding
     put_text(all, BY_STREAM, finding->by_stream ? "t" : "f");
     put_lsn(all, HORIZON, finding->h);
     put_lsn(all, APPLIED_LSN, finding->applied_lsn);
-    put_lsn(all, COMMIT_LSN, finding->commit_lsn);
-    put_number(all, XID, finding->xid);
+    put_lsn(all, COMMIT_LSN, finding->newest.commit_lsn);
+    put_number(all, XID, finding->newest.xid);
+    put_number(all, COMMIT_US, (uint64_t)finding->newest.commit_us);
     all->count++;
 }
 
@@ -154,20 +156,22 @@ static const char upsert[] =
     "found_by, seen_by, "
     "key_digest, key, key_shown, kind, rows, columns, source_row, target_row, fault, by_stream, horizon, "
     "applied_lsn, "
-    "commit_lsn, xid) SELECT $1, $2, coalesce((SELECT p.ownership_epoch FROM switchback.progress p WHERE "
+    "commit_lsn, xid, commit_us) SELECT $1, $2, coalesce((SELECT p.ownership_epoch FROM switchback.progress "
+    "p WHERE "
     "p.migration = $1 AND "
     "p.direction = $2 AND p.lane = 0), 0), $3, pg_catalog.decode($4, 'hex'), $5::bigint, $5::bigint, "
     "pg_catalog.decode(f.key_digest, 'hex'), pg_catalog.decode(f.key, 'hex'), f.key_shown, f.kind, f.rows, "
     "f.columns::text[], "
     "pg_catalog.decode(f.source_row, 'hex'), pg_catalog.decode(f.target_row, 'hex'), f.fault, f.by_stream, "
     "f.horizon, "
-    "f.applied_lsn, f.commit_lsn, f.xid FROM (SELECT DISTINCT ON (u.key_digest) u.* FROM "
+    "f.applied_lsn, f.commit_lsn, f.xid, f.commit_us FROM (SELECT DISTINCT ON (u.key_digest) u.* FROM "
     "unnest($6::text[], "
     "$7::text[], $8::text[], $9::text[], $10::bigint[], $11::text[], $12::text[], $13::text[], $14::text[], "
     "$15::boolean[], "
-    "$16::pg_lsn[], $17::pg_lsn[], $18::pg_lsn[], $19::bigint[]) AS u (key_digest, key, key_shown, kind, "
+    "$16::pg_lsn[], $17::pg_lsn[], $18::pg_lsn[], $19::bigint[], $20::bigint[]) AS u (key_digest, key, "
+    "key_shown, kind, "
     "rows, columns, "
-    "source_row, target_row, fault, by_stream, horizon, applied_lsn, commit_lsn, xid)) f "
+    "source_row, target_row, fault, by_stream, horizon, applied_lsn, commit_lsn, xid, commit_us)) f "
     "ON CONFLICT (migration, direction, relation, key_digest) DO UPDATE SET ownership_epoch = "
     "excluded.ownership_epoch, "
     "column_set = excluded.column_set, seen_by = excluded.seen_by, key = excluded.key, key_shown = "
@@ -184,8 +188,7 @@ static const char upsert[] =
     "excluded.target_row, by_stream = excluded.by_stream, horizon = excluded.horizon, applied_lsn = "
     "excluded.applied_lsn, "
     "commit_lsn = coalesce(excluded.commit_lsn, d.commit_lsn), xid = coalesce(excluded.xid, d.xid), "
-    "commit_us = CASE WHEN "
-    "excluded.commit_lsn IS NULL THEN d.commit_us END, "
+    "commit_us = coalesce(excluded.commit_us, d.commit_us), "
     "times = d.times + CASE WHEN d.seen_by = excluded.seen_by THEN 0 ELSE 1 END, last_seen_at = "
     "pg_catalog.clock_timestamp(), "
     "state = CASE WHEN d.state IN ('repaired', 'gone') THEN 'open' ELSE d.state END, closed_at = NULL";

@@ -18,7 +18,7 @@ struct sb_finding {
     const struct sb_digest *row[2]; /* by enum sb_side; NULL: that side has none */
     bool by_stream, source_differs; /* as the verdict has them */
     uint64_t h, applied_lsn;        /* the cut it was proven at */
-    uint64_t commit_lsn, xid;       /* of the newest change of the key that is known; 0: none is */
+    struct sb_change_at newest;     /* change of the key that is known */
 };
 /* Both servers' transactions have ended when it is called. 0 or -1. */
 typedef int sb_finding_fn(void *arg, const struct sb_finding *finding, struct sb_err *err);

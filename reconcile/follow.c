@@ -304,7 +304,8 @@ static int take_commit(struct sb_follow *follow, const struct sb_walk_record *re
             .us = record->commit.commit_us};
         sb_frontier_commit(follow->frontier, record->commit.xid, &place);
     }
-    return sb_window_commit(follow->window, record->commit.commit_lsn, record->commit.xid, err);
+    return sb_window_commit(
+        follow->window, record->commit.commit_lsn, record->commit.xid, record->commit.commit_us, err);
 }
 
 static int take(struct sb_follow *follow, const struct sb_walk_record *record, struct sb_err *err)

@@ -11,7 +11,8 @@ struct sb_pending_key {
     struct sb_verify_result *result; /* of its table */
     struct sb_digest key;
     struct sb_view bytes;
-    size_t range; /* of the table's */
+    size_t range;               /* of the table's */
+    struct sb_change_at newest; /* change of it that was known when it came: the window may forget it */
 };
 
 struct sb_pending {

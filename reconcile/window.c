@@ -12,6 +12,7 @@ struct touch {
     struct key *key;    /* NULL: a row of a table without a key, whose digest is fields[0] */
     struct touch *next; /* of the same key */
     uint64_t commit_lsn, xid;
+    int64_t commit_us;
     uint32_t table;
     bool present;
     bool settled; /* its transaction was forgotten */
@@ -328,7 +329,8 @@ void sb_window_abandon(struct sb_window *window)
     txn_free(window, txn);
 }
 
-int sb_window_commit(struct sb_window *window, uint64_t commit_lsn, uint64_t xid, struct sb_err *err)
+int sb_window_commit(
+    struct sb_window *window, uint64_t commit_lsn, uint64_t xid, int64_t commit_us, struct sb_err *err)
 {
     struct txn *txn = flight(window, err);
     if (txn == NULL)
@@ -345,6 +347,7 @@ int sb_window_commit(struct sb_window *window, uint64_t commit_lsn, uint64_t xid
         struct key *key = touch->key;
         touch->commit_lsn = commit_lsn;
         touch->xid = xid;
+        touch->commit_us = commit_us;
         if (key == NULL)
             continue;
         key->in_flight--;
@@ -556,8 +559,7 @@ int sb_window_history(const struct sb_window *window, uint32_t table, const stru
             .fields = touch->fields,
             .seen = sb_snapshot_sees(&cut->snapshot, touch->xid),
             .applied = touch->commit_lsn <= cut->applied_lsn,
-            .commit_lsn = touch->commit_lsn,
-            .xid = touch->xid};
+            .at = {.commit_lsn = touch->commit_lsn, .xid = touch->xid, .commit_us = touch->commit_us}};
         if (step_add(history, &step, err) != 0)
             return -1;
     }

@@ -61,7 +61,8 @@ int sb_window_row(
     struct sb_window *window, uint32_t table, const struct sb_digest *row, int by, struct sb_err *err);
 /* Every key of the table: emptied (TRUNCATE), or changed in a way that is not known key by key. */
 int sb_window_all(struct sb_window *window, uint32_t table, bool emptied, struct sb_err *err);
-int sb_window_commit(struct sb_window *window, uint64_t commit_lsn, uint64_t xid, struct sb_err *err);
+int sb_window_commit(
+    struct sb_window *window, uint64_t commit_lsn, uint64_t xid, int64_t commit_us, struct sb_err *err);
 void sb_window_abandon(struct sb_window *window); /* its commit will never come */
 /* Transactions on both sides of the cut are not needed any more. */
 void sb_window_forget(struct sb_window *window, const struct sb_cut *cut);
@@ -87,11 +88,15 @@ int sb_window_owed(const struct sb_window *window, uint32_t table, const struct 
 
 /* What the stream knows of one key, oldest first. Steps before the window are not there: a row that nobody
  * touched has no steps. */
+struct sb_change_at {         /* a transaction of the source that changed something */
+    uint64_t commit_lsn, xid; /* 0: not known, or of several */
+    int64_t commit_us;        /* of the source's clock, for people */
+};
 struct sb_history_step {
     bool present;
     const struct sb_digest *fields; /* unknown ones are zero; valid until the window changes */
     bool seen, applied;
-    uint64_t commit_lsn, xid; /* 0: of several, which were forgotten */
+    struct sb_change_at at; /* of the oldest none, if it stands for several that were forgotten */
 };
 struct sb_history {
     struct sb_history_step *steps;

@@ -302,6 +302,21 @@ def test_a_table_that_is_locked_is_not_asked_about(pair):
     assert "no such row" in ledger(new, '"public"."other"')[key(1)]["evidence"]
 
 
+def test_the_newest_change_of_a_key_is_named(pair):
+    """Which transaction of the source wrote it last, and when: known of keys that are written while they are compared."""
+    old, new, product = pair
+    frozen = product.start("verify", "--json", fault="reconcile-between-stamps:freeze:1")
+    wait_until(lambda: process.stat(frozen.pid)[1] == "T", 60, "verify to stand between its stamps")
+    ((xid,),) = old.sql("UPDATE item SET note = 'later' WHERE id = 3 RETURNING pg_current_xact_id()::text::bigint")
+    wait_until(lambda: new.value("SELECT note FROM item WHERE id = 3") == "later", 30, "the change to be applied")
+    new.sql("UPDATE item SET note = 'odd' WHERE id = 3")
+    frozen.signal(signal.SIGCONT)
+    assert frozen.wait(60) == DIFFERENT
+    found = new.sql("SELECT xid, commit_lsn IS NOT NULL, abs(extract(epoch FROM now()) - commit_us / 1e6) < 600 FROM switchback.difference")
+    assert found == [(xid, True, True)]
+    assert "committed" in diff(product, "show", new.value("SELECT id FROM switchback.difference")).out
+
+
 def test_a_way_back_that_is_not_armed_yet_is_no_witness(clusters, switchback):
     old, new = clusters(15, "old"), clusters(16, "new", settings={"track_commit_timestamp": "on"})
     for server in (old, new):

@@ -234,7 +234,7 @@ static void tell(const struct txn *txn)
         ck_assert_int_eq(sb_window_all(window, TABLE, true, &err), 0);
     for (int o = 0; o < txn->ops; o++)
         tell_op(&txn->op[o]);
-    ck_assert_int_eq(sb_window_commit(window, txn->commit_lsn, txn->xid, &err), 0);
+    ck_assert_int_eq(sb_window_commit(window, txn->commit_lsn, txn->xid, 0, &err), 0);
 }
 
 static void put_snapshot(uint64_t h, enum rule rule, char *text, size_t cap)
@@ -442,7 +442,7 @@ START_TEST(rows_without_a_key_balance)
     int owed = 0;
     window = sb_window_new(1 << 16);
     ck_assert_int_eq(sb_window_row(window, TABLE, &row, 1, &err), 0);
-    ck_assert_int_eq(sb_window_commit(window, 100, 725, &err), 0);
+    ck_assert_int_eq(sb_window_commit(window, 100, 725, 0, &err), 0);
     cut_make(&cut, "725:725:", 100, arena);
     ck_assert_int_eq(sb_window_owed(window, TABLE, &cut, owed_sum, &owed, &err), 0);
     ck_assert_int_eq(owed, -1);
